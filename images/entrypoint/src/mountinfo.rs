@@ -1,0 +1,162 @@
+//! The table of mounts, /proc/self/mountinfo (proc(5)).
+
+use std::ffi::{OsStr, OsString};
+use std::os::unix::ffi::OsStringExt;
+
+use crate::failure::{Failure, SYSTEM};
+
+/// One mount.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Entry {
+    pub(crate) id: u32,
+    pub(crate) parent: u32,
+    pub(crate) target: OsString,
+    pub(crate) fstype: String,
+    pub(crate) source: OsString,
+    /// Options of this mount: `ro`, `nosuid` ...
+    mount_options: String,
+    /// Options of the filesystem: `ro`, `size=4k` ...
+    super_options: String,
+}
+
+impl Entry {
+    fn parse(line: &[u8]) -> Option<Self> {
+        let mut fields = line.split(|byte| *byte == b' ');
+        let id = text(fields.next()?).parse().ok()?;
+        let parent = text(fields.next()?).parse().ok()?;
+        let (_device, _root) = (fields.next()?, fields.next()?);
+        let target = unescape(fields.next()?);
+        let mount_options = text(fields.next()?);
+        fields.find(|field| *field == b"-")?;
+        let fstype = text(fields.next()?);
+        let source = unescape(fields.next()?);
+        let super_options = text(fields.next()?);
+        Some(Self { id, parent, target, fstype, source, mount_options, super_options })
+    }
+
+    /// Both kinds of options in one list, `rw` or `ro` (if either is) first.
+    pub(crate) fn options(&self) -> String {
+        let all = || self.mount_options.split(',').chain(self.super_options.split(','));
+        let mut list = vec![if all().any(|option| option == "ro") { "ro" } else { "rw" }];
+        list.extend(all().filter(|option| !matches!(*option, "" | "ro" | "rw")));
+        list.join(",")
+    }
+}
+
+/// Reads the table of the calling process's mount namespace.
+pub(crate) fn read() -> Result<Vec<Entry>, Failure> {
+    match std::fs::read("/proc/self/mountinfo") {
+        Ok(bytes) => Ok(parse(&bytes)),
+        Err(error) => Err(Failure::new(SYSTEM, format!("failed to read /proc/self/mountinfo: {error}"))),
+    }
+}
+
+/// The entries, in the kernel's order; a line that is none is left out.
+fn parse(bytes: &[u8]) -> Vec<Entry> {
+    bytes.split(|byte| *byte == b'\n').filter_map(Entry::parse).collect()
+}
+
+/// The mount that is seen at `target`: of several on top of each other the one that no other covers.
+pub(crate) fn at<'a>(table: &'a [Entry], target: &OsStr) -> Option<&'a Entry> {
+    let here = || table.iter().filter(|entry| entry.target == target);
+    here().rfind(|entry| !here().any(|other| other.parent == entry.id)).or_else(|| here().next_back())
+}
+
+/// The last mount of a source.
+pub(crate) fn of_source<'a>(table: &'a [Entry], source: &OsStr) -> Option<&'a Entry> {
+    table.iter().rfind(|entry| entry.source == source)
+}
+
+/// The mounts below `top`, each before the one it is mounted on, then `top` itself.
+pub(crate) fn tree<'a>(table: &'a [Entry], top: &'a Entry) -> Vec<&'a Entry> {
+    let mut order = vec![top];
+    let mut next = 0;
+    while let Some(parent) = order.get(next) {
+        // The root may be its own parent; nothing else is ever listed twice.
+        let children = table.iter().filter(|entry| entry.parent == parent.id && entry.id != entry.parent);
+        let fresh: Vec<_> = children.filter(|child| !order.iter().any(|seen| seen.id == child.id)).collect();
+        order.extend(fresh);
+        next += 1;
+    }
+    order.reverse();
+    order
+}
+
+fn text(field: &[u8]) -> String {
+    String::from_utf8_lossy(field).into_owned()
+}
+
+/// Undoes the kernel's octal escapes of space, tab, newline and backslash.
+fn unescape(field: &[u8]) -> OsString {
+    let mut plain = Vec::with_capacity(field.len());
+    let mut rest = field;
+    while let [first, tail @ ..] = rest {
+        if let (b'\\', [a @ b'0'..=b'3', b @ b'0'..=b'7', c @ b'0'..=b'7', after @ ..]) = (first, tail) {
+            plain.push((a - b'0') << 6 | (b - b'0') << 3 | (c - b'0'));
+            rest = after;
+        } else {
+            plain.push(*first);
+            rest = tail;
+        }
+    }
+    OsString::from_vec(plain)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const TABLE: &[u8] = b"\
+22 1 254:0 / / rw,relatime shared:1 - ext4 /dev/vda rw,errors=remount-ro
+30 22 0:26 / /a rw,nosuid - tmpfs tmp\\040fs rw,size=4k
+31 30 0:27 / /a rw master:1 propagate_from:2 - tmpfs  rw
+32 31 0:28 /x\\134y /a/b\\011c ro,noexec - tmpfs two ro,mode=755
+broken line
+33 31 0:29 / /z ro - tmpfs three rw
+";
+
+    #[test]
+    fn lines_are_parsed() {
+        let table = parse(TABLE);
+        assert_eq!(table.len(), 5);
+        assert_eq!(table[1].source, "tmp fs");
+        assert_eq!(table[2].source, "");
+        assert_eq!(table[3].target, "/a/b\tc");
+        assert_eq!(table[0].options(), "rw,relatime,errors=remount-ro");
+        assert_eq!(table[3].options(), "ro,noexec,mode=755");
+        assert_eq!(table[4].options(), "ro");
+    }
+
+    #[test]
+    fn the_topmost_mount_is_found_whatever_the_order() {
+        let mut table = parse(TABLE);
+        assert_eq!(at(&table, OsStr::new("/a")).unwrap().id, 31);
+        table.reverse();
+        assert_eq!(at(&table, OsStr::new("/a")).unwrap().id, 31);
+        assert_eq!(at(&table, OsStr::new("/b")), None);
+        assert_eq!(of_source(&table, OsStr::new("two")).unwrap().id, 32);
+    }
+
+    #[test]
+    fn a_tree_comes_children_first() {
+        let table = parse(TABLE);
+        let ids: Vec<u32> =
+            tree(&table, at(&table, OsStr::new("/a")).unwrap()).iter().map(|entry| entry.id).collect();
+        assert_eq!(ids, [33, 32, 31]);
+    }
+
+    #[test]
+    fn a_root_that_is_its_own_parent_ends() {
+        let table = parse(b"1 1 0:1 / / rw - rootfs rootfs rw\n2 1 0:2 / /x rw - tmpfs t rw\n");
+        assert_eq!(tree(&table, &table[0]).len(), 2);
+    }
+
+    #[test]
+    fn any_bytes_are_survived() {
+        for length in 0..TABLE.len() {
+            parse(&TABLE[..length]);
+            parse(&TABLE[length..]);
+        }
+        assert_eq!(unescape(b"\\04\\999\\"), "\\04\\999\\");
+    }
+}

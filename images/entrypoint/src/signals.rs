@@ -1,0 +1,113 @@
+//! Signals: held back and taken one by one, and given back to the child. The only unsafe code here.
+#![allow(unsafe_code)]
+
+use std::mem::MaybeUninit;
+use std::os::unix::process::CommandExt;
+use std::process::Command;
+
+use rustix::process::Pid;
+
+/// Signals that the kernel raises for a fault of the program itself; holding them back would hang it.
+const OWN_FAULTS: [i32; 7] =
+    [libc::SIGSEGV, libc::SIGBUS, libc::SIGFPE, libc::SIGILL, libc::SIGTRAP, libc::SIGSYS, libc::SIGABRT];
+/// The highest signal number on Linux, real-time signals included.
+const LAST: i32 = 64;
+
+/// Every signal but those of our own faults, held back from now on and taken with [`Held::next`].
+pub(crate) struct Held(libc::sigset_t);
+
+impl Held {
+    /// Holds signals back. Does away with an inherited "ignore" for SIGCHLD, under which nothing could be waited for.
+    pub(crate) fn hold() -> Self {
+        let mut set = MaybeUninit::uninit();
+        // SAFETY: sigfillset initialises the set it is given; sigdelset and pthread_sigmask read an initialised
+        // one; signal only resets a disposition to its default, so no handler of ours has to be valid.
+        unsafe {
+            libc::sigfillset(set.as_mut_ptr());
+            let mut set = set.assume_init();
+            for fault in OWN_FAULTS {
+                libc::sigdelset(&raw mut set, fault);
+            }
+            libc::signal(libc::SIGCHLD, libc::SIG_DFL);
+            libc::pthread_sigmask(libc::SIG_BLOCK, &raw const set, std::ptr::null_mut());
+            Self(set)
+        }
+    }
+
+    /// Waits for the next signal and returns its number.
+    pub(crate) fn next(&self) -> i32 {
+        loop {
+            // SAFETY: the set is initialised, and a null pointer for the details is allowed.
+            let signal = unsafe { libc::sigwaitinfo(&raw const self.0, std::ptr::null_mut()) };
+            if signal > 0 {
+                return signal;
+            }
+        }
+    }
+}
+
+/// Should a signal that reaches us be passed on to the program we started?
+pub(crate) fn is_forwarded(signal: i32) -> bool {
+    // SIGPIPE concerns our own output; SIGTTIN and SIGTTOU our own use of the terminal.
+    !matches!(signal, libc::SIGCHLD | libc::SIGPIPE | libc::SIGTTIN | libc::SIGTTOU)
+}
+
+/// Sends a signal. A process that is gone already needs none.
+pub(crate) fn send(pid: Pid, signal: i32) {
+    // SAFETY: kill takes two numbers; `pid` is positive, so it names one process.
+    unsafe { libc::kill(pid.as_raw_nonzero().get(), signal) };
+}
+
+/// Sends a signal to every process of a group.
+pub(crate) fn send_group(leader: Pid, signal: i32) {
+    // SAFETY: as above; the negative of a process id names the group it leads.
+    unsafe { libc::kill(-leader.as_raw_nonzero().get(), signal) };
+}
+
+/// Our process group; none where its leader is outside of our pid namespace.
+pub(crate) fn own_group() -> Option<Pid> {
+    // SAFETY: getpgrp takes nothing and cannot fail. (rustix's takes for granted that the group has a number.)
+    Pid::from_raw(unsafe { libc::getpgrp() })
+}
+
+/// Lets the command start as from a shell: in a process group of its own, in the terminal's foreground where
+/// `foreground` says so, every signal at its default and none held back.
+pub(crate) fn prepare(command: &mut Command, foreground: bool) {
+    let child_side = move || {
+        // While SIGTTOU is held back a background group may take the foreground.
+        if foreground {
+            let _ = rustix::termios::tcsetpgrp(rustix::stdio::stdin(), rustix::process::getpid());
+        }
+        let mut none = MaybeUninit::uninit();
+        // SAFETY: all three are async-signal-safe; the set is initialised by sigemptyset before it is read.
+        // Numbers that cannot be changed (KILL, STOP, the C library's own) are refused without effect.
+        unsafe {
+            for signal in 1..=LAST {
+                libc::signal(signal, libc::SIG_DFL);
+            }
+            libc::sigemptyset(none.as_mut_ptr());
+            libc::pthread_sigmask(libc::SIG_SETMASK, none.as_ptr(), std::ptr::null_mut());
+        }
+        Ok(())
+    };
+    command.process_group(0);
+    // SAFETY: between fork and exec the closure only makes system calls: it neither allocates nor locks.
+    unsafe { command.pre_exec(child_side) };
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_forwarded() {
+        for signal in [libc::SIGTERM, libc::SIGINT, libc::SIGHUP, libc::SIGQUIT, libc::SIGUSR1, libc::SIGUSR2]
+        {
+            assert!(is_forwarded(signal));
+        }
+        for signal in [libc::SIGWINCH, libc::SIGCONT, libc::SIGTSTP, libc::SIGALRM, 40] {
+            assert!(is_forwarded(signal));
+        }
+        assert!(!is_forwarded(libc::SIGCHLD) && !is_forwarded(libc::SIGPIPE));
+    }
+}

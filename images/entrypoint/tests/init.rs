@@ -1,0 +1,278 @@
+//! The parent of the container's program: exit codes, signals, orphans, the terminal; as PID 1 and otherwise.
+
+use std::fs;
+use std::io::Write;
+use std::os::unix::fs::PermissionsExt;
+use std::path::PathBuf;
+use std::process::{Child, Command, Output, Stdio};
+use std::thread::sleep;
+use std::time::{Duration, Instant};
+
+const ENTRYPOINT: &str = env!("CARGO_BIN_EXE_entrypoint");
+
+/// A command that runs the entrypoint: with `pid_1`, as the first process of a pid namespace.
+fn entrypoint(pid_1: bool, args: &[&str]) -> Command {
+    let mut command = Command::new("timeout");
+    command.args(["-k", "5", "30"]);
+    if pid_1 {
+        command.args(["unshare", "-pf", "--kill-child", "--mount-proc"]);
+    }
+    command.arg(ENTRYPOINT).args(args);
+    command
+}
+
+/// Both ways to run it, the first only for root.
+fn ways(test: &str) -> Vec<bool> {
+    let id = Command::new("id").arg("-u").output().unwrap();
+    if id.stdout == b"0\n" {
+        return vec![true, false];
+    }
+    eprintln!("skipped {test} as PID 1: it needs root for a pid namespace");
+    vec![false]
+}
+
+fn text(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(bytes).into_owned()
+}
+
+/// A directory of this test alone.
+fn scratch(test: &str) -> PathBuf {
+    let dir = std::env::temp_dir().join(format!("entrypoint-{test}-{}", std::process::id()));
+    let _ = fs::remove_dir_all(&dir);
+    fs::create_dir_all(&dir).unwrap();
+    dir
+}
+
+fn program(path: &std::path::Path, content: &str) {
+    fs::write(path, content).unwrap();
+    fs::set_permissions(path, fs::Permissions::from_mode(0o755)).unwrap();
+}
+
+#[test]
+fn exit_codes_are_passed_on() {
+    for pid_1 in ways("exit_codes_are_passed_on") {
+        for (script, code) in [
+            ("exit 0", 0),
+            ("exit 7", 7),
+            ("exit 255", 255),
+            ("kill -KILL $$", 137),
+            ("kill -TERM $$", 143),
+            ("kill -SEGV $$", 139),
+        ] {
+            let output = entrypoint(pid_1, &["sh", "-c", script]).output().unwrap();
+            assert_eq!(output.status.code(), Some(code), "{script}, PID 1: {pid_1}");
+        }
+    }
+}
+
+#[test]
+fn what_cannot_be_started_is_explained() {
+    let dir = scratch("start");
+    fs::write(dir.join("data"), "x").unwrap();
+    program(&dir.join("garbage"), "\u{7f}ELF, but no program");
+    program(&dir.join("orphaned"), "#!/no/such/interpreter\n");
+    let path = |name: &str| dir.join(name).to_str().unwrap().to_owned();
+    for pid_1 in ways("what_cannot_be_started_is_explained") {
+        for (name, code, says) in [
+            ("no-such-program".to_owned(), 127, "no such program in this image"),
+            (path("nothing"), 127, "no such program in this image"),
+            (path("data"), 126, "is not an executable file"),
+            (path("orphaned"), 126, "the interpreter it names is not in this image"),
+            ("crictl".to_owned(), 127, "use a tag with -kubeadm"),
+        ] {
+            let output = entrypoint(pid_1, &[&name]).output().unwrap();
+            assert_eq!(output.status.code(), Some(code), "{name}");
+            assert!(text(&output.stderr).contains(says), "{name}: {}", text(&output.stderr));
+        }
+        // The GNU C library, other than the one in the images, hands such a file to a shell.
+        if cfg!(target_env = "musl") {
+            let output = entrypoint(pid_1, &[&path("garbage")]).output().unwrap();
+            assert_eq!(output.status.code(), Some(126));
+            assert!(text(&output.stderr).contains("built for another architecture"));
+        }
+    }
+    fs::remove_dir_all(dir).unwrap();
+}
+
+#[test]
+fn the_kubelet_is_started_with_its_flags() {
+    let dir = scratch("kubelet");
+    program(&dir.join("kubelet"), "#!/bin/sh\nprintf '%s\\n' \"$@\"\n");
+    let run = |args: &[&str]| {
+        let path = format!("{}:/usr/bin:/bin", dir.display());
+        text(&entrypoint(false, args).env("PATH", path).output().unwrap().stdout)
+    };
+    let defaults = "--config=/var/lib/kubelet/config.yaml\n--register-node\n\
+        --bootstrap-kubeconfig=/etc/kubernetes/bootstrap-kubelet.conf\n--kubeconfig=/etc/kubernetes/kubelet.conf\n";
+    assert_eq!(run(&[]), defaults);
+    assert_eq!(run(&["--v=2", "--config=/x y"]), format!("{defaults}--v=2\n--config=/x y\n"));
+    assert_eq!(run(&["kubelet", "--v=2"]), "--v=2\n");
+    fs::remove_dir_all(dir).unwrap();
+}
+
+/// Starts a shell script under the entrypoint and waits for its first line.
+fn start(pid_1: bool, script: &str) -> (Child, String) {
+    let dir = scratch(&format!("signals-{pid_1}"));
+    let log = dir.join("log");
+    let script = format!("exec >{}; {script}", log.display());
+    let child = entrypoint(pid_1, &["sh", "-c", &script]).stderr(Stdio::null()).spawn().unwrap();
+    let log = log.to_str().unwrap().to_owned();
+    wait_for(&log, "ready");
+    (child, log)
+}
+
+fn wait_for(log: &str, line: &str) {
+    let begin = Instant::now();
+    loop {
+        let seen = fs::read_to_string(log).unwrap_or_default();
+        if seen.lines().any(|found| found == line) {
+            return;
+        }
+        assert!(begin.elapsed() < Duration::from_secs(15), "no {line} in {seen:?}");
+        sleep(Duration::from_millis(10));
+    }
+}
+
+/// The process under `parent`, by name, however deep.
+fn descendant(parent: u32, name: &str) -> u32 {
+    let begin = Instant::now();
+    loop {
+        let mut queue = vec![parent];
+        while let Some(pid) = queue.pop() {
+            if fs::read_to_string(format!("/proc/{pid}/comm")).is_ok_and(|comm| comm.trim() == name) {
+                return pid;
+            }
+            let children = fs::read_to_string(format!("/proc/{pid}/task/{pid}/children")).unwrap_or_default();
+            queue.extend(children.split_whitespace().filter_map(|pid| pid.parse::<u32>().ok()));
+        }
+        assert!(begin.elapsed() < Duration::from_secs(15), "no {name} below {parent}");
+        sleep(Duration::from_millis(10));
+    }
+}
+
+fn signal(pid: u32, name: &str) {
+    assert!(Command::new("kill").args(["-s", name, &pid.to_string()]).status().unwrap().success());
+}
+
+#[test]
+fn signals_are_forwarded() {
+    let names = ["HUP", "INT", "QUIT", "USR1", "USR2", "ALRM", "WINCH", "TERM"];
+    let traps = names.map(|name| format!("trap 'echo {name}' {name}; ")).concat();
+    let script = format!("{traps} trap 'exit 42' PWR; echo ready; while :; do sleep 0.05; done");
+    for pid_1 in ways("signals_are_forwarded") {
+        let (mut child, log) = start(pid_1, &script);
+        let init = descendant(child.id(), "entrypoint");
+        for name in names {
+            signal(init, name);
+            wait_for(&log, name);
+        }
+        signal(init, "PWR");
+        assert_eq!(child.wait().unwrap().code(), Some(42));
+        let seen = fs::read_to_string(&log).unwrap();
+        assert_eq!(seen.lines().skip(1).collect::<Vec<_>>(), names, "once each");
+    }
+}
+
+#[test]
+fn a_stop_and_a_continue_reach_the_program() {
+    for pid_1 in ways("a_stop_and_a_continue_reach_the_program") {
+        let (mut child, _) = start(pid_1, "echo ready; exec sleep 20");
+        let init = descendant(child.id(), "entrypoint");
+        let program = descendant(init, "sleep");
+        let state = || {
+            text(&fs::read(format!("/proc/{program}/stat")).unwrap()).split(' ').nth(2).unwrap().to_owned()
+        };
+        let wait = |wanted: &str| {
+            let begin = Instant::now();
+            while state() != wanted {
+                assert!(begin.elapsed() < Duration::from_secs(15), "state {} not {wanted}", state());
+                sleep(Duration::from_millis(10));
+            }
+        };
+        signal(init, "TSTP");
+        wait("T");
+        signal(init, "CONT");
+        wait("S");
+        signal(init, "TERM");
+        assert_eq!(child.wait().unwrap().code(), Some(143));
+    }
+}
+
+#[test]
+fn orphans_are_adopted_and_reaped() {
+    // Each subshell ends at once and leaves its sleep an orphan of the entrypoint.
+    let script = "for i in $(seq 40); do (sleep 3 &) ; done; sleep 0.2; \
+        p=$PPID; echo adopted $(cat /proc/$p/task/$p/children | wc -w); \
+        for i in $(seq 200); do n=$(cat /proc/$p/task/$p/children | wc -w); [ $n = 1 ] && break; sleep 0.1; done; echo left $n";
+    for pid_1 in ways("orphans_are_adopted_and_reaped") {
+        let output = entrypoint(pid_1, &["sh", "-c", script]).output().unwrap();
+        assert_eq!(text(&output.stdout), "adopted 41\nleft 1\n", "PID 1: {pid_1}");
+    }
+}
+
+#[test]
+fn the_program_starts_with_clean_signals() {
+    // Background jobs of a shell ignore INT and QUIT; these and more must not be inherited.
+    let script =
+        format!("trap '' TERM HUP CHLD PIPE USR1; {ENTRYPOINT} grep -E '^Sig(Blk|Ign):' /proc/self/status");
+    let output = Command::new("sh").args(["-c", &script]).output().unwrap();
+    let masks: Vec<u64> = text(&output.stdout)
+        .lines()
+        .map(|line| u64::from_str_radix(line.split('\t').nth(1).unwrap(), 16).unwrap())
+        .collect();
+    // Signals 32 to 34 belong to the C library, which lets nobody change them.
+    assert_eq!(masks.iter().map(|mask| mask & !(7 << 31)).collect::<Vec<_>>(), [0, 0]);
+}
+
+/// Runs a line on a terminal of its own, and types into it: pauses in milliseconds, then keys.
+fn on_terminal(line: &str, typed: &[(u64, &[u8])]) -> Output {
+    let mut child = Command::new("timeout")
+        .args(["30", "script", "-qec", line, "/dev/null"])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut keys = child.stdin.take().unwrap();
+    for (pause, bytes) in typed {
+        sleep(Duration::from_millis(*pause));
+        keys.write_all(bytes).unwrap();
+    }
+    let output = child.wait_with_output().unwrap();
+    drop(keys);
+    output
+}
+
+#[test]
+fn the_program_reads_from_the_terminal() {
+    for pid_1 in ways("the_program_reads_from_the_terminal") {
+        let prefix = if pid_1 { "unshare -pf --mount-proc " } else { "" };
+        let line = format!("{prefix}{ENTRYPOINT} sh -c 'read x; echo got=$x'");
+        let output = on_terminal(&line, &[(500, b"hello\n")]);
+        assert!(text(&output.stdout).contains("got=hello"), "{}", text(&output.stdout));
+    }
+}
+
+#[test]
+fn ctrl_c_reaches_the_program_once() {
+    for pid_1 in ways("ctrl_c_reaches_the_program_once") {
+        let prefix = if pid_1 { "unshare -pf --mount-proc " } else { "" };
+        let script =
+            "n=0; trap 'n=$((n+1))' INT; for i in 1 2 3 4 5 6 7 8; do sleep 0.3; done; echo count=$n";
+        let output = on_terminal(
+            &format!("{prefix}{ENTRYPOINT} sh -c \"{script}\"").replace('$', "\\$"),
+            &[(900, b"\x03")],
+        );
+        assert!(text(&output.stdout).contains("count=1"), "{}", text(&output.stdout));
+    }
+}
+
+#[test]
+fn ctrl_z_gives_the_terminal_back_to_the_shell() {
+    let line = format!(
+        "bash -c 'set -m; {ENTRYPOINT} sh -c \"sleep 1.2; echo done\"; echo stopped=$?; fg; echo end=$?'"
+    );
+    let output = on_terminal(&line, &[(600, b"\x1a")]);
+    let seen = text(&output.stdout);
+    // 128 + SIGSTOP.
+    assert!(seen.contains("stopped=147") && seen.contains("done") && seen.contains("end=0"), "{seen}");
+}
