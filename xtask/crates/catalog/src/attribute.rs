@@ -1,0 +1,133 @@
+//! Attributes: the names by which images and indexes are asked for.
+
+use anyhow::Result;
+use fault::{Fault, Kind};
+
+use crate::model::{Arch, Base, Catalog, Product, Release, Variant};
+
+/// How many near names an error suggests at the most.
+const SUGGESTIONS: usize = 3;
+
+/// An image, or an index over the images of all architectures.
+#[derive(Clone, Copy)]
+pub enum Scope<'a> {
+    /// One architecture's image.
+    Image(&'a Arch),
+    /// The multi-arch index.
+    Index,
+}
+
+/// Something that can be built, and its place in the catalog.
+#[derive(Clone)]
+pub struct Attribute<'a> {
+    /// `kubelet-v1_26_0-cni-micro-arm64`.
+    pub name: String,
+    /// The product.
+    pub product: &'a Product,
+    /// The release.
+    pub release: &'a Release,
+    /// The variant.
+    pub variant: &'a Variant,
+    /// The base.
+    pub base: &'a Base,
+    /// An image, or an index.
+    pub scope: Scope<'a>,
+}
+
+impl Attribute<'_> {
+    /// The tag: `vX.Y.Z[-VARIANT]-BASE`.
+    pub fn tag(&self) -> String {
+        [self.release.version.as_str(), self.variant.suffix(), self.base.name.as_str()]
+            .into_iter()
+            .filter(|part| !part.is_empty())
+            .collect::<Vec<_>>()
+            .join("-")
+    }
+
+    /// Repository and tag.
+    pub fn reference(&self) -> String {
+        format!("{}:{}", self.product.repository, self.tag())
+    }
+}
+
+/// Everything the catalog spans, in a stable order: releases as the catalog has them, images before their index.
+pub struct Attributes<'a> {
+    all: Vec<Attribute<'a>>,
+}
+
+impl<'a> Attributes<'a> {
+    /// All attributes of a catalog.
+    pub fn of(catalog: &'a Catalog) -> Self {
+        let mut all = Vec::new();
+        for variant in &catalog.variants {
+            let Some(product) =
+                catalog.products.iter().find(|product| product.name == *variant.product.as_str())
+            else {
+                continue; // validation has refused it
+            };
+            for release in &catalog.releases {
+                for base in &catalog.bases {
+                    let on = variant.bases.as_ref();
+                    if on.is_some_and(|on| on.iter().all(|name| *name != *base.name.as_str())) {
+                        continue;
+                    }
+                    let scopes = catalog.arches.iter().map(Scope::Image).chain([Scope::Index]);
+                    all.extend(scopes.map(|scope| Attribute {
+                        name: name(product, release, variant, base, scope),
+                        product,
+                        release,
+                        variant,
+                        base,
+                        scope,
+                    }));
+                }
+            }
+        }
+        Self { all }
+    }
+
+    /// All of them.
+    pub fn iter(&self) -> impl Iterator<Item = &Attribute<'a>> {
+        self.all.iter()
+    }
+
+    /// The attribute of this name; an error suggests the nearest ones.
+    pub fn get(&self, name: &str) -> Result<&Attribute<'a>> {
+        if let Some(found) = self.all.iter().find(|attribute| attribute.name == name) {
+            return Ok(found);
+        }
+        let mut near: Vec<(f64, &str)> = self
+            .all
+            .iter()
+            .map(|attribute| (strsim::jaro_winkler(name, &attribute.name), attribute.name.as_str()))
+            .collect();
+        near.sort_by(|a, b| b.0.total_cmp(&a.0).then(a.1.cmp(b.1)));
+        let near: Vec<_> = near.iter().take(SUGGESTIONS).map(|(_, name)| format!("`{name}`")).collect();
+        Err(Fault::new(Kind::Unknown, format!("there is no attribute `{name}`"))
+            .help(format!("nearest: {}; `cargo xtask list` prints them all", near.join(", ")))
+            .into())
+    }
+
+    /// What `build` builds when nothing is named: the newest release's plain image for this host, on the base that
+    /// stands on no distribution.
+    pub fn default_for(&self, architecture: &str) -> Option<&Attribute<'a>> {
+        self.all.iter().find(|attribute| {
+            attribute.variant.suffix().is_empty()
+                && attribute.base.alpine.is_none()
+                && matches!(attribute.scope, Scope::Image(arch) if arch.architecture == architecture)
+        })
+    }
+}
+
+fn name(product: &Product, release: &Release, variant: &Variant, base: &Base, scope: Scope<'_>) -> String {
+    let base = if base.default { "" } else { base.name.as_str() };
+    let arch = match scope {
+        Scope::Image(arch) => arch.name.as_str(),
+        Scope::Index => "",
+    };
+    [product.name.as_str(), &release.attribute(), variant.suffix(), base, arch]
+        .into_iter()
+        .filter(|part| !part.is_empty())
+        .collect::<Vec<_>>()
+        .join("-")
+}

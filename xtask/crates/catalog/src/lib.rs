@@ -1,0 +1,14 @@
+//! The catalog: what is built, as data.
+//!
+//! [`Catalog::read`] loads and validates `images/catalog.toml` whole, with the line of whatever is wrong;
+//! [`Attributes`] is everything it spans, by the names that `cargo xtask build` and the flake share.
+
+mod attribute;
+mod model;
+mod validate;
+
+pub use attribute::{Attribute, Attributes, Scope};
+pub use model::{
+    Alpine, Arch, Base, Catalog, Closure, Component, Content, Directories, Files, Go, Links, Name, Pack,
+    Product, Program, Release, Rootfs, Script, Single, Variant,
+};

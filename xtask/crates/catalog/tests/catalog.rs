@@ -1,0 +1,107 @@
+//! The repository's own catalog, and what is refused in others.
+
+use std::path::Path;
+
+use catalog::{Attributes, Catalog};
+
+fn text() -> String {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../images/catalog.toml");
+    std::fs::read_to_string(path).unwrap()
+}
+
+fn refused(text: &str) -> String {
+    let error = Catalog::parse(text, "catalog.toml").expect_err("it is accepted");
+    assert_eq!(fault::exit_code(&error), 3, "{error}");
+    error.to_string()
+}
+
+/// The catalog with the first `from` replaced.
+fn with(from: &str, to: &str) -> String {
+    let text = text();
+    assert!(text.contains(from), "{from}");
+    text.replacen(from, to, 1)
+}
+
+#[test]
+fn it_spans_the_published_matrix_and_more() {
+    let catalog = Catalog::parse(&text(), "catalog.toml").unwrap();
+    let attributes = Attributes::of(&catalog);
+    let names: Vec<_> = attributes.iter().map(|attribute| attribute.name.as_str()).collect();
+    // 5 variants x 4 releases x 2 bases and kube-proxy x 4 releases, each for 3 arches and as an index.
+    assert_eq!(names.len(), (5 * 4 * 2 + 4) * 4);
+    for name in [
+        "kubelet-v1_26_0-cni-arm64",
+        "kubelet-v1_26_0-kubeadm-cni-micro-amd64",
+        "kubelet-v1_26_0-cni",
+        "kubelet-v1_24_9-micro-arm32v7",
+        "kubelet-v1_26_0",
+        "kube-proxy-v1_26_0-arm32v7",
+    ] {
+        assert!(names.contains(&name), "{name}");
+    }
+    assert_eq!(
+        attributes.get("kubelet-v1_26_0-cni-arm64").unwrap().reference(),
+        "kubelet:v1.26.0-cni-alpine3.15"
+    );
+    assert_eq!(attributes.get("kubelet-v1_26_0-micro-amd64").unwrap().tag(), "v1.26.0-micro");
+    assert!(names.iter().all(|name| !name.starts_with("kube-proxy") || !name.contains("micro")));
+}
+
+#[test]
+fn the_default_is_the_newest_plain_micro_image() {
+    let catalog = Catalog::parse(&text(), "catalog.toml").unwrap();
+    let attributes = Attributes::of(&catalog);
+    assert_eq!(attributes.default_for("arm64").unwrap().name, "kubelet-v1_26_0-micro-arm64");
+}
+
+#[test]
+fn an_unknown_attribute_gets_the_nearest_names() {
+    let catalog = Catalog::parse(&text(), "catalog.toml").unwrap();
+    let error = Attributes::of(&catalog).get("kubelet-v1_26-micro-amd64").err().unwrap();
+    assert_eq!(fault::exit_code(&error), 4);
+    insta::assert_snapshot!(fault::of(&error).unwrap().hint().unwrap(), @"nearest: `kubelet-v1_26_0-micro-amd64`, `kubelet-v1_25_5-micro-amd64`, `kubelet-v1_26_0-micro-arm64`; `cargo xtask list` prints them all");
+}
+
+#[test]
+fn every_kind_of_mistake_is_refused_with_its_line() {
+    let cases = [
+        with("licenses =", "licences ="),
+        with("name = \"micro\"\n", "name = \"micro\"\ncolour = \"red\"\n"),
+        with("pack = \"none\"", "pack = \"zip\""),
+        with("[component.rust]", "[component.cobol]"),
+        with("[component.rust]", "[component.links]\nto = \"a\"\npaths = []\n[component.rust]"),
+        with("[component.rust]\n", ""),
+        with("programs = [\"kubelet\"]", "programs = [\"kubelet\"]\nprogrammes = []"),
+        with("version = \"v1.25.5\"", "version = \"v1.26.0\""),
+        with("version = \"v1.25.5\"", "version = \"v1.27.0\""),
+        with("version = \"v1.25.5\"", "version = \"1.25.5\""),
+        with("components = [\"kubelet\", \"cni\"]", "components = []"),
+        with("components = [\"kubelet\", \"cni\"]", "components = [\"kubelet\", \"cnj\"]"),
+        with("components = [\"kubelet\", \"cni\"]", "components = [\"kubelet\", \"kubelet\"]"),
+        with("name = \"flannel\"", "name = \"Flannel\""),
+        with("name = \"flannel\"", "name = \"flannel\"\nsuffix = \"\""),
+        with("bases = [\"alpine3.15\"]", "bases = [\"alpine3.16\"]"),
+        with("default = true\n", ""),
+        with("closure = \"kubeadm\"", "closure = \"kubeadn\""),
+        with("date = \"2022-12-08T19:51:45Z\"", "date = \"2022-13-08T19:51:45Z\""),
+        with("commit = \"b46a", "commit = \"xyz"),
+        with("path = \"usr/bin/entrypoint\"", "path = \"/usr/bin/../entrypoint\""),
+        with("version = 1\n", "version = 2\n"),
+        with("[[release]]", "[[release]"),
+        with("product = \"kubelet\" #", "product = \"cubelet\" #"),
+        with("dl-cdn.alpinelinux.org/alpine", "dl-cdn.alpinelinux.org/alpine/"),
+        with("branch = \"v3.15\"", "branch = \"v3.15/..\""),
+        with("repositories = [\"main\"]", "repositories = []"),
+        with("\nkube-proxy = [", "\nkube-proxies = ["),
+        with("[base.alpine.rootfs.arm64]", "[base.alpine.rootfs.riscv64]"),
+        with("path = \"v3.15/releases", "path = \"../v3.15/releases"),
+        with("sha256 = \"1040", "sha256 = \"x040"),
+    ];
+    let messages: Vec<_> = cases.iter().map(|text| refused(text)).collect();
+    insta::assert_snapshot!(messages.join("\n"));
+}
+
+#[test]
+fn an_empty_catalog_is_refused() {
+    insta::assert_snapshot!(refused("version = 1\nproduct = []"), @"catalog.toml:1: missing field `release`");
+}

@@ -1,0 +1,113 @@
+//! From a recipe to a binary.
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+
+use anyhow::{Context, Result};
+use fault::{Fault, Kind};
+use progress::{Progress, Task};
+
+use crate::modules::{list, verify};
+use crate::recipe::Recipe;
+use crate::tools::{Tools, Work};
+use crate::{elf, join};
+
+/// How many lines of compiler errors are repeated.
+const ERRORS: usize = 40;
+
+/// Compiles `recipe`'s programs into the one binary `out`, with at most `jobs` compilers at a time. Nothing is
+/// fetched: all modules must be in the module cache, and each is compared with go.sum first. `work` is a directory
+/// for temporary files; `out` is replaced whole, or not at all.
+pub fn compile(
+    recipe: &Recipe,
+    tools: &Tools,
+    jobs: usize,
+    work: &Path,
+    out: &Path,
+    progress: &dyn Progress,
+) -> Result<()> {
+    let task = progress.task(&format!("{} for {}", recipe.name(), recipe.target.goarch), None);
+    tools.check_versions(recipe)?;
+    let work = Work::new(work, &recipe.go_mod, &recipe.go_sum)?;
+    let listing = list(recipe, tools, &work, false, &|_| {})?;
+    task.detail("comparing modules with go.sum");
+    verify(recipe, &listing)?;
+    let package = if let Some(source) = &recipe.join {
+        join::write(&work.module(), source, &recipe.programs, &listing)?;
+        "."
+    } else {
+        let [program] = recipe.programs.as_slice() else {
+            return Err(Fault::new(Kind::Data, "several programs, and nothing that joins them").into());
+        };
+        program.package.as_str()
+    };
+    build(recipe, tools, jobs, &work, package, &*task)?;
+    let bytes = fs::read(work.output()).context("reading the compiled program")?;
+    elf::check(&bytes, &recipe.target)
+        .map_err(|what| Fault::new(Kind::Failed, format!("{} was compiled, but {what}", recipe.name())))?;
+    install(&work.output(), out).with_context(|| format!("writing {}", out.display()))
+}
+
+fn build(
+    recipe: &Recipe,
+    tools: &Tools,
+    jobs: usize,
+    work: &Work,
+    package: &str,
+    task: &dyn Task,
+) -> Result<()> {
+    let mut errors: Vec<String> = Vec::new();
+    let run = tools
+        .go(&recipe.target, work)?
+        .arg("build")
+        .arg(format!("-p={}", jobs.max(1)))
+        .args(["-v", "-trimpath", "-mod=readonly", "-buildvcs=false"])
+        .arg(format!("-tags={}", recipe.tags.join(",")))
+        // The linker's own `-s` spares Go's symbols; the C linker's, 10 MB of musl's.
+        .arg(format!(
+            "-ldflags=-s -w -buildid= -linkmode external -extldflags '-static -s'{}",
+            recipe.stamps.flags()?
+        ))
+        .arg("-o")
+        .arg(work.output())
+        .arg(package);
+    let finished = run
+        .on_line(|line| {
+            // `-v` names each package as its turn comes; errors have spaces.
+            if line.contains(' ') {
+                if errors.len() < ERRORS {
+                    errors.push(line.to_owned());
+                }
+            } else {
+                task.detail(line);
+            }
+        })
+        .finish()?;
+    if finished.status.success() {
+        return Ok(());
+    }
+    let text = if errors.is_empty() { finished.stderr_tail } else { errors.join("\n") };
+    let full = text.contains("no space left on device") || text.contains("disk quota exceeded");
+    let kind = if full { Kind::Storage } else { Kind::Failed };
+    let mut message =
+        format!("{} for {} does not compile ({})", recipe.name(), recipe.target.goarch, finished.status);
+    for line in text.lines() {
+        message.push_str("\n  | ");
+        message.push_str(line);
+    }
+    Err(Fault::new(kind, message).into())
+}
+
+/// Puts `from` in the place of `to`, whole and with fixed permissions.
+fn install(from: &Path, to: &Path) -> Result<()> {
+    let dir = to.parent().filter(|dir| !dir.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    fs::create_dir_all(dir)?;
+    let mut source = fs::File::open(from)?;
+    let mut file = tempfile::NamedTempFile::new_in(dir)?;
+    std::io::copy(&mut source, &mut file)?;
+    file.as_file().set_permissions(fs::Permissions::from_mode(0o755))?;
+    file.as_file().sync_all()?;
+    file.persist(to)?;
+    Ok(())
+}

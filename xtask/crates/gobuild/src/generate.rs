@@ -1,0 +1,240 @@
+//! Closures made from the modules themselves.
+
+use std::collections::BTreeMap;
+use std::fmt::Write;
+use std::fs;
+use std::path::Path;
+
+use anyhow::{Context, Result};
+use fault::{Fault, Kind};
+use progress::Progress;
+
+use crate::closure::{CNI_PLUGINS, CRI_TOOLS, Closure, KUBERNETES, MODULE, Spec};
+use crate::modfile::{ModFile, Replacement};
+use crate::modules::{Downloaded, download, missing, problem, unavailable};
+use crate::recipe::Target;
+use crate::sumfile::SumFile;
+use crate::tools::{Tools, Work};
+
+/// The language of closures whose module is too old to list what it needs indirectly.
+const GO_LINE: &str = "1.19";
+
+/// Makes the closure for `spec`: the module's own requirements and replacements, tidied for just the programs that
+/// are built. Sums in `known` are kept to, so that a module that changed since is an error; for other modules the
+/// checksum database is asked as the user's Go is set to. `work` is a directory for temporary files.
+pub fn generate(
+    spec: &Spec,
+    known: Option<&Closure>,
+    tools: &Tools,
+    work: &Path,
+    progress: &dyn Progress,
+) -> Result<Closure> {
+    let task = progress.task(&format!("pins of {}", spec.dir().display()), None);
+    let target = Target::by_name("amd64")?;
+    let go_sum = known.map_or("", |closure| &closure.go_sum);
+    let start = format!("module {MODULE}\n\ngo {GO_LINE}\n");
+    let work = Work::new(work, &start, go_sum)?;
+    let direct = spec.direct();
+    let wanted: Vec<String> = direct.iter().map(|(path, version)| format!("{path}@{version}")).collect();
+    let downloaded = download(tools.go_fetching(&target, &work)?, &wanted)?;
+    let failed = failed(&downloaded);
+    if !failed.is_empty() {
+        return Err(unavailable(&failed, tools.offline));
+    }
+    let (base, _) = direct[direct.len() - 1];
+    let upstream = downloaded.iter().find(|module| module.path == base).context("no answer for a module")?;
+    let text =
+        fs::read_to_string(&upstream.go_mod).with_context(|| format!("reading the go.mod of {base}"))?;
+    let file = start_from(&ModFile::parse(&format!("{base}'s go.mod"), &text)?, spec)?;
+    fs::write(work.module().join("go.mod"), spec.text(&file)).context("writing go.mod")?;
+    fs::write(work.module().join("programs.go"), imports(spec)).context("writing programs.go")?;
+
+    let mut stderr = String::new();
+    let out = tools
+        .go_fetching(&target, &work)?
+        .args(["mod", "tidy"])
+        .on_line(|line| {
+            if let Some(module) = line.strip_prefix("go: downloading ") {
+                task.detail(module);
+            } else {
+                stderr.push_str(line);
+                stderr.push('\n');
+            }
+        })
+        .finish()?;
+    if !out.status.success() {
+        let mut failed = missing(&[&stderr]);
+        if failed.is_empty() {
+            let message = format!("`go mod tidy` failed for {}:\n{}", spec.dir().display(), out.stderr_tail);
+            return Err(problem(message, &[&out.stderr_tail], tools.offline));
+        }
+        // The go command stops at the first few; the modules of a release are often missing together.
+        let staged = staging_modules(&file, spec, known)?;
+        if !staged.is_empty() {
+            failed.extend(self::failed(&download(tools.go_fetching(&target, &work)?, &staged)?));
+        }
+        return Err(unavailable(&failed, tools.offline));
+    }
+    let read =
+        |name: &str| fs::read_to_string(work.module().join(name)).with_context(|| format!("reading {name}"));
+    let file = ModFile::parse("the tidied go.mod", &read("go.mod")?)?;
+    let closure = Closure { go_mod: spec.text(&file), go_sum: read("go.sum")? };
+    closure.check(spec)?;
+    Ok(closure)
+}
+
+/// Compares the committed closure with one made anew.
+pub fn check(root: &Path, spec: &Spec, tools: &Tools, work: &Path, progress: &dyn Progress) -> Result<()> {
+    let committed = Closure::read(root, spec)?;
+    committed.check(spec)?;
+    let made = generate(spec, Some(&committed), tools, work, progress)?;
+    for (name, old, new) in
+        [("go.mod", &committed.go_mod, &made.go_mod), ("go.sum", &committed.go_sum, &made.go_sum)]
+    {
+        if old != new {
+            let number = old.lines().zip(new.lines()).take_while(|(old, new)| old == new).count();
+            let line =
+                |text: &str| text.lines().nth(number).unwrap_or("the end of the file").trim().to_owned();
+            let message = format!(
+                "{}:{} is not what its modules give\n  expected {}\n  found    {}",
+                spec.dir().join(name).display(),
+                number + 1,
+                line(new),
+                line(old)
+            );
+            return Err(Fault::new(Kind::Stale, message).help("`cargo xtask lock go` makes it anew").into());
+        }
+    }
+    Ok(())
+}
+
+fn failed(answers: &[Downloaded]) -> BTreeMap<String, String> {
+    let failed = answers.iter().filter(|module| !module.error.is_empty());
+    failed
+        .flat_map(|module| {
+            let name = format!("{}@{}", module.path, module.version);
+            let mut found = missing(&[&module.error]);
+            found.retain(|module, _| *module == name);
+            found.entry(name).or_insert_with(|| module.error.lines().next().unwrap_or_default().to_owned());
+            found
+        })
+        .collect()
+}
+
+/// The release's staging modules, as `path@version`: those in use as far as a closure tells, else all.
+fn staging_modules(file: &ModFile, spec: &Spec, known: Option<&Closure>) -> Result<Vec<String>> {
+    let Some(version) = spec.staging_version()? else { return Ok(Vec::new()) };
+    let sums = known.map(|closure| SumFile::parse("go.sum", &closure.go_sum)).transpose()?;
+    let replaced = file.replace.iter().filter(|(_, by)| by.version.as_ref() == Some(&version));
+    let used =
+        replaced.filter(|(_, by)| sums.as_ref().is_none_or(|sums| sums.module(&by.path, &version).is_some()));
+    Ok(used.map(|(_, by)| format!("{}@{version}", by.path)).collect())
+}
+
+/// The go.mod before it is tidied: what the module itself requires and replaces, its directories replaced by the
+/// modules published from them.
+fn start_from(upstream: &ModFile, spec: &Spec) -> Result<ModFile> {
+    let staging = spec.staging_version()?;
+    let mut file = ModFile { module: MODULE.to_owned(), ..upstream.clone() };
+    if staging.is_none() {
+        GO_LINE.clone_into(&mut file.go);
+    }
+    for ((path, _), by) in &mut file.replace {
+        if by.version.is_some() {
+            continue;
+        }
+        match &staging {
+            Some(version) if by.path == format!("./staging/src/{path}") => {
+                *by = Replacement { path: path.clone(), version: Some(version.clone()) };
+            }
+            _ => {
+                let message = format!(
+                    "{} replaces {path} by `{}`, which is published nowhere",
+                    upstream.module, by.path
+                );
+                return Err(Fault::new(Kind::Data, message).into());
+            }
+        }
+    }
+    for (path, version) in spec.direct() {
+        file.require.insert(path.to_owned(), version.to_owned());
+    }
+    Ok(file)
+}
+
+/// A file that imports the programs, for `go mod tidy` to see what they need; no build ever includes it.
+fn imports(spec: &Spec) -> String {
+    let mut text = String::from("//go:build programs\n\npackage programs\n\nimport (\n");
+    let mut import = |package: &str| {
+        let _ = writeln!(text, "\t_ \"{package}\"");
+    };
+    match spec {
+        Spec::Cni { .. } => {
+            for (kind, name) in crate::CNI {
+                import(&format!("{CNI_PLUGINS}/plugins/{kind}/{name}"));
+            }
+        }
+        Spec::Kube { .. } | Spec::Kubeadm { .. } => {
+            if matches!(spec, Spec::Kubeadm { .. }) {
+                import(&format!("{CRI_TOOLS}/cmd/crictl"));
+            }
+            for name in ["kube-proxy", "kubeadm", "kubelet"] {
+                import(&format!("{KUBERNETES}/cmd/{name}"));
+            }
+        }
+    }
+    text + ")\n"
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const UPSTREAM: &str = "module k8s.io/kubernetes\n\ngo 1.19\n\nrequire (\n\tk8s.io/api v0.0.0\n\tx.y/z v1.0.0\n)\n\n\
+        replace (\n\tk8s.io/api => ./staging/src/k8s.io/api\n\tx.y/z => x.y/z v1.0.1\n)\n";
+
+    #[test]
+    fn staging_directories_become_published_modules() {
+        let upstream = ModFile::parse("go.mod", UPSTREAM).unwrap();
+        let spec = Spec::Kubeadm { release: "v1.26.3".into(), crictl: "v1.26.0".into() };
+        insta::assert_snapshot!(spec.text(&start_from(&upstream, &spec).unwrap()), @r"
+        // Code generated by `cargo xtask lock go`. DO NOT EDIT.
+
+        module containerized-kubelet
+
+        go 1.19
+
+        require (
+        	github.com/kubernetes-sigs/cri-tools v1.26.0
+        	k8s.io/kubernetes v1.26.3
+        )
+
+        require (
+        	k8s.io/api v0.0.0 // indirect
+        	x.y/z v1.0.0 // indirect
+        )
+
+        replace (
+        	k8s.io/api => k8s.io/api v0.26.3
+        	x.y/z => x.y/z v1.0.1
+        )
+        ");
+    }
+
+    #[test]
+    fn other_directories_are_refused() {
+        let upstream =
+            ModFile::parse("go.mod", &UPSTREAM.replace("./staging/src/k8s.io/api", "../api")).unwrap();
+        let spec = Spec::Kube { release: "v1.26.3".into() };
+        let error = start_from(&upstream, &spec).unwrap_err();
+        insta::assert_snapshot!(error, @"k8s.io/kubernetes replaces k8s.io/api by `../api`, which is published nowhere");
+    }
+
+    #[test]
+    fn a_release_is_three_numbers() {
+        for bad in ["1.26.0", "v1.26", "v2.0.0", "v1.26.0-rc.1", "v1.26.x"] {
+            let error = Spec::Kube { release: bad.into() }.staging_version().unwrap_err();
+            assert_eq!(fault::exit_code(&error), 3, "{bad}");
+        }
+    }
+}

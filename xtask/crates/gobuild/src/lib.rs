@@ -1,0 +1,51 @@
+//! Static Go programs from pinned modules, several joined into one binary.
+//!
+//! A [`Closure`] pins every module by its sum; a [`Recipe`] holds all that decides the bytes of a binary; [`fetch`]
+//! gets the modules, and [`compile`] builds from them without a network, with a cleared environment, with zig as
+//! the C compiler. Equal recipes give equal bytes, whatever the machine, directory, user, locale or job count.
+//!
+//! Joined programs are told apart by the name they are called by. Their `main` packages cannot be imported, so their
+//! sources are re-packaged from the verified module cache for the time of the build.
+
+mod closure;
+mod compile;
+mod elf;
+mod generate;
+mod host;
+mod join;
+mod modfile;
+mod modules;
+mod recipe;
+mod sumfile;
+mod tools;
+
+pub use closure::{Closure, MODULE, Spec};
+pub use compile::compile;
+pub use generate::{check, generate};
+pub use host::HostGo;
+pub use modfile::{HEADER, ModFile, PathVersion, Replacement};
+pub use modules::fetch;
+pub use recipe::{Compilers, JoinSource, Program, Recipe, Release, Stamps, Target};
+pub use sumfile::{SumFile, hash_dir};
+pub use tools::Tools;
+
+/// The CNI plugins of `github.com/containernetworking/plugins` before 1.0: directory and name.
+pub const CNI: [(&str, &str); 17] = [
+    ("meta", "bandwidth"),
+    ("main", "bridge"),
+    ("ipam", "dhcp"),
+    ("meta", "firewall"),
+    ("meta", "flannel"),
+    ("main", "host-device"),
+    ("ipam", "host-local"),
+    ("main", "ipvlan"),
+    ("main", "loopback"),
+    ("main", "macvlan"),
+    ("meta", "portmap"),
+    ("main", "ptp"),
+    ("meta", "sbr"),
+    ("ipam", "static"),
+    ("meta", "tuning"),
+    ("main", "vlan"),
+    ("meta", "vrf"),
+];

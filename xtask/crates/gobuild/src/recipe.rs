@@ -1,0 +1,281 @@
+//! What is built: a value that holds all that decides the bytes of a binary.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::Path;
+
+use anyhow::{Context, Result};
+use fault::{Fault, Kind};
+use serde::Serialize;
+
+/// Raised whenever this crate would make other bytes from the same recipe.
+const RECIPE_VERSION: u32 = 1;
+
+/// A Go program: a `main` package and the name it is called by.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Program {
+    /// The file name it is called by.
+    pub name: String,
+    /// The import path of its `main` package.
+    pub package: String,
+    /// It reads flags that its packages registered while they were initialised, as the kubelet reads cAdvisor's.
+    /// Of joined programs at most one may; the others start with none, so they never show flags not their own.
+    pub init_flags: bool,
+}
+
+impl Program {
+    /// `k8s.io/kubernetes/cmd/NAME`, for kubelet, kubeadm and kube-proxy.
+    pub fn kubernetes(name: &str) -> Self {
+        let package = format!("k8s.io/kubernetes/cmd/{name}");
+        Self { name: name.to_owned(), package, init_flags: name != "kubeadm" }
+    }
+
+    /// A plugin of `github.com/containernetworking/plugins`; `kind` is its directory: `ipam`, `main` or `meta`.
+    pub fn cni(kind: &str, name: &str) -> Self {
+        let package = format!("github.com/containernetworking/plugins/plugins/{kind}/{name}");
+        Self { name: name.to_owned(), package, init_flags: false }
+    }
+}
+
+/// The machine a program is for.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Target {
+    /// GOARCH.
+    pub goarch: &'static str,
+    /// The names and values of the settings that choose the instruction set.
+    pub level: (&'static str, &'static str),
+    /// zig's name for it.
+    pub zig: &'static str,
+}
+
+impl Target {
+    /// By the name images use: `amd64`, `arm64` or `arm32v7`.
+    pub fn by_name(arch: &str) -> Result<Self> {
+        let (goarch, level, zig) = match arch {
+            "amd64" => ("amd64", ("GOAMD64", "v1"), "x86_64-linux-musl"),
+            "arm64" => ("arm64", ("GOARM64", "v8.0"), "aarch64-linux-musl"),
+            "arm32v7" => ("arm", ("GOARM", "7"), "arm-linux-musleabihf"),
+            _ => return Err(Fault::new(Kind::Unknown, format!("`{arch}` is no known architecture")).into()),
+        };
+        Ok(Self { goarch, level, zig })
+    }
+}
+
+/// Which commit, made when, a program says it was built from.
+#[derive(Clone, Copy, Debug)]
+pub struct Release<'a> {
+    /// The version with its `v`, as in `v1.26.0`.
+    pub version: &'a str,
+    /// The git commit, 40 hex digits.
+    pub commit: &'a str,
+    /// The commit's date, RFC 3339 in UTC.
+    pub date: &'a str,
+}
+
+/// Strings the linker writes into package variables.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Stamps(BTreeMap<String, String>);
+
+impl Stamps {
+    /// Nothing is stamped.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// What Kubernetes' commands say with `--version`.
+    #[must_use]
+    pub fn kubernetes(mut self, release: Release<'_>) -> Self {
+        let mut numbers = release.version.trim_start_matches('v').split('.');
+        let (major, minor) = (numbers.next().unwrap_or_default(), numbers.next().unwrap_or_default());
+        for package in ["k8s.io/client-go/pkg/version", "k8s.io/component-base/version"] {
+            for (name, value) in [
+                ("buildDate", release.date),
+                ("gitCommit", release.commit),
+                ("gitMajor", major),
+                ("gitMinor", minor),
+                ("gitTreeState", "clean"),
+                ("gitVersion", release.version),
+            ] {
+                self.0.insert(format!("{package}.{name}"), value.to_owned());
+            }
+        }
+        self
+    }
+
+    /// What crictl says with `--version`: the version with its `v`, as its own release v1.26.0 does.
+    #[must_use]
+    pub fn crictl(mut self, version: &str) -> Self {
+        let name = "github.com/kubernetes-sigs/cri-tools/pkg/version.Version";
+        self.0.insert(name.to_owned(), version.to_owned());
+        self
+    }
+
+    /// What the CNI plugins say of themselves.
+    #[must_use]
+    pub fn cni(mut self, version: &str) -> Self {
+        let name = "github.com/containernetworking/plugins/pkg/utils/buildversion.BuildVersion";
+        self.0.insert(name.to_owned(), version.to_owned());
+        self
+    }
+
+    /// The linker's flags. Values are words: the go command splits them at spaces.
+    pub(crate) fn flags(&self) -> Result<String> {
+        let plain = |c: char| c.is_ascii_alphanumeric() || "-+._:/".contains(c);
+        let mut flags = String::new();
+        for (name, value) in &self.0 {
+            if value.is_empty() || !value.chars().all(plain) {
+                let message =
+                    format!("`{value}` cannot be stamped into {name}: letters, digits and -+._:/ only");
+                return Err(Fault::new(Kind::Data, message).into());
+            }
+            flags.push_str(" -X ");
+            flags.push_str(name);
+            flags.push('=');
+            flags.push_str(value);
+        }
+        Ok(flags)
+    }
+}
+
+/// The Go that joins programs into one binary: file name to text, of `images/go/join`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct JoinSource(pub(crate) BTreeMap<String, String>);
+
+impl JoinSource {
+    /// The files that there must be.
+    const FILES: [&str; 3] = ["flags.go", "main.go", "pflags.go"];
+
+    /// Reads the directory.
+    pub fn read(dir: &Path) -> Result<Self> {
+        let read = |name: &str| {
+            let text = fs::read_to_string(dir.join(name))
+                .with_context(|| format!("reading {}", dir.join(name).display()))?;
+            Ok((name.to_owned(), text))
+        };
+        Self::FILES.into_iter().map(read).collect::<Result<_>>().map(Self)
+    }
+}
+
+/// All that decides the bytes of a binary, and nothing else: its serialised form is what a cache key is made of.
+#[derive(Clone, Debug, Serialize)]
+pub struct Recipe {
+    version: u32,
+    /// One program, or several to be joined.
+    pub programs: Vec<Program>,
+    /// The text of the pinned go.mod.
+    pub go_mod: String,
+    /// The text of the pinned go.sum.
+    pub go_sum: String,
+    /// The machine it is for.
+    pub target: Target,
+    /// Build tags.
+    pub tags: Vec<String>,
+    /// What the linker writes into package variables.
+    pub stamps: Stamps,
+    /// The version of Go, as in `1.26.8`.
+    pub go: String,
+    /// The version of zig, as in `0.13.0`.
+    pub zig: String,
+    /// The Go that joins; only when there are several programs.
+    pub join: Option<JoinSource>,
+}
+
+/// The versions of the compilers.
+#[derive(Clone, Copy, Debug)]
+pub struct Compilers<'a> {
+    /// Of Go, as in `1.26.8`.
+    pub go: &'a str,
+    /// Of zig, as in `0.13.0`.
+    pub zig: &'a str,
+}
+
+impl Recipe {
+    /// A recipe for `programs`, joined when there are several. Programs are sorted: their order decides nothing.
+    pub fn new(
+        mut programs: Vec<Program>,
+        closure: crate::Closure,
+        target: Target,
+        stamps: Stamps,
+        compilers: Compilers<'_>,
+        join: &JoinSource,
+    ) -> Result<Self> {
+        programs.sort_by(|a, b| a.name.cmp(&b.name));
+        check_programs(&programs)?;
+        let join = (programs.len() > 1).then(|| join.clone());
+        Ok(Self {
+            version: RECIPE_VERSION,
+            programs,
+            go_mod: closure.go_mod,
+            go_sum: closure.go_sum,
+            target,
+            // Without the cloud providers' code, which left Kubernetes' releases for programs of its own.
+            tags: vec!["providerless".to_owned()],
+            stamps,
+            go: compilers.go.to_owned(),
+            zig: compilers.zig.to_owned(),
+            join,
+        })
+    }
+
+    /// For messages: the names of the programs, or the first few of many.
+    pub fn name(&self) -> String {
+        let names: Vec<&str> = self.programs.iter().map(|program| program.name.as_str()).collect();
+        match names.as_slice() {
+            [first, .., last] if names.len() > 3 => format!("{first} .. {last} ({} programs)", names.len()),
+            _ => names.join("+"),
+        }
+    }
+}
+
+fn check_programs(programs: &[Program]) -> Result<()> {
+    let bad = |message: String| Err(Fault::new(Kind::Data, message).into());
+    if programs.is_empty() {
+        return bad("there is no program to build".into());
+    }
+    for program in programs {
+        let plain = |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '_' || c == '.';
+        if program.name.is_empty() || program.name.starts_with(['-', '.']) || !program.name.chars().all(plain)
+        {
+            return bad(format!("`{}` is no name for a program", program.name));
+        }
+    }
+    if let Some(twice) = programs.windows(2).find(|pair| pair[0].name == pair[1].name) {
+        return bad(format!("two programs are called `{}`", twice[0].name));
+    }
+    let mut flagged = programs.iter().filter(|program| program.init_flags);
+    if let (Some(one), Some(other)) = (flagged.next(), flagged.next()) {
+        return bad(format!(
+            "{} and {} cannot be joined: each reads flags registered while packages are initialised, \
+             and would show the other's",
+            one.name, other.name
+        ));
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn stamps_are_sorted_and_only_words() {
+        let release = Release { version: "v1.26.0", commit: "b46a3f8", date: "2022-12-08T19:51:45Z" };
+        let flags = Stamps::new().kubernetes(release).crictl("v1.26.0").flags().unwrap();
+        assert!(flags.contains(" -X k8s.io/component-base/version.gitMinor=26 "), "{flags}");
+        assert!(flags.starts_with(
+            " -X github.com/kubernetes-sigs/cri-tools/pkg/version.Version=v1.26.0 -X k8s.io/client-go"
+        ));
+        let error = Stamps::new().cni("v0.9.1 -X evil=1").flags().unwrap_err();
+        insta::assert_snapshot!(error, @"`v0.9.1 -X evil=1` cannot be stamped into github.com/containernetworking/plugins/pkg/utils/buildversion.BuildVersion: letters, digits and -+._:/ only");
+    }
+
+    #[test]
+    fn programs_that_cannot_be_joined_are_refused() {
+        let error = |programs: &[Program]| check_programs(programs).unwrap_err().to_string();
+        insta::assert_snapshot!(error(&[]), @"there is no program to build");
+        let kubelet = Program::kubernetes("kubelet");
+        insta::assert_snapshot!(error(&[kubelet.clone(), kubelet.clone()]), @"two programs are called `kubelet`");
+        insta::assert_snapshot!(error(&[Program::kubernetes("kube-proxy"), kubelet]), @"kube-proxy and kubelet cannot be joined: each reads flags registered while packages are initialised, and would show the other's");
+        insta::assert_snapshot!(error(&[Program::cni("main", "../bridge")]), @"`../bridge` is no name for a program");
+    }
+}

@@ -1,0 +1,266 @@
+use std::fs;
+use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
+use std::path::Path;
+
+use progress::Silent;
+use tempfile::TempDir;
+
+use super::*;
+use crate::compress::{Compression, Gzip};
+use crate::image::{LayerBlob, Spec};
+use crate::layer;
+use crate::platform::Platform;
+use crate::tree::{Entry, Tree};
+
+struct Bench {
+    dir: TempDir,
+    contents: Contents,
+}
+
+fn image(dir: &Path, platform: Platform) -> Image {
+    let layers = ["base", "kubelet"].map(|name| {
+        let mut tree = Tree::new();
+        let content = format!("{name} {platform:?}");
+        // The base is shared by all platforms.
+        let content = if name == "base" { name } else { &content };
+        tree.insert(&format!("opt/{name}"), Entry::file(0o755, content.as_bytes())).unwrap();
+        let path = dir.join(format!("{name}-{platform:?}.tar.gz"));
+        let options = layer::Options { mtime: 1, compression: Compression::Gzip(Gzip::Fast) };
+        let layer = layer::write(&tree, &options, fs::File::create(&path).unwrap(), &Silent).unwrap();
+        LayerBlob { layer, path, created_by: name.to_owned() }
+    });
+    let none = BTreeMap::new();
+    let spec = Spec {
+        platform,
+        created: 1,
+        env: none.clone(),
+        entrypoint: vec!["/opt/kubelet".to_owned()],
+        cmd: Vec::new(),
+        labels: none.clone(),
+        annotations: none,
+    };
+    Image::new(&spec, layers.into()).unwrap()
+}
+
+fn bench() -> Bench {
+    let dir = tempfile::tempdir().unwrap();
+    let contents = Contents::image(&image(dir.path(), Platform::ArmV7), &Names::default()).unwrap();
+    Bench { dir, contents }
+}
+
+impl Bench {
+    fn to(&self) -> PathBuf {
+        self.dir.path().join("out/layout")
+    }
+
+    fn write(&self) -> Result<()> {
+        write(&self.to(), &self.contents, &Silent)
+    }
+
+    fn blob(&self, ends: impl Fn(&Blob) -> bool) -> PathBuf {
+        let (digest, _) = self.contents.blobs.iter().find(|(_, blob)| ends(blob)).unwrap();
+        self.to().join("blobs/sha256").join(digest.hex())
+    }
+
+    fn verify(&self) -> Result<()> {
+        open(&self.to(), &Limits::default())?.verify(&Silent)
+    }
+
+    /// Puts a document in the place of another and makes all digests above it right again.
+    fn refused_with(&self, index: &str) -> String {
+        fs::write(self.to().join("index.json"), index).unwrap();
+        let error = self.verify().unwrap_err();
+        assert!([3, 6].contains(&fault::exit_code(&error)), "{error:#}");
+        format!("{error:#}")
+    }
+
+    fn add(&self, bytes: &str) -> (Digest, usize) {
+        let digest = Digest::of(bytes.as_bytes());
+        fs::write(self.to().join("blobs/sha256").join(digest.hex()), bytes).unwrap();
+        (digest, bytes.len())
+    }
+}
+
+fn siblings(bench: &Bench) -> Vec<String> {
+    let out = bench.dir.path().join("out");
+    fs::read_dir(out).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect()
+}
+
+#[test]
+fn a_layout_is_written_matched_opened_and_verified() {
+    let bench = bench();
+    assert!(!matches(&bench.to(), &bench.contents).unwrap());
+    bench.write().unwrap();
+    assert!(matches(&bench.to(), &bench.contents).unwrap());
+    bench.verify().unwrap();
+    assert_eq!(siblings(&bench), ["layout"]);
+    for entry in ["", "blobs", "blobs/sha256"] {
+        assert_eq!(fs::metadata(bench.to().join(entry)).unwrap().permissions().mode() & 0o7777, 0o755);
+    }
+    let layer = fs::metadata(bench.blob(|blob| matches!(blob.bytes, Bytes::Path(_)))).unwrap();
+    assert_eq!((layer.permissions().mode() & 0o7777, layer.nlink()), (0o644, 1));
+    let layout = open(&bench.to(), &Limits::default()).unwrap();
+    let sizes = layout.sizes(&layout.images[0]).unwrap();
+    assert_eq!(sizes, image(bench.dir.path(), Platform::ArmV7).sizes());
+}
+
+#[test]
+fn an_index_holds_all_images_and_shared_layers_once() {
+    let dir = tempfile::tempdir().unwrap();
+    let images =
+        [Platform::ArmV7, Platform::Amd64, Platform::Arm64].map(|platform| image(dir.path(), platform));
+    let index = Index::new(images.into(), &BTreeMap::new()).unwrap();
+    let names = Names { reference: Some("v1".to_owned()), containerd: Some("example.org/k:v1".to_owned()) };
+    let contents = Contents::index(&index, &names).unwrap();
+    let to = dir.path().join("layout");
+    write(&to, &contents, &Silent).unwrap();
+    let layout = open(&to, &Limits::default()).unwrap();
+    layout.verify(&Silent).unwrap();
+    assert_eq!(layout.images.len(), 3);
+    // Index, three manifests, configs and kubelets, one base.
+    assert_eq!(contents.blobs.len(), 1 + 3 + 3 + 3 + 1);
+    let annotations = layout.index.manifests()[0].annotations().clone().unwrap();
+    assert_eq!(annotations[REF_NAME], "v1");
+    assert_eq!(annotations[CONTAINERD_NAME], "example.org/k:v1");
+}
+
+#[test]
+fn another_layout_is_replaced_and_nothing_else_is() {
+    let bench = bench();
+    bench.write().unwrap();
+    fs::write(bench.to().join("blobs/sha256/old"), "").unwrap();
+    assert!(!matches(&bench.to(), &bench.contents).unwrap());
+    bench.write().unwrap();
+    assert!(matches(&bench.to(), &bench.contents).unwrap());
+    assert_eq!(siblings(&bench), ["layout"]);
+    // Over a link: what it leads to.
+    let link = bench.dir.path().join("link");
+    symlink(bench.to(), &link).unwrap();
+    write(&link, &bench.contents, &Silent).unwrap();
+    assert!(fs::symlink_metadata(&link).unwrap().is_symlink());
+    // A home directory.
+    fs::write(bench.to().join("thesis.txt"), "years").unwrap();
+    let error = bench.write().unwrap_err();
+    assert_eq!(fault::exit_code(&error), 2);
+    assert!(error.to_string().contains("thesis.txt"), "{error}");
+    assert_eq!(fs::read(bench.to().join("thesis.txt")).unwrap(), b"years");
+}
+
+#[test]
+fn a_blob_that_is_not_what_it_should_be_leaves_nothing_behind() {
+    for damage in [&b"longer than it should be"[..], b"", b"X"] {
+        let bench = bench();
+        let Some(Blob { bytes: Bytes::Path(path), .. }) =
+            bench.contents.blobs.values().find(|blob| matches!(blob.bytes, Bytes::Path(_)))
+        else {
+            panic!("no layer");
+        };
+        let mut bytes = fs::read(path).unwrap();
+        if damage == b"X" {
+            // The same size.
+            bytes[20] ^= 1;
+        } else {
+            bytes = damage.to_vec();
+        }
+        fs::write(path, bytes).unwrap();
+        assert_eq!(fault::exit_code(&bench.write().unwrap_err()), 6);
+        assert!(siblings(&bench).is_empty());
+    }
+}
+
+#[test]
+fn any_flipped_byte_of_any_file_is_found() {
+    let bench = bench();
+    bench.write().unwrap();
+    let blobs = fs::read_dir(bench.to().join("blobs/sha256")).unwrap().map(|entry| entry.unwrap().path());
+    for path in blobs.collect::<Vec<_>>() {
+        let good = fs::read(&path).unwrap();
+        for at in 0..good.len() {
+            let mut bad = good.clone();
+            bad[at] ^= 0x20;
+            fs::write(&path, bad).unwrap();
+            assert_eq!(fault::exit_code(&bench.verify().unwrap_err()), 6);
+            assert!(!matches(&bench.to(), &bench.contents).unwrap());
+        }
+        fs::write(&path, &good[1..]).unwrap();
+        assert_eq!(fault::exit_code(&bench.verify().unwrap_err()), 6);
+        fs::remove_file(&path).unwrap();
+        assert_eq!(fault::exit_code(&bench.verify().unwrap_err()), 10);
+        // The right bytes behind a link are not taken either.
+        let aside = bench.dir.path().join("aside");
+        fs::write(&aside, &good).unwrap();
+        symlink(&aside, &path).unwrap();
+        assert!(format!("{:#}", bench.verify().unwrap_err()).contains("not a regular file"));
+        assert!(!matches(&bench.to(), &bench.contents).unwrap());
+        fs::remove_file(&path).unwrap();
+        fs::write(&path, &good).unwrap();
+    }
+    bench.verify().unwrap();
+}
+
+#[test]
+fn hostile_documents_are_refused() {
+    let bench = bench();
+    bench.write().unwrap();
+    let index = |media_type: &str, digest: &str, size: usize| {
+        format!(
+            r#"{{"schemaVersion":2,"manifests":[{{"mediaType":"application/vnd.oci.image.{media_type}+json","digest":"{digest}","size":{size}}}]}}"#
+        )
+    };
+    let refused = |media_type: &str, document: &str| {
+        let (digest, size) = bench.add(document);
+        bench.refused_with(&index(media_type, &digest.to_string(), size))
+    };
+    for digest in [
+        "sha256:../../../../etc/passwd",
+        "sha256:",
+        "../x",
+        "sha512:00",
+        "md5:d41d8cd98f00b204e9800998ecf8427e",
+    ] {
+        bench.refused_with(&index("manifest.v1", digest, 2));
+    }
+    let (digest, size) = bench.add("{}");
+    assert!(
+        bench.refused_with(&index("manifest.v1", &digest.to_string(), size + 1)).contains("expected 3 bytes")
+    );
+    assert!(bench.refused_with(&index("manifest.v2", &digest.to_string(), size)).contains("neither"));
+    assert!(refused("manifest.v1", "{}").contains("schemaVersion"));
+    assert!(refused("manifest.v1", r#"{"schemaVersion":2,"manifests":[]}"#).contains("does not belong"));
+    let index_type = r#"{"schemaVersion":2,"mediaType":"application/vnd.oci.image.index.v1+json"}"#;
+    assert!(refused("manifest.v1", index_type).contains("expected media type"));
+    assert!(refused("manifest.v1", &"[".repeat(100_000)).contains("recursion"));
+    assert!(refused("manifest.v1", &" ".repeat((4 << 20) + 1)).contains("more than 4194304 bytes"));
+    bench.refused_with("");
+    bench.refused_with("[]");
+    bench.refused_with(r#"{"schemaVersion":1,"manifests":[]}"#);
+    // Indexes in indexes in indexes.
+    let mut inner = bench.add(r#"{"schemaVersion":2,"manifests":[]}"#);
+    for _ in 0..3 {
+        inner = bench.add(&index("index.v1", &inner.0.to_string(), inner.1));
+    }
+    assert!(bench.refused_with(&index("index.v1", &inner.0.to_string(), inner.1)).contains("3 deep"));
+}
+
+#[test]
+fn a_diff_id_that_lies_is_found() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut layers = image(dir.path(), Platform::Amd64).layers;
+    layers[1].layer.diff_id = Digest::of(b"another archive");
+    let none = BTreeMap::new();
+    let spec = Spec {
+        platform: Platform::Amd64,
+        created: 1,
+        env: none.clone(),
+        entrypoint: Vec::new(),
+        cmd: Vec::new(),
+        labels: none.clone(),
+        annotations: none,
+    };
+    let contents = Contents::image(&Image::new(&spec, layers).unwrap(), &Names::default()).unwrap();
+    let to = dir.path().join("layout");
+    write(&to, &contents, &Silent).unwrap();
+    let error = open(&to, &Limits::default()).unwrap().verify(&Silent).unwrap_err();
+    assert!(error.to_string().contains("the archive in layer sha256:"), "{error}");
+    assert_eq!(fault::exit_code(&error), 6);
+}

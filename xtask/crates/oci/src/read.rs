@@ -1,0 +1,364 @@
+//! Reads a layer that may have been made by anyone: a list of its entries, its digests and sizes.
+//!
+//! Stricter than a runtime has to be. What two readers could understand differently is refused: sparse files,
+//! data after the end, sizes on entries that have no data, one path twice, something below a file or a symlink.
+
+mod limited;
+
+use std::collections::BTreeMap;
+use std::io::{self, BufReader, Read};
+
+use anyhow::Result;
+use fault::{Fault, Kind};
+use flate2::bufread::MultiGzDecoder;
+use oci_spec::image::MediaType;
+use tar::{Archive, EntryType, Header};
+
+use crate::digest::{CHUNK, Digest, Hasher, Hashing, hash_reader};
+use crate::header::BLOCK;
+use crate::pax;
+use crate::tree::{Attributes, normalize, parent_of};
+use limited::Limited;
+
+/// How a layer is encoded.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Encoding {
+    /// A bare archive.
+    Tar,
+    /// gzip, of any number of members.
+    Gzip,
+}
+
+impl Encoding {
+    /// The encoding that a layer's media type names.
+    ///
+    /// # Errors
+    /// [`Kind::Data`] for any other media type.
+    pub fn of(media_type: &str) -> Result<Self> {
+        match MediaType::from(media_type) {
+            MediaType::ImageLayer => Ok(Self::Tar),
+            MediaType::ImageLayerGzip => Ok(Self::Gzip),
+            _ => Err(Fault::new(
+                Kind::Data,
+                format!(
+                    "layer of media type {media_type:?}: expected {} or {}",
+                    MediaType::ImageLayer,
+                    MediaType::ImageLayerGzip
+                ),
+            )
+            .into()),
+        }
+    }
+}
+
+/// How much of a layer is read before it is refused.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// Bytes of the archive once decompressed.
+    pub tar_size: u64,
+    /// Entries.
+    pub entries: usize,
+    /// Bytes of one extended header; it is held in memory.
+    pub extended_header: u64,
+}
+
+impl Default for Limits {
+    /// 16 GiB, a million entries, 1 MiB.
+    fn default() -> Self {
+        Self { tar_size: 16 << 30, entries: 1_000_000, extended_header: 1 << 20 }
+    }
+}
+
+/// What an entry of a layer is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum What {
+    /// A directory.
+    Directory,
+    /// A regular file.
+    File {
+        /// In bytes.
+        size: u64,
+        /// Of its bytes.
+        digest: Digest,
+    },
+    /// Another name of a file that came earlier in the layer.
+    HardLink(String),
+    /// A symbolic link.
+    Symlink(String),
+    /// A device or a pipe, with the type flag of its header.
+    Special(u8),
+}
+
+/// An entry of a layer.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Item {
+    /// What it is.
+    pub what: What,
+    /// Mode, owner and extended attributes as the header says; a hard link's own are without meaning.
+    pub attributes: Attributes,
+    /// Seconds since 1970.
+    pub mtime: u64,
+}
+
+/// A layer's entries and what all of it amounts to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Listing {
+    /// The entries by normalized path; an entry for the root itself is not listed.
+    pub items: BTreeMap<String, Item>,
+    /// The digest of the archive.
+    pub diff_id: Digest,
+    /// The size of the archive, in bytes.
+    pub tar_size: u64,
+    /// The bytes of all regular files.
+    pub unpacked_size: u64,
+}
+
+/// Reads a layer to its end.
+///
+/// # Errors
+/// [`Kind::Data`] for anything that is not a well-formed layer or is over a limit, [`Kind::Interrupted`], and what
+/// `from` gives.
+pub fn list(from: impl Read, encoding: Encoding, limits: &Limits) -> Result<Listing> {
+    let from = BufReader::with_capacity(CHUNK, from);
+    match encoding {
+        Encoding::Tar => list_tar(from, limits),
+        Encoding::Gzip => list_tar(MultiGzDecoder::new(from), limits),
+    }
+}
+
+/// The digest and size of the archive inside a layer, without a look at its entries.
+///
+/// # Errors
+/// [`Kind::Data`] if it is over the limit or cannot be decompressed.
+pub fn diff_id(from: impl Read, encoding: Encoding, limits: &Limits) -> Result<(Digest, u64)> {
+    let from = BufReader::with_capacity(CHUNK, from);
+    let mut from: Box<dyn Read + '_> = match encoding {
+        Encoding::Tar => Box::new(Limited::new(from, limits.tar_size)),
+        Encoding::Gzip => Box::new(Limited::new(MultiGzDecoder::new(from), limits.tar_size)),
+    };
+    hash_reader(&mut from, u64::MAX).map_err(|error| match error.downcast::<io::Error>() {
+        Ok(error) => limited::fault(error),
+        Err(error) => error,
+    })
+}
+
+fn list_tar(from: impl Read, limits: &Limits) -> Result<Listing> {
+    let mut archive = Archive::new(Hashing::new(Limited::new(from, limits.tar_size)));
+    let mut reader =
+        Reader { limits, items: BTreeMap::new(), seen: 0, unpacked_size: 0, extended: BTreeMap::new() };
+    // Raw: the extended headers are read here, within a limit, see `pax`.
+    for entry in archive.entries().map_err(limited::fault)?.raw(true) {
+        exec::interrupt::check()?;
+        let mut entry = entry.map_err(limited::fault)?;
+        let (header, size) = (entry.header().clone(), entry.size());
+        reader.entry(&header, size, &mut entry)?;
+    }
+    if !reader.extended.is_empty() {
+        return Err(malformed("an extended header is followed by nothing"));
+    }
+    let mut rest = archive.into_inner();
+    check_end(&mut rest)?;
+    let (diff_id, tar_size) = rest.hasher.finish();
+    Ok(Listing { items: reader.items, diff_id, tar_size, unpacked_size: reader.unpacked_size })
+}
+
+/// One empty block of the two at the end was read, unless the archive just stops; all that follows is empty too.
+fn check_end(rest: &mut dyn Read) -> Result<()> {
+    let mut zeros = 0;
+    let mut buffer = vec![0; 64 << 10];
+    loop {
+        exec::interrupt::check()?;
+        match rest.read(&mut buffer) {
+            Ok(0) if zeros >= BLOCK => return Ok(()),
+            Ok(0) => return Err(malformed("the archive ends without its end mark: it is truncated")),
+            Ok(read) if buffer[..read].iter().all(|byte| *byte == 0) => zeros = zeros.saturating_add(read),
+            Ok(_) => return Err(malformed("data follows the end of the archive")),
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(limited::fault(error)),
+        }
+    }
+}
+
+struct Reader<'a> {
+    limits: &'a Limits,
+    items: BTreeMap<String, Item>,
+    seen: usize,
+    unpacked_size: u64,
+    /// What extended headers said of the entry to come, by PAX key.
+    extended: BTreeMap<String, Vec<u8>>,
+}
+
+impl Reader<'_> {
+    fn entry(&mut self, header: &Header, size: u64, data: &mut dyn Read) -> Result<()> {
+        self.seen += 1;
+        if self.seen > self.limits.entries {
+            return Err(malformed(&format!("it has more than {} entries", self.limits.entries)));
+        }
+        match header.entry_type() {
+            EntryType::XHeader => {
+                let records = pax::decode(&self.read_extended(size, data)?).map_err(|why| malformed(&why))?;
+                if records.keys().any(|key| key.starts_with("GNU.sparse.")) {
+                    return Err(malformed("sparse files are not supported"));
+                }
+                self.extended.extend(records);
+                Ok(())
+            }
+            EntryType::XGlobalHeader => {
+                let records = pax::decode(&self.read_extended(size, data)?).map_err(|why| malformed(&why))?;
+                match records.keys().find(|key| *key != "comment") {
+                    Some(key) => Err(malformed(&format!("global extended header {key:?} is not supported"))),
+                    None => Ok(()),
+                }
+            }
+            EntryType::GNULongName => self.long(pax::PATH, size, data),
+            EntryType::GNULongLink => self.long(pax::LINK_PATH, size, data),
+            kind => self.item(kind, header, size, data),
+        }
+    }
+
+    fn read_extended(&self, size: u64, data: &mut dyn Read) -> Result<Vec<u8>> {
+        if size > self.limits.extended_header {
+            return Err(malformed(&format!(
+                "extended header of {size} bytes, limit {}",
+                self.limits.extended_header
+            )));
+        }
+        let mut bytes = Vec::new();
+        data.read_to_end(&mut bytes).map_err(limited::fault)?;
+        if bytes.len() as u64 != size {
+            return Err(malformed("it ends inside an extended header"));
+        }
+        Ok(bytes)
+    }
+
+    /// A path in GNU's way, ending with a NUL.
+    fn long(&mut self, key: &str, size: u64, data: &mut dyn Read) -> Result<()> {
+        let mut bytes = self.read_extended(size, data)?;
+        if bytes.last() == Some(&0) {
+            bytes.pop();
+        }
+        self.extended.insert(key.to_owned(), bytes);
+        Ok(())
+    }
+
+    fn item(&mut self, kind: EntryType, header: &Header, size: u64, data: &mut dyn Read) -> Result<()> {
+        let extended = std::mem::take(&mut self.extended);
+        let raw = text(extended.get(pax::PATH).cloned().unwrap_or_else(|| header.path_bytes().into_owned()))?;
+        let link = extended.get(pax::LINK_PATH).cloned().or_else(|| header.link_name_bytes().map(Into::into));
+        let attributes =
+            attributes(header, &extended, size).map_err(|error| malformed(&format!("{raw:?}: {error}")))?;
+        if kind == EntryType::Directory
+            && raw.split('/').all(|name| matches!(name, "" | "."))
+            && !raw.starts_with('/')
+        {
+            return Ok(());
+        }
+        let path = normalize(&raw)?;
+        let refuse = |why: &str| Err(malformed(&format!("{path:?}: {why}")));
+        if self.items.contains_key(&path) {
+            return refuse("there are two entries for this path");
+        }
+        // Every ancestor was itself checked, so the nearest one that is listed tells for all of them.
+        let mut above = parent_of(&path);
+        while let Some(directory) = above {
+            match self.items.get(directory).map(|item| &item.what) {
+                Some(What::Directory) => break,
+                Some(_) => return refuse("it lies under something that is not a directory"),
+                None => above = parent_of(directory),
+            }
+        }
+        if kind != EntryType::Regular && size != 0 {
+            return refuse("it has data, but is not a regular file");
+        }
+        let what = match kind {
+            EntryType::Regular if raw.ends_with('/') => return refuse("a regular file's name ends with `/`"),
+            EntryType::Regular => self.file(&path, size, data)?,
+            EntryType::Directory => What::Directory,
+            EntryType::Symlink => match link.map(text).transpose()? {
+                Some(target) if !target.is_empty() && !target.contains('\0') => What::Symlink(target),
+                _ => return refuse("a symlink without a target"),
+            },
+            EntryType::Link => {
+                let target = normalize(&link.map(text).transpose()?.unwrap_or_default())?;
+                match self.items.get(&target).map(|item| &item.what) {
+                    Some(What::File { .. }) => What::HardLink(target),
+                    _ => {
+                        return refuse(&format!(
+                            "a hard link to {target:?}, which is no regular file before it"
+                        ));
+                    }
+                }
+            }
+            EntryType::Char | EntryType::Block | EntryType::Fifo => What::Special(kind.as_byte()),
+            _ => {
+                return refuse(&format!(
+                    "entries of type {:?} are not supported",
+                    char::from(kind.as_byte())
+                ));
+            }
+        };
+        if what != What::Directory && self.has_below(&path) {
+            return refuse("it is not a directory, but something lies under it");
+        }
+        let mtime = header.mtime().map_err(limited::fault)?;
+        self.items.insert(path, Item { what, attributes, mtime });
+        Ok(())
+    }
+
+    fn has_below(&self, path: &str) -> bool {
+        let prefix = format!("{path}/");
+        self.items.range(prefix.clone()..).next().is_some_and(|(next, _)| next.starts_with(&prefix))
+    }
+
+    fn file(&mut self, path: &str, size: u64, mut data: &mut dyn Read) -> Result<What> {
+        let mut hashing = Hashing { inner: io::sink(), hasher: Hasher::default() };
+        io::copy(&mut data, &mut hashing).map_err(limited::fault)?;
+        let (digest, found) = hashing.hasher.finish();
+        if found != size {
+            return Err(malformed(&format!("it ends inside {path:?}, {found} of {size} bytes in")));
+        }
+        self.unpacked_size += size;
+        Ok(What::File { size, digest })
+    }
+}
+
+fn attributes(
+    header: &Header,
+    extended: &BTreeMap<String, Vec<u8>>,
+    size: u64,
+) -> Result<Attributes, String> {
+    let number = |key: &str, in_header: io::Result<u64>| match extended.get(key) {
+        Some(value) => {
+            std::str::from_utf8(value).ok().and_then(|text| text.parse().ok()).ok_or(format!("PAX {key}"))
+        }
+        None => in_header.map_err(|error| error.to_string()),
+    };
+    // The data was delimited by the header's size; one that says otherwise would be read differently by others.
+    if number("size", Ok(size))? != size {
+        return Err("PAX size differs from the header's".to_owned());
+    }
+    let id =
+        |key, value| number(key, value).and_then(|id| u32::try_from(id).map_err(|_| format!("{key} {id}")));
+    let xattrs = extended
+        .iter()
+        .filter_map(|(key, value)| Some((key.strip_prefix(pax::XATTR)?.to_owned(), value.clone())));
+    Ok(Attributes {
+        mode: header.mode().map_err(|error| error.to_string())? & 0o7777,
+        uid: id("uid", header.uid())?,
+        gid: id("gid", header.gid())?,
+        xattrs: xattrs.collect(),
+    })
+}
+
+fn text(bytes: Vec<u8>) -> Result<String> {
+    String::from_utf8(bytes).map_err(|error| {
+        malformed(&format!("the path {:?} is not UTF-8", String::from_utf8_lossy(error.as_bytes())))
+    })
+}
+
+fn malformed(why: &str) -> anyhow::Error {
+    Fault::new(Kind::Data, format!("the layer cannot be read: {why}")).into()
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,160 @@
+use super::*;
+
+/// A ustar header with a checksum that is right, then data.
+fn entry(name: &str, kind: EntryType, link: &str, data: &[u8]) -> Vec<u8> {
+    entry_of_size(name, kind, link, data, data.len() as u64)
+}
+
+fn entry_of_size(name: &str, kind: EntryType, link: &str, data: &[u8], size: u64) -> Vec<u8> {
+    let mut header = Header::new_ustar();
+    header.set_entry_type(kind);
+    header.set_mode(0o644);
+    header.set_uid(0);
+    header.set_gid(0);
+    header.set_mtime(1);
+    header.set_size(size);
+    let fields = header.as_ustar_mut().unwrap();
+    fields.name[..name.len()].copy_from_slice(name.as_bytes());
+    fields.linkname[..link.len()].copy_from_slice(link.as_bytes());
+    header.set_cksum();
+    [header.as_bytes(), data, &vec![0; data.len().next_multiple_of(BLOCK) - data.len()]].concat()
+}
+
+fn tar(entries: &[Vec<u8>]) -> Vec<u8> {
+    [entries.concat(), vec![0; 1024]].concat()
+}
+
+fn read(bytes: &[u8]) -> Result<Listing> {
+    list(bytes, Encoding::Tar, &Limits::default())
+}
+
+fn refused(entries: &[Vec<u8>]) -> String {
+    refused_bytes(&tar(entries))
+}
+
+fn refused_bytes(bytes: &[u8]) -> String {
+    let error = read(bytes).unwrap_err();
+    assert_eq!(fault::exit_code(&error), 3, "{error:#}");
+    error.to_string()
+}
+
+fn file(name: &str) -> Vec<u8> {
+    entry(name, EntryType::Regular, "", b"x")
+}
+
+#[test]
+fn archives_of_others_are_read() {
+    let long = "n".repeat(200);
+    let listing = read(&tar(&[
+        entry("pax_global_header", EntryType::XGlobalHeader, "", b"16 comment=abcd\n"),
+        entry("./", EntryType::Directory, "", b""),
+        entry("./etc/", EntryType::Directory, "", b""),
+        entry("././@LongLink", EntryType::GNULongName, "", format!("./etc/{long}\0").as_bytes()),
+        entry("cut", EntryType::Regular, "", b"abc"),
+        entry("dev/null", EntryType::Char, "", b""),
+    ]))
+    .unwrap();
+    let paths: Vec<_> = listing.items.keys().cloned().collect();
+    assert_eq!(paths, ["dev/null", "etc", &format!("etc/{long}")]);
+    assert_eq!(listing.items["dev/null"].what, What::Special(b'3'));
+    assert_eq!(listing.items[&paths[2]].what, What::File { size: 3, digest: Digest::of(b"abc") });
+}
+
+#[test]
+fn paths_that_leave_the_root_are_refused() {
+    for bad in ["../x", "/etc/passwd", "a/../../x", "a/.."] {
+        assert!(refused(&[file(bad)]).contains("path in a layer"), "{bad}");
+    }
+    assert!(refused(&[file("x"), entry("y", EntryType::Link, "../x", b"")]).contains("`..`"));
+    assert!(refused(&[file("x"), entry("y", EntryType::Link, "/x", b"")]).contains("absolute"));
+    assert!(refused(&[entry("/", EntryType::Directory, "", b"")]).contains("absolute"));
+}
+
+#[test]
+fn what_readers_could_understand_differently_is_refused() {
+    let directory = entry("a", EntryType::Directory, "", b"");
+    let symlink = entry("a", EntryType::Symlink, "/etc", b"");
+    assert!(refused(&[file("a"), file("./a")]).contains("two entries"));
+    assert!(refused(&[file("a"), file("a/b")]).contains("not a directory"));
+    assert!(refused(&[symlink, file("a/b/c")]).contains("not a directory"));
+    assert!(refused(&[file("a/b"), file("a")]).contains("lies under it"));
+    assert!(refused(&[entry("a", EntryType::Directory, "", b"data")]).contains("has data"));
+    assert!(refused(&[file("a/")]).contains("ends with `/`"));
+    assert!(refused(&[entry("a", EntryType::Link, "b", b""), file("b")]).contains("before it"));
+    assert!(refused(&[directory, entry("b", EntryType::Link, "a", b"")]).contains("no regular file"));
+    assert!(refused(&[entry("a", EntryType::Symlink, "", b"")]).contains("without a target"));
+    refused(&[entry("a", EntryType::GNUSparse, "", b"")]);
+    assert!(refused(&[entry("a", EntryType::Continuous, "", b"")]).contains("not supported"));
+    assert!(
+        refused(&[entry("h", EntryType::XHeader, "", b"9 size=9\n"), file("a")]).contains("PAX size differs")
+    );
+    assert!(
+        refused(&[entry("h", EntryType::XHeader, "", b"24 GNU.sparse.major=1\n")]).contains("PAX record")
+    );
+    assert!(refused(&[entry("h", EntryType::XHeader, "", b"22 GNU.sparse.major=1\n")]).contains("sparse"));
+    assert!(refused(&[entry("h", EntryType::XGlobalHeader, "", b"10 path=a\n")]).contains("global"));
+    assert!(refused(&[entry("h", EntryType::XHeader, "", b"10 path=a\n")]).contains("followed by nothing"));
+    assert!(refused(&[entry("h", EntryType::XHeader, "", b"9 path=\xff\n"), file("a")]).contains("UTF-8"));
+}
+
+#[test]
+fn truncated_and_continued_archives_are_refused() {
+    let whole = tar(&[file("a")]);
+    for length in [1, 511, 512, 513, 600, 1024, 1025, whole.len() - 1024, whole.len() - 512] {
+        refused_bytes(&whole[..length]);
+    }
+    read(&whole).unwrap();
+    assert!(refused_bytes(&[&*whole, &file("b")].concat()).contains("follows the end"));
+    assert!(refused_bytes(&[&*tar(&[]), b"x"].concat()).contains("follows the end"));
+    read(&[&*whole, &[0; 9000]].concat()).unwrap();
+    refused_bytes(&[]);
+    // A size far beyond what follows.
+    let lie = entry_of_size("a", EntryType::Regular, "", b"x", 0o77_777_777_777);
+    assert!(refused(&[lie]).contains("ends inside"));
+    let mut flipped = whole;
+    flipped[0] ^= 1;
+    assert!(refused_bytes(&flipped).contains("checksum"));
+}
+
+#[test]
+fn limits_hold() {
+    let bytes = tar(&[file("a"), file("b")]);
+    let limited = |limits: Limits| list(&*bytes, Encoding::Tar, &limits).unwrap_err().to_string();
+    assert!(limited(Limits { entries: 1, ..Limits::default() }).contains("more than 1 entries"));
+    assert!(limited(Limits { tar_size: 1500, ..Limits::default() }).contains("more than 1500 bytes"));
+    list(&*bytes, Encoding::Tar, &Limits { entries: 2, tar_size: bytes.len() as u64, ..Limits::default() })
+        .unwrap();
+    let header = entry_of_size("h", EntryType::XHeader, "", b"", 1 << 30);
+    assert!(refused(&[header]).contains("limit 1048576"));
+}
+
+#[test]
+fn a_bomb_stops_at_the_limit() {
+    use std::io::Write;
+    let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::new(9));
+    for _ in 0..64 {
+        encoder.write_all(&vec![0; 1 << 20]).unwrap();
+    }
+    let bomb = encoder.finish().unwrap();
+    assert!(bomb.len() < 100_000);
+    let limits = Limits { tar_size: 1 << 20, ..Limits::default() };
+    for error in [
+        list(&*bomb, Encoding::Gzip, &limits).map(|_| ()).unwrap_err(),
+        diff_id(&*bomb, Encoding::Gzip, &limits).map(|_| ()).unwrap_err(),
+    ] {
+        assert!(error.to_string().contains("more than 1048576 bytes once decompressed"), "{error}");
+        assert_eq!(fault::exit_code(&error), 3);
+    }
+}
+
+#[test]
+fn only_layers_are_taken_for_layers() {
+    for bad in [
+        "",
+        "application/vnd.docker.image.rootfs.diff.tar.gzip",
+        "application/vnd.oci.image.manifest.v1+json",
+        "application/vnd.oci.image.layer.v1.tar+zstd",
+    ] {
+        assert_eq!(fault::exit_code(&Encoding::of(bad).unwrap_err()), 3);
+    }
+}

@@ -1,0 +1,324 @@
+//! A layer's content as data: what lies at which path, before any byte of an archive exists.
+
+mod path;
+
+use std::collections::BTreeMap;
+use std::ops::Bound;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use anyhow::Result;
+use fault::{Fault, Kind};
+
+pub use path::normalize;
+pub(crate) use path::{MAX_PATH, ancestors, parent_of};
+
+/// The mode of a directory that nobody described but something lies in.
+pub const IMPLICIT_DIRECTORY_MODE: u32 = 0o755;
+/// The largest user and group ID, file size and time that fit a ustar header's octal digits.
+pub(crate) const MAX_ID: u32 = 0o7_777_777;
+pub(crate) const MAX_OCTAL_11: u64 = 0o77_777_777_777;
+/// The longest extended attribute's name and value that Linux takes, in bytes (xattr(7)).
+const MAX_XATTR_NAME: usize = 255;
+const MAX_XATTR_VALUE: usize = 64 << 10;
+
+/// Where a regular file's bytes come from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Source {
+    /// A regular file on disk. Only its bytes count: its name, mode, owner and times do not.
+    Path(PathBuf),
+    /// These bytes.
+    Bytes(Arc<[u8]>),
+}
+
+impl From<&[u8]> for Source {
+    fn from(bytes: &[u8]) -> Self {
+        Self::Bytes(bytes.into())
+    }
+}
+
+/// What an entry is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Node {
+    Directory,
+    File(Source),
+    HardLink(String),
+    Symlink(String),
+}
+
+/// What belongs to a file whatever its kind.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Attributes {
+    /// Permission bits with set-user-ID, set-group-ID and sticky; 0777 for a symlink.
+    pub mode: u32,
+    /// User ID.
+    pub uid: u32,
+    /// Group ID.
+    pub gid: u32,
+    /// Extended attributes by name, such as `security.capability`.
+    pub xattrs: BTreeMap<String, Vec<u8>>,
+}
+
+/// One entry of a [`Tree`].
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Entry {
+    node: Node,
+    attributes: Attributes,
+}
+
+impl Entry {
+    fn new(node: Node, mode: u32) -> Self {
+        Self { node, attributes: Attributes { mode, ..Attributes::default() } }
+    }
+
+    /// A directory.
+    pub fn directory(mode: u32) -> Self {
+        Self::new(Node::Directory, mode)
+    }
+
+    /// A regular file.
+    pub fn file(mode: u32, source: impl Into<Source>) -> Self {
+        Self::new(Node::File(source.into()), mode)
+    }
+
+    /// Another name of the regular file at `target` in the same tree: its mode, owner and attributes are that
+    /// file's. `target` may be added later, and may be a hard link itself.
+    pub fn hard_link(target: impl Into<String>) -> Self {
+        Self::new(Node::HardLink(target.into()), 0)
+    }
+
+    /// A symbolic link; the target is kept to the letter.
+    pub fn symlink(target: impl Into<String>) -> Self {
+        Self::new(Node::Symlink(target.into()), 0o777)
+    }
+
+    /// Sets the owner, which is 0:0 otherwise.
+    #[must_use]
+    pub fn owner(mut self, uid: u32, gid: u32) -> Self {
+        self.attributes.uid = uid;
+        self.attributes.gid = gid;
+        self
+    }
+
+    /// Adds an extended attribute.
+    #[must_use]
+    pub fn xattr(mut self, name: impl Into<String>, value: impl Into<Vec<u8>>) -> Self {
+        self.attributes.xattrs.insert(name.into(), value.into());
+        self
+    }
+
+    fn check(&self, path: &str) -> Result<()> {
+        let attributes = &self.attributes;
+        if attributes.mode > 0o7777 {
+            return Err(invalid(
+                path,
+                &format!("mode {:o} has bits that are not permissions", attributes.mode),
+            ));
+        }
+        if attributes.uid.max(attributes.gid) > MAX_ID {
+            return Err(invalid(
+                path,
+                &format!("owner {}:{} is over {MAX_ID}", attributes.uid, attributes.gid),
+            ));
+        }
+        for (name, value) in &attributes.xattrs {
+            if name.is_empty() || name.len() > MAX_XATTR_NAME || name.contains(['=', '\0', '\n']) {
+                return Err(invalid(path, &format!("extended attribute name {name:?}")));
+            }
+            if value.len() > MAX_XATTR_VALUE {
+                return Err(invalid(path, &format!("extended attribute {name} has {} bytes", value.len())));
+            }
+        }
+        match &self.node {
+            Node::Symlink(target)
+                if target.is_empty() || target.len() >= MAX_PATH || target.contains('\0') =>
+            {
+                Err(invalid(path, &format!("symlink target {target:?}")))
+            }
+            Node::HardLink(_) if *attributes != Attributes::default() => {
+                Err(invalid(path, "a hard link takes owner and extended attributes from its target"))
+            }
+            _ => Ok(()),
+        }
+    }
+}
+
+/// What is written for one path: [`Tree::resolve`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Resolved<'a> {
+    /// A directory.
+    Directory,
+    /// A regular file, the first in order of those that are one file.
+    File(&'a Source),
+    /// Another name of the regular file at this path, which comes earlier.
+    HardLink(&'a str),
+    /// A symbolic link with this target.
+    Symlink(&'a str),
+}
+
+/// A layer's content, keyed by normalized relative path. The order of insertion has no meaning.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Tree {
+    entries: BTreeMap<String, Entry>,
+}
+
+impl Tree {
+    /// An empty tree.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Adds an entry. Directories above it need not be added: they come by themselves, 0755 and owned by 0:0.
+    ///
+    /// # Errors
+    /// [`Kind::Data`] for a path that leaves the tree or is already taken in any spelling, a non-directory with
+    /// something below it, a `.wh.` name (which would delete from the layer below), and attributes no archive can hold.
+    pub fn insert(&mut self, path: &str, mut entry: Entry) -> Result<()> {
+        let path = normalize(path)?;
+        if path.rsplit('/').any(|name| name.starts_with(".wh.")) {
+            return Err(invalid(&path, "a name that begins with `.wh.` deletes files of the layers below"));
+        }
+        entry.check(&path)?;
+        if let Node::HardLink(target) = &mut entry.node {
+            *target = normalize(target)?;
+        }
+        if self.entries.contains_key(&path) {
+            return Err(invalid(&path, "there are two entries for this path"));
+        }
+        for above in ancestors(&path) {
+            if self.entries.get(above).is_some_and(|entry| entry.node != Node::Directory) {
+                return Err(invalid(&path, &format!("lies under {above:?}, which is not a directory")));
+            }
+        }
+        if entry.node != Node::Directory
+            && let Some(below) = self.first_below(&path)
+        {
+            return Err(invalid(&path, &format!("is not a directory, but {below:?} lies under it")));
+        }
+        self.entries.insert(path, entry);
+        Ok(())
+    }
+
+    fn first_below(&self, path: &str) -> Option<&str> {
+        let prefix = format!("{path}/");
+        let (first, _) =
+            self.entries.range::<str, _>((Bound::Included(&*prefix), Bound::Unbounded)).next()?;
+        first.starts_with(&prefix).then_some(first)
+    }
+
+    /// Whether nothing was added.
+    pub fn is_empty(&self) -> bool {
+        self.entries.is_empty()
+    }
+
+    /// All that is written, in the order it is written in: by the bytes of the path, directories above made explicit,
+    /// and of the names of one file the first being the file, the others links to it.
+    ///
+    /// # Errors
+    /// [`Kind::Data`] for a hard link that does not lead to a regular file of this tree.
+    pub fn resolve(&self) -> Result<BTreeMap<&str, (Resolved<'_>, Attributes)>> {
+        // The path of each file with bytes → the first of its names.
+        let mut first: BTreeMap<&str, &str> = BTreeMap::new();
+        for path in self.entries.keys() {
+            if let Some(real) = self.real_file(path)? {
+                first.entry(real).or_insert(path);
+            }
+        }
+        let mut resolved = BTreeMap::new();
+        for (path, entry) in &self.entries {
+            for above in ancestors(path) {
+                let implicit = Attributes { mode: IMPLICIT_DIRECTORY_MODE, ..Attributes::default() };
+                resolved.entry(above).or_insert((Resolved::Directory, implicit));
+            }
+            let item = match &entry.node {
+                Node::Directory => (Resolved::Directory, entry.attributes.clone()),
+                Node::Symlink(target) => (Resolved::Symlink(target), entry.attributes.clone()),
+                Node::File(_) | Node::HardLink(_) => self.resolve_file(path, &first)?,
+            };
+            // A directory sorts before what lies in it, so no explicit one is ever taken for an implicit one.
+            resolved.insert(path.as_str(), item);
+        }
+        Ok(resolved)
+    }
+
+    fn resolve_file<'a>(
+        &'a self,
+        path: &'a str,
+        first: &BTreeMap<&'a str, &'a str>,
+    ) -> Result<(Resolved<'a>, Attributes)> {
+        let real = self.real_file(path)?.unwrap_or(path);
+        let owner = first.get(real).copied().unwrap_or(real);
+        match self.entries.get(real) {
+            Some(Entry { node: Node::File(source), attributes }) if owner == path => {
+                Ok((Resolved::File(source), attributes.clone()))
+            }
+            Some(Entry { attributes, .. }) => Ok((Resolved::HardLink(owner), attributes.clone())),
+            None => Err(invalid(path, "is not in the tree")),
+        }
+    }
+
+    /// The path of the regular file that a name leads to over hard links; `None` for directories and symlinks.
+    fn real_file<'a>(&'a self, path: &'a str) -> Result<Option<&'a str>> {
+        let mut at = path;
+        // A chain longer than the tree goes in a circle.
+        for _ in 0..=self.entries.len() {
+            match self.entries.get(at).map(|entry| &entry.node) {
+                Some(Node::File(_)) => return Ok(Some(at)),
+                Some(Node::HardLink(target)) => at = target,
+                Some(_) if at == path => return Ok(None),
+                Some(_) => {
+                    return Err(invalid(
+                        path,
+                        &format!("is a hard link to {at:?}, which is not a regular file"),
+                    ));
+                }
+                None => {
+                    return Err(invalid(
+                        path,
+                        &format!("is a hard link to {at:?}, which is not in the tree"),
+                    ));
+                }
+            }
+        }
+        Err(invalid(path, "is a hard link that leads back to itself"))
+    }
+}
+
+/// Refuses layers that undo each other by accident when unpacked one over the other, lowest first: a directory
+/// (explicit or not) that gives another mode or owner to a lower layer's directory, such as a 0755 `tmp` made for a file
+/// in it, and one that replaces a lower layer's file or symlink, such as `bin` over a link to `usr/bin`.
+///
+/// # Errors
+/// [`Kind::Data`], naming the path.
+pub fn check_stack(layers: &[&Tree]) -> Result<()> {
+    let mut below: BTreeMap<&str, (bool, Attributes)> = BTreeMap::new();
+    for layer in layers {
+        for (path, (resolved, attributes)) in layer.resolve()? {
+            let directory = resolved == Resolved::Directory;
+            match below.get(path) {
+                Some((was_directory, _)) if *was_directory != directory => {
+                    return Err(invalid(path, "is a directory in one layer and not in another"));
+                }
+                Some((_, lower)) if directory && *lower != attributes => {
+                    return Err(invalid(
+                        path,
+                        &format!(
+                            "is a directory of mode {:o}, owner {}:{} in a lower layer, and of mode {:o}, owner {}:{} above it",
+                            lower.mode, lower.uid, lower.gid, attributes.mode, attributes.uid, attributes.gid
+                        ),
+                    ));
+                }
+                _ => {}
+            }
+            below.insert(path, (directory, attributes));
+        }
+    }
+    Ok(())
+}
+
+fn invalid(path: &str, why: &str) -> anyhow::Error {
+    Fault::new(Kind::Data, format!("layer entry {path:?}: {why}")).into()
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,73 @@
+//! Paths in a layer: relative, normalized, UTF-8.
+
+use anyhow::Result;
+use fault::{Fault, Kind};
+
+/// The longest name and path that Linux takes, in bytes (`PATH_MAX` counts the closing NUL).
+const MAX_NAME: usize = 255;
+pub(crate) const MAX_PATH: usize = 4096;
+
+/// The one spelling of a path in a layer: `./a//b/` is `a/b`.
+///
+/// # Errors
+/// [`Kind::Data`] for a path that is empty, absolute, the root itself, too long, or has a `..` or a NUL.
+pub fn normalize(path: &str) -> Result<String> {
+    let refuse = |why: &str| Err(Fault::new(Kind::Data, format!("path in a layer {path:?}: {why}")).into());
+    if path.starts_with('/') {
+        return refuse("it is absolute; expected one relative to the root");
+    }
+    if path.contains('\0') {
+        return refuse("it contains a NUL");
+    }
+    let names: Vec<&str> = path.split('/').filter(|name| !matches!(*name, "" | ".")).collect();
+    if names.is_empty() {
+        return refuse("it names nothing below the root");
+    }
+    if names.contains(&"..") {
+        return refuse("`..` leaves its directory");
+    }
+    let normalized = names.join("/");
+    if normalized.len() >= MAX_PATH || names.iter().any(|name| name.len() > MAX_NAME) {
+        return refuse("it is longer than Linux takes");
+    }
+    Ok(normalized)
+}
+
+/// The directories above a normalized path, outermost first.
+pub(crate) fn ancestors(path: &str) -> impl Iterator<Item = &str> {
+    path.match_indices('/').map(|(at, _)| &path[..at])
+}
+
+/// The directory that a normalized path lies in, unless that is the root.
+pub(crate) fn parent_of(path: &str) -> Option<&str> {
+    path.rsplit_once('/').map(|(parent, _)| parent)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn spellings_become_one() {
+        for spelling in ["a/b", "./a/b", "a//b", "a/./b/", "a/b/."] {
+            assert_eq!(normalize(spelling).unwrap(), "a/b");
+        }
+        assert_eq!(normalize("a/...").unwrap(), "a/...");
+    }
+
+    #[test]
+    fn paths_that_leave_the_tree_or_name_nothing_are_refused() {
+        let long = "x".repeat(256);
+        let deep = "x/".repeat(2048) + "x";
+        for bad in ["", ".", "./", "/", "/a", "..", "../a", "a/..", "a/../b", "a\0b", &long, &deep] {
+            assert_eq!(fault::exit_code(&normalize(bad).unwrap_err()), 3, "{bad:?}");
+        }
+    }
+
+    #[test]
+    fn ancestors_come_outermost_first() {
+        assert_eq!(ancestors("a/b/c").collect::<Vec<_>>(), ["a", "a/b"]);
+        assert_eq!(ancestors("a").count(), 0);
+        assert_eq!(parent_of("a/b/c"), Some("a/b"));
+    }
+}

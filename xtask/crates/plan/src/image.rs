@@ -1,0 +1,90 @@
+//! Images: the config and the annotations around the layers.
+
+use std::collections::BTreeMap;
+
+use anyhow::Result;
+use catalog::{Arch, Attribute};
+use oci::platform::Platform;
+use serde::Serialize;
+use store::Key;
+
+use crate::{Options, Sources};
+
+/// What our own annotations and labels begin with.
+const PREFIX: &str = "io.containerized-kubelet";
+
+/// An image to be assembled.
+#[derive(Clone, Debug, Serialize)]
+pub struct Image {
+    /// The attribute.
+    pub attribute: String,
+    /// The repository and tag.
+    pub reference: String,
+    /// What it runs on.
+    pub platform: Platform,
+    /// Its time, in seconds since 1970: the release's date.
+    pub created: u64,
+    /// Environment.
+    pub env: BTreeMap<String, String>,
+    /// Entrypoint.
+    pub entrypoint: Vec<String>,
+    /// The manifest's annotations; also the config's labels.
+    pub annotations: BTreeMap<String, String>,
+    /// Keys of its layers, lowest first.
+    pub layers: Vec<Key>,
+}
+
+pub(crate) fn plan(
+    attribute: &Attribute<'_>,
+    arch: &Arch,
+    sources: &Sources,
+    layers: Vec<Key>,
+    options: &Options,
+) -> Result<Image> {
+    let mut annotations = annotations(attribute, options);
+    // What built it, so that anyone can build it again.
+    let tools = [
+        ("go", attribute.release.go.as_str()),
+        ("zig", &sources.lock.zig.version),
+        ("rust", &sources.lock.rust.version),
+    ];
+    annotations.extend(tools.map(|(tool, version)| (format!("{PREFIX}.{tool}"), version.to_owned())));
+    Ok(Image {
+        attribute: attribute.name.clone(),
+        reference: attribute.reference(),
+        platform: Platform::new(&arch.architecture, arch.variant.as_deref())?,
+        created: oci::date::parse(attribute.release.date.as_str())?,
+        env: attribute.product.env.clone(),
+        entrypoint: attribute.product.entrypoint.clone(),
+        annotations,
+        layers,
+    })
+}
+
+/// The annotations that images and their index share.
+/// Source: OCI image-spec, annotations.md, pre-defined annotation keys.
+pub(crate) fn annotations(attribute: &Attribute<'_>, options: &Options) -> BTreeMap<String, String> {
+    let (product, release) = (attribute.product, attribute.release);
+    let standard = [
+        ("title", product.title.as_str()),
+        ("description", &product.description),
+        ("source", &product.source),
+        ("licenses", &product.licenses),
+        ("version", release.version.as_str()),
+        ("revision", release.commit.as_str()),
+        ("created", release.date.as_str()),
+    ];
+    let mut annotations: BTreeMap<String, String> = standard
+        .into_iter()
+        .map(|(key, value)| (format!("org.opencontainers.image.{key}"), value.to_owned()))
+        .collect();
+    annotations.insert(format!("{PREFIX}.variant"), attribute.variant.name.to_string());
+    annotations.insert(format!("{PREFIX}.base"), attribute.base.name.to_string());
+    if !options.omit.is_empty() {
+        let mut omitted = options.omit.clone();
+        omitted.sort();
+        omitted.dedup();
+        annotations.insert(format!("{PREFIX}.omitted"), omitted.join(","));
+    }
+    annotations
+}

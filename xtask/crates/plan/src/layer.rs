@@ -1,0 +1,235 @@
+//! Layers: which file lies where, with which mode.
+
+use std::path::PathBuf;
+
+use alpine::rootfs::Recipe;
+use anyhow::Result;
+use catalog::{Arch, Attribute, Catalog, Content as Kind, Name};
+use oci::compress::{Compression, Gzip};
+use oci::tree::Tree;
+use serde::Serialize;
+use store::{Digest, Key};
+
+use crate::component::{self, Component, Made};
+use crate::sources::Sources;
+use crate::{Options, Plan};
+
+/// Raised when the same entries would give another archive.
+const VERSION: u32 = 1;
+
+/// A layer to be written.
+#[derive(Clone, Debug, Serialize)]
+pub struct Layer {
+    /// What messages and the image's history call it: its base's or component's name.
+    pub name: String,
+    /// The time of all its entries, in seconds since 1970.
+    pub mtime: u64,
+    /// Compressed quickly instead of well?
+    pub fast: bool,
+    /// The root filesystem below all else in it, if it is a base of Alpine's.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub alpine: Option<Box<Recipe>>,
+    /// What it holds, in no particular order.
+    pub entries: Vec<Entry>,
+}
+
+/// Something at a path.
+#[derive(Clone, Debug, Serialize)]
+pub struct Entry {
+    /// Relative to the image's root.
+    pub path: String,
+    /// What it is.
+    pub content: Content,
+}
+
+/// What lies at a path.
+#[derive(Clone, Debug, Serialize)]
+pub enum Content {
+    /// A directory.
+    Directory {
+        /// Its permissions.
+        mode: u32,
+    },
+    /// A file.
+    File {
+        /// Its permissions.
+        mode: u32,
+        /// Where its bytes come from.
+        from: From,
+    },
+    /// Another name of a file in the same layer.
+    HardLink {
+        /// The file.
+        to: String,
+    },
+}
+
+/// Where a file's bytes come from.
+#[derive(Clone, Debug, Serialize)]
+pub enum From {
+    /// A component, by its key.
+    Component(Key),
+    /// A file of the repository with this content.
+    Repository {
+        /// The SHA-256 of its content.
+        sha256: Digest,
+        /// Where it is; the content decides, not the place.
+        #[serde(skip)]
+        path: PathBuf,
+    },
+}
+
+impl Layer {
+    /// The encoder and its version belong to the key: another one gives another blob of the same archive.
+    fn key(&self) -> Result<Key> {
+        Key::of("layer", &(VERSION, self.compression().encoder(), self))
+    }
+
+    /// How it is compressed.
+    pub fn compression(&self) -> Compression {
+        Compression::Gzip(if self.fast { Gzip::Fast } else { Gzip::Best })
+    }
+
+    /// What it holds, without content and without Alpine's files, which nobody has read yet: for questions of place and
+    /// mode.
+    pub fn outline(&self) -> Result<Tree> {
+        let mut tree = Tree::new();
+        for entry in &self.entries {
+            let outline = match &entry.content {
+                Content::Directory { mode } => oci::tree::Entry::directory(*mode),
+                Content::File { mode, .. } => oci::tree::Entry::file(*mode, &[][..]),
+                Content::HardLink { to } => oci::tree::Entry::hard_link(to),
+            };
+            tree.insert(&entry.path, outline)?;
+        }
+        Ok(tree)
+    }
+
+    /// The keys of the components that it needs.
+    pub fn components(&self) -> impl Iterator<Item = &Key> {
+        self.entries.iter().filter_map(|entry| match &entry.content {
+            Content::File { from: From::Component(key), .. } => Some(key),
+            _ => None,
+        })
+    }
+}
+
+/// The programs of a component that are not omitted.
+pub(crate) fn programs<'c>(
+    catalog: &'c Catalog,
+    go: &catalog::Go,
+    options: &Options,
+) -> Vec<&'c catalog::Program> {
+    let kept = go.programs.iter().filter(|name| !options.omits(name.as_str()));
+    kept.filter_map(|name| catalog.program(name.as_str())).collect()
+}
+
+/// Plans the layers of one image, and what they need.
+pub(crate) struct Builder<'a> {
+    pub(crate) catalog: &'a Catalog,
+    pub(crate) sources: &'a Sources,
+    pub(crate) attribute: &'a Attribute<'a>,
+    pub(crate) arch: &'a Arch,
+    pub(crate) options: &'a Options,
+    pub(crate) plan: &'a mut Plan,
+}
+
+impl Builder<'_> {
+    /// The keys of the image's layers, lowest first: the base, then one for each component of the variant.
+    pub(crate) fn layers(&mut self) -> Result<Vec<Key>> {
+        let base = &self.attribute.base;
+        let mut layers = Vec::new();
+        layers.extend(self.layer(base.name.as_str(), &base.components, self.alpine()?)?);
+        for component in &self.attribute.variant.components {
+            layers.extend(self.layer(component.as_str(), std::slice::from_ref(component), None)?);
+        }
+        Ok(layers)
+    }
+
+    /// The root filesystem of the base, if it is one of Alpine's.
+    fn alpine(&self) -> Result<Option<Box<Recipe>>> {
+        let Some(alpine) = &self.attribute.base.alpine else { return Ok(None) };
+        let lock = self.sources.alpine_lock(alpine.branch.as_str())?;
+        let keys = self.sources.alpine_keys()?;
+        let product = self.attribute.product.name.as_str();
+        Recipe::of(&lock, alpine, self.arch, product, &keys).map(|recipe| Some(Box::new(recipe)))
+    }
+
+    /// The key of the layer that holds these components; none if all were omitted.
+    fn layer(&mut self, name: &str, components: &[Name], alpine: Option<Box<Recipe>>) -> Result<Option<Key>> {
+        let mut entries = Vec::new();
+        for component in components {
+            if !self.options.omits(component.as_str()) {
+                self.entries(component.as_str(), &mut entries)?;
+            }
+        }
+        if entries.is_empty() && alpine.is_none() {
+            return Ok(None);
+        }
+        let mtime = oci::date::parse(self.attribute.release.date.as_str())?;
+        let layer = Layer { name: name.to_owned(), mtime, fast: self.options.fast, alpine, entries };
+        let key = layer.key()?;
+        self.plan.layers.insert(key.clone(), layer);
+        Ok(Some(key))
+    }
+
+    fn entries(&mut self, component: &str, entries: &mut Vec<Entry>) -> Result<()> {
+        let product = self.attribute.product.name.as_str();
+        let component = self.catalog.component(component).filter(|component| component.is_for(product));
+        let Some(component) = component else { return Ok(()) };
+        let file = |mode, from| Content::File { mode, from };
+        match component.content() {
+            Kind::Go(go) => {
+                let programs = programs(self.catalog, go, self.options);
+                let Some((first, others)) = programs.split_first() else { return Ok(()) };
+                let release = self.attribute.release;
+                let made = component::go(self.sources, release, self.arch, &programs, go.pack)?;
+                let from = self.component(made)?;
+                let at = |program: &catalog::Program| format!("{}/{}", go.directory, program.name);
+                entries.push(Entry { path: at(first), content: file(0o755, from) });
+                // One binary by all its names: it does what the name it is called by says.
+                entries.extend(others.iter().map(|other| {
+                    let content = Content::HardLink { to: at(first) };
+                    Entry { path: at(other), content }
+                }));
+            }
+            Kind::Rust(single) => {
+                let arch = rustbuild::Arch::by_name(self.arch.name.as_str())?;
+                let inputs = rustbuild::inputs(arch, &self.sources.entrypoint())?;
+                self.sources.same_tools(&inputs)?;
+                let name = format!("entrypoint {}", self.arch.name);
+                let made = Component { name, made: Made::Rust { inputs: Box::new(inputs) } };
+                let from = self.component(made)?;
+                entries.push(Entry { path: single.path.clone(), content: file(0o755, from) });
+            }
+            Kind::Certificates(single) => {
+                let sha256 = self.sources.lock.ca_certificates.member.sha256;
+                let made = Component { name: "CA certificates".into(), made: Made::Certificates { sha256 } };
+                let from = self.component(made)?;
+                entries.push(Entry { path: single.path.clone(), content: file(0o644, from) });
+            }
+            Kind::Links(links) => entries.extend(links.paths.iter().map(|path| {
+                let content = Content::HardLink { to: links.to.clone() };
+                Entry { path: path.clone(), content }
+            })),
+            Kind::Files(files) => {
+                for found in self.sources.rootfs(&files.source)? {
+                    let from = From::Repository { sha256: found.sha256, path: found.from };
+                    entries.push(Entry { path: found.path, content: file(found.mode, from) });
+                }
+            }
+            Kind::Directories(directories) => entries.extend(directories.paths.iter().map(|path| {
+                let everyones = path.rsplit('/').next() == Some("tmp");
+                let mode = if everyones { 0o1777 } else { 0o755 };
+                Entry { path: path.clone(), content: Content::Directory { mode } }
+            })),
+        }
+        Ok(())
+    }
+
+    fn component(&mut self, component: Component) -> Result<From> {
+        let key = component.key()?;
+        self.plan.components.insert(key.clone(), component);
+        Ok(From::Component(key))
+    }
+}

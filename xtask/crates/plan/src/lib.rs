@@ -1,0 +1,200 @@
+//! The plan: which components, layers, images and indexes there will be, before anything is fetched or compiled.
+//!
+//! A [`Plan`] is a pure function of the repository's files (catalog, locks, closures, entrypoint's sources, rootfs
+//! files) and the [`Options`]. Every part is keyed by the hash of all that goes into it, so that whoever carries the
+//! plan out, the local executor or Nix, can tell what is there already, and gives the same bytes.
+
+mod component;
+mod image;
+mod layer;
+mod sources;
+
+use std::collections::BTreeMap;
+
+use anyhow::{Context, Result};
+use catalog::{Attribute, Attributes, Catalog, Scope};
+use fault::{Fault, Kind};
+use gobuild::Spec;
+use serde::Serialize;
+use store::Key;
+
+pub use component::{Component, Made};
+pub use image::Image;
+pub use layer::{Content, Entry, From, Layer};
+pub use sources::Sources;
+
+/// What a user may choose about all images of a build.
+#[derive(Clone, Debug, Default)]
+pub struct Options {
+    /// Programs and components to leave out; recorded in the image.
+    pub omit: Vec<String>,
+    /// Compress quickly instead of well: other digests, same content.
+    pub fast: bool,
+}
+
+impl Options {
+    fn omits(&self, name: &str) -> bool {
+        self.omit.iter().any(|omit| omit == name)
+    }
+}
+
+/// A multi-arch index.
+#[derive(Clone, Debug, Serialize)]
+pub struct Index {
+    /// The attribute.
+    pub attribute: String,
+    /// The repository and tag.
+    pub reference: String,
+    /// The attributes of its images, in order.
+    pub images: Vec<String>,
+    /// Its annotations.
+    pub annotations: BTreeMap<String, String>,
+}
+
+/// What was asked for.
+#[derive(Clone, Debug, Serialize)]
+pub enum Target {
+    /// One image, by its attribute.
+    Image(String),
+    /// An index over several.
+    Index(Index),
+}
+
+impl Target {
+    /// The attribute.
+    pub fn attribute(&self) -> &str {
+        match self {
+            Target::Image(attribute) => attribute,
+            Target::Index(index) => &index.attribute,
+        }
+    }
+}
+
+/// All there is to do for some targets.
+#[derive(Clone, Debug, Default)]
+pub struct Plan {
+    /// What was asked for, in that order.
+    pub targets: Vec<Target>,
+    /// Every image needed, by attribute.
+    pub images: BTreeMap<String, Image>,
+    /// Every layer needed, by key.
+    pub layers: BTreeMap<Key, Layer>,
+    /// Every component needed, by key.
+    pub components: BTreeMap<Key, Component>,
+}
+
+impl Plan {
+    /// Plans the targets with these names.
+    pub fn of(catalog: &Catalog, sources: &Sources, names: &[String], options: &Options) -> Result<Self> {
+        check_omit(catalog, &options.omit)?;
+        let attributes = Attributes::of(catalog);
+        let mut plan = Self::default();
+        for name in names {
+            if plan.targets.iter().any(|target| target.attribute() == name) {
+                continue;
+            }
+            let attribute = attributes.get(name)?;
+            let target = match attribute.scope {
+                Scope::Image(_) => {
+                    plan.add_image(catalog, sources, attribute, options)?;
+                    Target::Image(attribute.name.clone())
+                }
+                Scope::Index => plan.index(catalog, sources, attribute, &attributes, options)?,
+            };
+            plan.targets.push(target);
+        }
+        Ok(plan)
+    }
+
+    fn index(
+        &mut self,
+        catalog: &Catalog,
+        sources: &Sources,
+        index: &Attribute<'_>,
+        all: &Attributes<'_>,
+        options: &Options,
+    ) -> Result<Target> {
+        let members: Vec<_> = all
+            .iter()
+            .filter(|other| matches!(other.scope, Scope::Image(_)) && other.reference() == index.reference())
+            .collect();
+        for member in &members {
+            self.add_image(catalog, sources, member, options)?;
+        }
+        Ok(Target::Index(Index {
+            attribute: index.name.clone(),
+            reference: index.reference(),
+            images: members.iter().map(|member| member.name.clone()).collect(),
+            annotations: image::annotations(index, options),
+        }))
+    }
+
+    fn add_image(
+        &mut self,
+        catalog: &Catalog,
+        sources: &Sources,
+        attribute: &Attribute<'_>,
+        options: &Options,
+    ) -> Result<()> {
+        let Scope::Image(arch) = attribute.scope else { return Ok(()) };
+        let mut builder = layer::Builder { catalog, sources, attribute, arch, options, plan: self };
+        let layers = builder.layers()?;
+        let outlines = layers.iter().filter_map(|key| self.layers.get(key)).map(Layer::outline);
+        let outlines = outlines.collect::<Result<Vec<_>>>()?;
+        oci::tree::check_stack(&outlines.iter().collect::<Vec<_>>())
+            .with_context(|| format!("the layers of `{}`", attribute.name))?;
+        let image = image::plan(attribute, arch, sources, layers, options)?;
+        self.images.insert(attribute.name.clone(), image);
+        Ok(())
+    }
+}
+
+/// The Go closures that planning these targets reads, for whoever makes those that are missing.
+pub fn closures(catalog: &Catalog, names: &[String], options: &Options) -> Result<Vec<Spec>> {
+    let attributes = Attributes::of(catalog);
+    let mut specs = Vec::new();
+    for name in names {
+        let attribute = attributes.get(name)?;
+        for component in
+            attribute.variant.components.iter().filter_map(|name| catalog.component(name.as_str()))
+        {
+            let catalog::Content::Go(go) = component.content() else { continue };
+            let programs = layer::programs(catalog, go, options);
+            if options.omits(component.name.as_str()) || programs.is_empty() {
+                continue;
+            }
+            let (spec, _) = component::closure(attribute.release, &programs)?;
+            if !specs.contains(&spec) {
+                specs.push(spec);
+            }
+        }
+    }
+    Ok(specs)
+}
+
+/// The Alpine bases of these targets, whose locks planning them reads.
+pub fn alpine_bases<'c>(catalog: &'c Catalog, names: &[String]) -> Result<Vec<&'c catalog::Alpine>> {
+    let attributes = Attributes::of(catalog);
+    let mut bases: Vec<&catalog::Alpine> = Vec::new();
+    for name in names {
+        bases.extend(attributes.get(name)?.base.alpine.as_ref());
+    }
+    bases.sort_by_key(|alpine| alpine.branch.as_str());
+    bases.dedup_by_key(|alpine| alpine.branch.as_str());
+    Ok(bases)
+}
+
+/// Every name to omit must be a program's or a component's.
+fn check_omit(catalog: &Catalog, omit: &[String]) -> Result<()> {
+    for name in omit {
+        if catalog.program(name).is_none() && catalog.component(name).is_none() {
+            return Err(Fault::new(
+                Kind::Unknown,
+                format!("there is no component or program `{name}` to omit"),
+            )
+            .help("images/catalog.toml lists them")
+            .into());
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,171 @@
+//! Plans of the repository's own catalog.
+
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+
+use catalog::{Catalog, Pack};
+use plan::{Content, From, Made, Options, Plan, Sources, Target};
+
+fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../../..")
+}
+
+fn catalog() -> String {
+    std::fs::read_to_string(root().join("images/catalog.toml")).unwrap()
+}
+
+fn plan_with(text: &str, names: &[&str], options: &Options) -> anyhow::Result<Plan> {
+    let catalog = Catalog::parse(text, "catalog.toml")?;
+    let names: Vec<String> = names.iter().map(|name| (*name).to_owned()).collect();
+    Plan::of(&catalog, &Sources::read(&root())?, &names, options)
+}
+
+fn plan(names: &[&str]) -> Plan {
+    plan_with(&catalog(), names, &Options::default()).unwrap()
+}
+
+fn without_crictl() -> Options {
+    Options { omit: vec!["crictl".into()], fast: false }
+}
+
+/// The keys of an image's layers.
+fn layers(plan: &Plan, attribute: &str) -> Vec<String> {
+    plan.images[attribute].layers.iter().map(ToString::to_string).collect()
+}
+
+#[test]
+fn the_same_files_give_the_same_keys() {
+    let name = "kubelet-v1_26_0-cni-micro-arm64";
+    assert_eq!(layers(&plan(&[name]), name), layers(&plan(&[name]), name));
+}
+
+#[test]
+fn images_of_a_release_share_base_kubelet_and_plugins() {
+    let [plain, cni, kubeadm] = [
+        "kubelet-v1_26_0-micro-amd64",
+        "kubelet-v1_26_0-cni-micro-amd64",
+        "kubelet-v1_26_0-kubeadm-cni-micro-amd64",
+    ];
+    let plan = plan_with(&catalog(), &[plain, cni, kubeadm], &without_crictl()).unwrap();
+    let [plain, cni, kubeadm] = [plain, cni, kubeadm].map(|name| layers(&plan, name));
+    assert_eq!(plain[..], cni[..2]);
+    assert_eq!((&cni[0], &cni[2]), (&kubeadm[0], &kubeadm[2]));
+    assert_ne!(cni[1], kubeadm[1]);
+    // Layers: base, kubelet, kubelet+kubeadm, CNI; components: the same with the base as entrypoint and certificates.
+    assert_eq!((plan.layers.len(), plan.components.len()), (4, 5));
+}
+
+#[test]
+fn an_index_holds_one_image_of_each_architecture() {
+    let plan = plan(&["kubelet-v1_26_0-micro"]);
+    let [Target::Index(index)] = &plan.targets[..] else { panic!("not an index") };
+    assert_eq!(
+        index.images,
+        ["amd64", "arm64", "arm32v7"].map(|arch| format!("kubelet-v1_26_0-micro-{arch}"))
+    );
+    let platforms: BTreeSet<_> = plan.images.values().map(|image| image.platform.to_string()).collect();
+    assert_eq!(platforms.into_iter().collect::<Vec<_>>(), ["linux/amd64", "linux/arm/v7", "linux/arm64/v8"]);
+}
+
+#[test]
+fn what_is_asked_for_twice_is_planned_once() {
+    assert_eq!(plan(&["kubelet-v1_26_0-micro-amd64", "kubelet-v1_26_0-micro-amd64"]).targets.len(), 1);
+}
+
+#[test]
+fn joined_programs_are_one_file_by_several_names() {
+    let plan = plan(&["kubelet-v1_26_0-flannel-micro-amd64"]);
+    let layer = plan.layers.values().find(|layer| layer.name == "cni-flannel").unwrap();
+    let (files, links): (Vec<_>, Vec<_>) = layer
+        .entries
+        .iter()
+        .partition(|entry| matches!(entry.content, Content::File { from: From::Component(_), .. }));
+    assert_eq!(files.iter().map(|entry| entry.path.as_str()).collect::<Vec<_>>(), ["opt/cni/bin/bridge"]);
+    assert!(
+        links
+            .iter()
+            .all(|entry| matches!(&entry.content, Content::HardLink { to } if to == "opt/cni/bin/bridge"))
+    );
+    assert_eq!(links.len(), 4);
+}
+
+#[test]
+fn what_is_omitted_is_gone_and_recorded() {
+    let name = "kubelet-v1_26_0-kubeadm-cni-micro-amd64";
+    let all = plan(&[name]);
+    assert!(!all.images[name].annotations.contains_key("io.containerized-kubelet.omitted"));
+    let options = Options { omit: vec!["crictl".into(), "cni".into()], fast: false };
+    let less = plan_with(&catalog(), &[name], &options).unwrap();
+    assert_eq!(less.images[name].annotations["io.containerized-kubelet.omitted"], "cni,crictl");
+    assert_eq!((all.images[name].layers.len(), less.images[name].layers.len()), (3, 2));
+    let programs = |plan: &Plan| {
+        let recipes = plan.components.values().filter_map(|component| match &component.made {
+            Made::Go { recipe, .. } => {
+                Some(recipe.programs.iter().map(|program| program.name.clone()).collect::<Vec<_>>())
+            }
+            _ => None,
+        });
+        recipes.collect::<BTreeSet<_>>()
+    };
+    assert!(programs(&all).contains(["crictl", "kubeadm", "kubelet"].map(str::to_owned).as_slice()));
+    assert_eq!(programs(&less), BTreeSet::from([["kubeadm", "kubelet"].map(str::to_owned).to_vec()]));
+}
+
+#[test]
+fn a_change_of_one_release_changes_no_other() {
+    let names = ["kubelet-v1_26_0-cni-micro-amd64", "kubelet-v1_25_5-cni-micro-amd64"];
+    let before = plan(&names);
+    let text = catalog().replace("2022-12-08T19:51:45Z", "2022-12-09T19:51:45Z");
+    let after = plan_with(&text, &names, &Options::default()).unwrap();
+    let changed = names.map(|name| layers(&before, name) != layers(&after, name));
+    assert_eq!(changed, [true, false]);
+}
+
+#[test]
+fn a_change_of_policy_changes_the_component() {
+    let name = "kubelet-v1_26_0-micro-amd64";
+    let text = catalog().replacen("pack = \"none\"", "pack = \"lzma\"", 1);
+    let packed = plan_with(&text, &[name], &Options::default()).unwrap();
+    assert!(
+        packed
+            .components
+            .values()
+            .any(|component| matches!(component.made, Made::Go { pack: Pack::Lzma, .. }))
+    );
+    assert_ne!(layers(&packed, name), layers(&plan(&[name]), name));
+    let fast = plan_with(&catalog(), &[name], &Options { omit: Vec::new(), fast: true }).unwrap();
+    assert_ne!(layers(&fast, name), layers(&plan(&[name]), name));
+    assert_eq!(
+        fast.components.keys().collect::<Vec<_>>(),
+        plan(&[name]).components.keys().collect::<Vec<_>>()
+    );
+}
+
+#[test]
+fn what_cannot_be_planned_is_refused() {
+    let refused = |names: &[&str], options: &Options| {
+        let error = plan_with(&catalog(), names, options)
+            .err()
+            .map(|error| (fault::exit_code(&error), format!("{error:#}")));
+        error.unwrap_or_default()
+    };
+    assert_eq!(refused(&["kubelet-v9"], &Options::default()).0, 4);
+    let text = catalog().replace("branch = \"v3.15\"", "branch = \"v3.99\"");
+    let error = plan_with(&text, &["kubelet-v1_26_0-cni-amd64"], &Options::default()).err().unwrap();
+    assert_eq!(
+        (fault::exit_code(&error), error.to_string().as_str()),
+        (9, "images/locks/alpine-3.99.json is missing")
+    );
+    let omit = Options { omit: vec!["systemd".into()], fast: false };
+    assert_eq!(
+        refused(&["kubelet-v1_26_0-micro-amd64"], &omit),
+        (4, "there is no component or program `systemd` to omit".to_owned())
+    );
+    let text = catalog().replace("go = \"1.26.8\"", "go = \"1.99.0\"");
+    let error = plan_with(&text, &["kubelet-v1_26_0-micro-amd64"], &Options::default()).err().unwrap();
+    assert_eq!(fault::exit_code(&error), 9, "{error:#}");
+    // A directory that a higher layer would give another mode.
+    let text = catalog().replacen("directory = \"usr/bin\"", "directory = \"tmp\"", 1);
+    let error = plan_with(&text, &["kubelet-v1_26_0-micro-amd64"], &Options::default()).err().unwrap();
+    assert_eq!(fault::exit_code(&error), 3, "{error:#}");
+}

@@ -1,0 +1,97 @@
+//! What a finished program must be before it may go into an image.
+
+use std::path::Path;
+
+use fault::{Fault, Kind};
+
+use crate::route::Arch;
+
+/// Checks that these bytes are a static program for `arch` in which none of `paths` appears.
+pub(crate) fn check(bytes: &[u8], arch: Arch, paths: &[&Path]) -> Result<(), Fault> {
+    let wrong = |what: String| Fault::new(Kind::Failed, format!("the entrypoint for {} {what}", arch.name()));
+    let header = Header::read(bytes).ok_or_else(|| wrong("is not an ELF program".into()))?;
+    if header.machine != arch.machine() {
+        return Err(wrong(format!("is built for another machine (ELF machine {})", header.machine)));
+    }
+    if header.interpreter {
+        return Err(wrong("is not static: it asks for a dynamic linker".into()));
+    }
+    for path in paths {
+        let needle = path.as_os_str().as_encoded_bytes();
+        // A short one, such as `/` or `/tmp`, says nothing of this machine.
+        if needle.len() > 5 && bytes.windows(needle.len()).any(|window| window == needle) {
+            let message =
+                format!("holds the path {}, so another machine would build other bytes", path.display());
+            return Err(wrong(message));
+        }
+    }
+    Ok(())
+}
+
+/// What matters here of an ELF header (elf(5)).
+struct Header {
+    machine: u16,
+    interpreter: bool,
+}
+
+impl Header {
+    fn read(bytes: &[u8]) -> Option<Self> {
+        const PT_INTERP: u64 = 3;
+        if bytes.get(..4)? != b"\x7fELF" || *bytes.get(5)? != 1 {
+            return None;
+        }
+        let number = |at: usize, size: usize| {
+            let field = bytes.get(at..at.checked_add(size)?)?;
+            Some(field.iter().rev().fold(0_u64, |number, byte| number << 8 | u64::from(*byte)))
+        };
+        let (phoff, phentsize, phnum) = match bytes.get(4)? {
+            1 => (number(28, 4)?, number(42, 2)?, number(44, 2)?),
+            2 => (number(32, 8)?, number(54, 2)?, number(56, 2)?),
+            _ => return None,
+        };
+        let mut interpreter = false;
+        for index in 0..phnum {
+            let at = usize::try_from(phoff.checked_add(index * phentsize)?).ok()?;
+            interpreter |= number(at, 4)? == PT_INTERP;
+        }
+        Some(Self { machine: u16::try_from(number(18, 2)?).ok()?, interpreter })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn elf(machine: u8, segment: u8, tail: &[u8]) -> Vec<u8> {
+        let mut bytes = vec![0; 64 + 56];
+        bytes[..6].copy_from_slice(b"\x7fELF\x02\x01");
+        bytes[18] = machine;
+        bytes[32] = 64;
+        bytes[54] = 56;
+        bytes[56] = 1;
+        bytes[64] = segment;
+        bytes.extend(tail);
+        bytes
+    }
+
+    fn says(bytes: &[u8]) -> String {
+        check(bytes, Arch::Amd64, &[Path::new("/"), Path::new("/build/here")])
+            .map_or_else(|fault| fault.to_string(), |()| "fine".into())
+    }
+
+    #[test]
+    fn programs_are_told_from_what_must_not_pass() {
+        assert_eq!(says(&elf(62, 1, b"/")), "fine");
+        assert!(says(&elf(183, 1, b"")).contains("another machine (ELF machine 183)"));
+        assert!(says(&elf(62, 3, b"")).contains("not static"));
+        assert!(says(&elf(62, 1, b"x/build/here/y")).contains("holds the path /build/here"));
+        assert!(says(b"#!/bin/sh").contains("not an ELF"));
+        let whole = elf(62, 1, b"");
+        for length in 0..whole.len() - 52 {
+            assert!(says(&whole[..length]).contains("not an ELF"), "{length}");
+        }
+        let mut far = whole.clone();
+        far[32..40].fill(0xff);
+        assert!(says(&far).contains("not an ELF"));
+    }
+}

@@ -1,0 +1,198 @@
+//! The one route: versions, targets, flags; and what the bytes depend on.
+
+use std::path::Path;
+
+use anyhow::Result;
+use fault::{Fault, Kind};
+use serde::{Deserialize, Serialize};
+
+use crate::digest;
+
+/// The version of rustc and cargo.
+pub const RUST: &str = "1.95.0";
+/// The commit of that rustc. Its own sources appear as `/rustc/COMMIT` in what it builds.
+pub const RUST_COMMIT: &str = "59807616e1fa2540724bfbac14d7976d7e4a3860";
+/// The version of zig, which links.
+pub const ZIG: &str = "0.13.0";
+/// The version of cargo-zigbuild.
+pub const ZIGBUILD: &str = "0.24.0";
+/// The name of the program, in cargo and on disk.
+pub const PROGRAM: &str = "entrypoint";
+
+/// An architecture of the images.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Arch {
+    /// 64-bit x86.
+    Amd64,
+    /// 64-bit ARM.
+    Arm64,
+    /// 32-bit ARM v7 with hardware floating point.
+    Arm32v7,
+}
+
+/// Where the standard library comes from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Std {
+    /// As released, a component of the toolchain.
+    Prebuilt,
+    /// Compiled along, from the toolchain's rust-src.
+    Built,
+}
+
+impl Arch {
+    /// All of them.
+    pub const ALL: [Arch; 3] = [Arch::Amd64, Arch::Arm64, Arch::Arm32v7];
+
+    /// The name in tags and attributes.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Arch::Amd64 => "amd64",
+            Arch::Arm64 => "arm64",
+            Arch::Arm32v7 => "arm32v7",
+        }
+    }
+
+    /// The one of this name.
+    pub fn by_name(name: &str) -> Result<Self> {
+        Self::ALL.into_iter().find(|arch| arch.name() == name).ok_or_else(|| {
+            Fault::new(Kind::Unknown, format!("the entrypoint is not built for `{name}`")).into()
+        })
+    }
+
+    /// Rust's name for it.
+    pub const fn target(self) -> &'static str {
+        match self {
+            Arch::Amd64 => "x86_64-unknown-linux-musl",
+            Arch::Arm64 => "aarch64-unknown-linux-musl",
+            Arch::Arm32v7 => "armv7-unknown-linux-musleabihf",
+        }
+    }
+
+    /// Where its standard library comes from: as released where every machine can have it.
+    pub const fn std(self) -> Std {
+        match self {
+            Arch::Amd64 | Arch::Arm64 => Std::Prebuilt,
+            Arch::Arm32v7 => Std::Built,
+        }
+    }
+
+    /// `e_machine` of its ELF files.
+    pub(crate) const fn machine(self) -> u16 {
+        match self {
+            Arch::Amd64 => 62,
+            Arch::Arm64 => 183,
+            Arch::Arm32v7 => 40,
+        }
+    }
+}
+
+/// Flags of rustc, without those that take paths out.
+const RUSTFLAGS: [&str; 1] = ["-Clink-arg=-Wl,--build-id=none"];
+
+/// Further flags where the standard library is built along: zig's musl must be used for it, not one of rustc's.
+const RUSTFLAGS_STD: [&str; 1] = ["-Clink-self-contained=no"];
+
+/// The release profile, as environment so that no config file can change it. The same as in the crate's Cargo.toml.
+const PROFILE: [(&str, &str); 9] = [
+    ("CARGO_PROFILE_RELEASE_OPT_LEVEL", "z"),
+    ("CARGO_PROFILE_RELEASE_LTO", "fat"),
+    ("CARGO_PROFILE_RELEASE_CODEGEN_UNITS", "1"),
+    ("CARGO_PROFILE_RELEASE_PANIC", "abort"),
+    ("CARGO_PROFILE_RELEASE_STRIP", "symbols"),
+    ("CARGO_PROFILE_RELEASE_DEBUG", "0"),
+    ("CARGO_PROFILE_RELEASE_DEBUG_ASSERTIONS", "false"),
+    ("CARGO_PROFILE_RELEASE_OVERFLOW_CHECKS", "false"),
+    ("CARGO_PROFILE_RELEASE_INCREMENTAL", "false"),
+];
+
+/// Arguments of cargo-zigbuild where the standard library is built along: without the code that prints backtraces,
+/// which a stripped program cannot use.
+const BUILD_STD: [&str; 2] = ["-Zbuild-std=std,panic_abort", "-Zbuild-std-features="];
+
+/// All that the bytes of the program depend on. Two equal values mean equal bytes.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Inputs {
+    /// Version of this description.
+    pub format: u32,
+    /// For which architecture.
+    pub arch: Arch,
+    /// Rust's name for it.
+    pub target: String,
+    /// Where the standard library comes from.
+    pub std: Std,
+    /// The version and commit of rustc.
+    pub rust: String,
+    /// The version of zig.
+    pub zig: String,
+    /// The version of cargo-zigbuild.
+    pub zigbuild: String,
+    /// Flags of rustc; what stands for a path there is the same on every machine.
+    pub rustflags: Vec<String>,
+    /// The profile, as `NAME=VALUE`.
+    pub profile: Vec<String>,
+    /// Further arguments of cargo.
+    pub arguments: Vec<String>,
+    /// SHA-256 of the crate's sources and its Cargo.lock, in hexadecimal.
+    pub source: String,
+}
+
+/// What the program built from the crate in `source` depends on. Reads the sources and nothing else.
+pub fn inputs(arch: Arch, source: &Path) -> Result<Inputs> {
+    Ok(Inputs {
+        format: 1,
+        arch,
+        target: arch.target().to_owned(),
+        std: arch.std(),
+        rust: format!("{RUST} ({RUST_COMMIT})"),
+        zig: ZIG.to_owned(),
+        zigbuild: ZIGBUILD.to_owned(),
+        rustflags: rustflags(arch).chain([format!("--remap-path-prefix={REMAPPED:?}")]).collect(),
+        profile: PROFILE.iter().map(|(name, value)| format!("{name}={value}")).collect(),
+        arguments: arguments(arch).iter().map(|word| (*word).to_owned()).collect(),
+        source: digest::of_crate(source)?,
+    })
+}
+
+/// What the crate's directory, cargo's home and the toolchain's sources are called inside the program.
+pub(crate) const REMAPPED: [&str; 3] = ["/entrypoint", "/cargo", "/rustc/"];
+
+/// Flags of rustc that hold no path.
+pub(crate) fn rustflags(arch: Arch) -> impl Iterator<Item = String> {
+    let more: &[&str] = if arch.std() == Std::Built { &RUSTFLAGS_STD } else { &[] };
+    RUSTFLAGS.iter().chain(more).map(|flag| (*flag).to_owned())
+}
+
+/// The profile, as environment.
+pub(crate) fn profile() -> &'static [(&'static str, &'static str)] {
+    &PROFILE
+}
+
+/// Arguments of cargo-zigbuild that are not the same for all.
+pub(crate) fn arguments(arch: Arch) -> &'static [&'static str] {
+    if arch.std() == Std::Built { &BUILD_STD } else { &[] }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn inputs_are_the_same_for_the_same_sources_and_differ_by_arch() {
+        let dir = tempfile::tempdir().unwrap();
+        std::fs::write(dir.path().join("Cargo.toml"), "[package]").unwrap();
+        std::fs::write(dir.path().join("Cargo.lock"), "").unwrap();
+        std::fs::create_dir(dir.path().join("src")).unwrap();
+        let of = |arch| inputs(arch, dir.path()).unwrap();
+        assert_eq!(of(Arch::Amd64), of(Arch::Amd64));
+        assert_ne!(of(Arch::Amd64), of(Arch::Arm64));
+        let json = serde_json::to_string(&of(Arch::Arm32v7)).unwrap();
+        assert!(!json.contains(dir.path().to_str().unwrap()), "{json}");
+        assert_eq!(serde_json::from_str::<Inputs>(&json).unwrap(), of(Arch::Arm32v7));
+        assert!(
+            json.contains(r#""arch":"arm32v7","target":"armv7-unknown-linux-musleabihf","std":"built""#),
+            "{json}"
+        );
+    }
+}

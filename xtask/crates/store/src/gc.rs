@@ -1,0 +1,226 @@
+//! Cleaning: what died half-made, what is corrupt, what nobody used for long, or everything.
+
+use std::path::{Path, PathBuf};
+use std::time::{Duration, SystemTime};
+
+use anyhow::Result;
+use fault::Kind;
+use progress::Progress;
+use serde::Serialize;
+use walkdir::WalkDir;
+
+use crate::disk::{self, OnDisk};
+use crate::lock::Mode;
+use crate::manifest::{self, Manifest, SEAL};
+use crate::{Digest, Store, TOOL_CACHES, hash_file};
+
+/// What to remove besides what died half-made.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Cleaning {
+    /// Hash everything, and remove what is not what it was.
+    pub corrupt: bool,
+    /// Remove what no build used for this long.
+    pub unused_for: Option<Duration>,
+    /// Remove everything.
+    pub all: bool,
+}
+
+/// What was done.
+#[derive(Debug, Default, Serialize)]
+pub struct Report {
+    /// What was removed, in order of path.
+    pub removed: Vec<Removed>,
+    /// How many inputs, trees and objects stay.
+    pub kept: usize,
+    /// The size of what stays, in bytes.
+    pub kept_bytes: u64,
+}
+
+/// One thing removed.
+#[derive(Debug, Serialize)]
+pub struct Removed {
+    /// Relative to the store.
+    pub path: PathBuf,
+    /// What it was, for people; empty if nobody can tell any more.
+    pub what: String,
+    /// In bytes.
+    pub bytes: u64,
+    /// Why it went.
+    pub why: Why,
+}
+
+/// Why something is removed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Why {
+    /// It is not what it was, as this message says.
+    Corrupt(String),
+    /// No build used it for long.
+    Unused,
+    /// Everything was to be removed.
+    All,
+}
+
+impl Report {
+    /// How much room was made, in bytes.
+    pub fn freed(&self) -> u64 {
+        self.removed.iter().map(|removed| removed.bytes).sum()
+    }
+}
+
+struct Item {
+    path: PathBuf,
+    what: String,
+    bytes: u64,
+    used: SystemTime,
+    kind: ItemKind,
+}
+
+enum ItemKind {
+    Input(Option<Digest>),
+    Sealed,
+    ToolCache,
+}
+
+impl Store {
+    /// Cleans. Waits, saying so, until no other build uses the store; those that come wait in turn.
+    pub fn gc(&mut self, cleaning: Cleaning, progress: &dyn Progress) -> Result<Report> {
+        let lock = self.root().join("lock");
+        self.used.change(&lock, Mode::Exclusive, || {
+            progress.note("waiting for the builds that use the store to end");
+        })?;
+        let report = self.clean(cleaning);
+        self.used.change(&lock, Mode::Shared, || ())?;
+        report
+    }
+
+    fn clean(&self, cleaning: Cleaning) -> Result<Report> {
+        // Nobody else has the store open now, so every other owner's temporary files are a dead one's: opening
+        // it again in here removes them.
+        drop(crate::temp::TempRoot::open(&self.root().join("tmp"))?);
+        let mut report = Report::default();
+        for item in self.items(cleaning.all)? {
+            exec::interrupt::check()?;
+            let Some(why) = item.fate(cleaning)? else {
+                if !matches!(item.kind, ItemKind::ToolCache) {
+                    report.kept += 1;
+                    report.kept_bytes += item.bytes;
+                }
+                continue;
+            };
+            let path = item.path.strip_prefix(self.root()).unwrap_or(&item.path).to_owned();
+            self.remove(&item.path)?;
+            report.removed.push(Removed { path, what: item.what, bytes: item.bytes, why });
+        }
+        for name in disk::names(&self.root().join("locks"))? {
+            disk::remove(&self.root().join("locks").join(name))?;
+        }
+        report.removed.sort_by(|a, b| a.path.cmp(&b.path));
+        Ok(report)
+    }
+
+    /// Removes so that a half-removed directory is never taken for a whole one: out of sight first, or without its seal
+    /// first where the file system cannot move it.
+    fn remove(&self, path: &Path) -> Result<()> {
+        let aside = self.temp().fresh();
+        let at = disk::set_aside(path, aside.path())?;
+        if at == path {
+            disk::remove(&path.join(SEAL))?;
+        }
+        disk::remove(&at)
+    }
+
+    fn items(&self, all: bool) -> Result<Vec<Item>> {
+        let mut items = Vec::new();
+        let inputs = self.root().join("inputs/sha256");
+        for name in disk::names(&inputs)? {
+            let path = inputs.join(&name);
+            let meta = path.symlink_metadata().on("read", &path)?;
+            let (bytes, used) = (meta.len(), meta.modified().on("read", &path)?);
+            items.push(Item {
+                what: "input".to_owned(),
+                path,
+                bytes,
+                used,
+                kind: ItemKind::Input(name.parse().ok()),
+            });
+        }
+        let objects = self.root().join("objects");
+        let mut dirs = vec![self.root().join("trees")];
+        dirs.extend(disk::names(&objects)?.into_iter().map(|kind| objects.join(kind)));
+        for dir in dirs {
+            for name in disk::names(&dir)? {
+                items.push(sealed(dir.join(name))?);
+            }
+        }
+        if all {
+            for path in TOOL_CACHES.map(|name| self.root().join(name)) {
+                if path.is_dir() {
+                    let what = "a tool's own cache".to_owned();
+                    let (bytes, used) = (bytes_below(&path), SystemTime::UNIX_EPOCH);
+                    items.push(Item { what, bytes, used, kind: ItemKind::ToolCache, path });
+                }
+            }
+        }
+        Ok(items)
+    }
+}
+
+fn sealed(path: PathBuf) -> Result<Item> {
+    let seal = path.join(SEAL);
+    let dated = if seal.exists() { &seal } else { &path };
+    let used = dated.metadata().and_then(|meta| meta.modified()).on("read", dated)?;
+    let (what, bytes) = match Manifest::read(&path) {
+        Ok(Some(manifest)) => (manifest.what.clone(), manifest.size()),
+        _ => (String::new(), bytes_below(&path)),
+    };
+    Ok(Item { path, what, bytes, used, kind: ItemKind::Sealed })
+}
+
+impl Item {
+    fn fate(&self, cleaning: Cleaning) -> Result<Option<Why>> {
+        if cleaning.all {
+            return Ok(Some(Why::All));
+        }
+        // A clock that was set back makes things look as if used in the future: they stay.
+        let age = SystemTime::now().duration_since(self.used).unwrap_or_default();
+        if cleaning.unused_for.is_some_and(|limit| age >= limit) {
+            return Ok(Some(Why::Unused));
+        }
+        if !cleaning.corrupt {
+            return Ok(None);
+        }
+        match self.verify() {
+            Ok(()) => Ok(None),
+            Err(error) if fault::of(&error).is_some_and(|fault| fault.kind() == Kind::Mismatch) => {
+                Ok(Some(Why::Corrupt(format!("{error:#}"))))
+            }
+            // What cannot be read now may be whole: no reason to remove it.
+            Err(error) => Err(error),
+        }
+    }
+
+    fn verify(&self) -> Result<()> {
+        match &self.kind {
+            ItemKind::ToolCache => Ok(()),
+            ItemKind::Input(None) => Err(manifest::corrupt(&self.path, "a SHA-256 as its name", "another")),
+            ItemKind::Input(Some(expected)) => {
+                let (_, found) = hash_file(&self.path)?;
+                if found == *expected { Ok(()) } else { Err(manifest::corrupt(&self.path, expected, found)) }
+            }
+            ItemKind::Sealed => match Manifest::read(&self.path)? {
+                Some(manifest) => manifest.verify(&self.path),
+                // From before seals, or another program's: to be checked when it is next wanted.
+                None => Ok(()),
+            },
+        }
+    }
+}
+
+fn bytes_below(dir: &Path) -> u64 {
+    let walk = WalkDir::new(dir).into_iter().filter_map(Result::ok);
+    walk.filter_map(|entry| entry.metadata().ok())
+        .filter(std::fs::Metadata::is_file)
+        .map(|meta| meta.len())
+        .sum()
+}

@@ -1,0 +1,85 @@
+//! Files from outside, by SHA-256: written once they are known to be right, and hashed again on every read.
+
+use std::fs::{self, File};
+use std::io::{ErrorKind, Read, Write};
+use std::path::{Path, PathBuf};
+
+use anyhow::Result;
+use fault::Fault;
+
+use crate::digest::{Digest, Hasher, each_chunk, hash_file};
+use crate::disk::{self, OnDisk};
+use crate::{Store, manifest};
+
+/// What an input has to be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Expected {
+    /// Of its bytes.
+    pub sha256: Digest,
+    /// In bytes, where it is known.
+    pub size: Option<u64>,
+}
+
+impl Store {
+    /// Where the input of this digest is, or would be. No statement that it is there or whole.
+    pub fn input_path(&self, sha256: &Digest) -> PathBuf {
+        self.root().join("inputs/sha256").join(sha256.to_string())
+    }
+
+    /// The path of an input, after hashing it anew; none if it is not here.
+    pub fn input(&self, sha256: &Digest) -> Result<Option<PathBuf>> {
+        let path = self.input_path(sha256);
+        match fs::metadata(&path) {
+            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
+            other => other.on("read", &path)?,
+        };
+        let (_, found) = hash_file(&path)?;
+        if found != *sha256 {
+            return Err(manifest::corrupt(&path, sha256, found));
+        }
+        disk::touch(&path);
+        Ok(Some(path))
+    }
+
+    /// Copies a file into the store. `name` is what errors call it.
+    pub fn put_input_file(&self, name: &str, from: &Path, expected: &Expected) -> Result<PathBuf> {
+        let mut file = File::open(from).on("read", from)?;
+        self.put_input(name, &mut file, expected)
+    }
+
+    /// Takes what a reader gives into the store, if it is what is expected; returns its path there.
+    ///
+    /// It has its name only once it is whole, verified and synced. An input that is there already is
+    /// verified instead.
+    pub fn put_input(&self, name: &str, from: &mut dyn Read, expected: &Expected) -> Result<PathBuf> {
+        if let Some(path) = self.input(&expected.sha256)? {
+            return Ok(path);
+        }
+        let temp = self.temp().fresh();
+        let mut to = File::create_new(temp.path()).on("create", temp.path())?;
+        let mut hasher = Hasher::default();
+        each_chunk(from, Path::new(name), |bytes| {
+            hasher.update(bytes);
+            if expected.size.is_some_and(|size| hasher.size() > size) {
+                return Err(wrong(name, expected, &format!("more than {} bytes", hasher.size() - 1)));
+            }
+            to.write_all(bytes).on("write to", temp.path())
+        })?;
+        let (size, found) = hasher.finish();
+        if found != expected.sha256 || expected.size.is_some_and(|expected| expected != size) {
+            return Err(wrong(name, expected, &format!("{found}, {size} bytes")));
+        }
+        to.sync_all().on("write to", temp.path())?;
+        disk::set_mode(temp.path(), 0o644)?;
+        let path = self.input_path(&expected.sha256);
+        disk::rename(temp.path(), &path)?;
+        Ok(path)
+    }
+}
+
+fn wrong(name: &str, expected: &Expected, found: &str) -> anyhow::Error {
+    let size = expected.size.map(|size| format!(", {size} bytes")).unwrap_or_default();
+    Fault::mismatch(format!("`{name}`"), format!("{}{size}", expected.sha256), found)
+        .help("nothing was kept; fetch it again, and if it stays so, do not trust where it comes from")
+        .into()
+}
