@@ -1,0 +1,199 @@
+//! Files from the store, from mirrors, and from Alpine itself.
+
+use std::fs::File as Disk;
+use std::io::{self, Read, Write};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+use fault::{Fault, Kind};
+use progress::Progress;
+use store::{Digest, Expected, Store};
+
+use crate::lock::File;
+
+/// How often a server is asked when it does not answer, or not to the end.
+const ATTEMPTS: u32 = 3;
+
+/// Where files are asked for before Alpine's own servers. Whatever it gives is verified all the same.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Mirror {
+    /// A directory, with the files below it or below `alpine` in it.
+    Directory(PathBuf),
+    /// A URL, without a slash at its end.
+    Url(String),
+}
+
+impl Mirror {
+    /// A URL if it begins with `https://` or `http://`, else a directory; none for no text.
+    pub fn parse(text: &str) -> Option<Self> {
+        let text = text.trim();
+        let url = text.starts_with("https://") || text.starts_with("http://");
+        match text {
+            "" => None,
+            _ if url => Some(Self::Url(text.trim_end_matches('/').to_owned())),
+            _ => Some(Self::Directory(text.into())),
+        }
+    }
+}
+
+/// Gets files of one Alpine base.
+pub struct Fetcher<'a> {
+    /// Keeps what is locked.
+    pub store: &'a Store,
+    /// Asked in this order.
+    pub mirrors: &'a [Mirror],
+    /// Alpine's own URL, asked last.
+    pub url: &'a str,
+    /// Ask directories only.
+    pub offline: bool,
+    /// Told what is fetched.
+    pub progress: &'a dyn Progress,
+}
+
+/// Why one place did not give a file.
+enum Miss {
+    /// It says that it has none, or what keeps us from asking.
+    Absent(String),
+    /// It might if asked again.
+    Broken(String),
+    /// What no other place can help: the disk, an interrupt, too much data.
+    Fatal(anyhow::Error),
+}
+
+impl Fetcher<'_> {
+    /// The path in the store of a locked file.
+    pub fn locked(&self, file: &File) -> Result<PathBuf> {
+        if let Some(path) = self.store.input(&file.sha256)? {
+            return Ok(path);
+        }
+        let expected = Expected { sha256: file.sha256, size: Some(file.size) };
+        let scratch = self.store.scratch_dir()?;
+        let (got, from) = self.get(&file.path, Some(&file.sha256), file.size, scratch.path())?;
+        self.store.put_input_file(&from, &got, &expected)
+    }
+
+    /// The bytes of a locked file.
+    pub fn locked_bytes(&self, file: &File) -> Result<Vec<u8>> {
+        let path = self.locked(file)?;
+        std::fs::read(&path).with_context(|| format!("reading {}", path.display()))
+    }
+
+    /// The bytes of a file that is not locked: its signature must be verified before anything else is done with it.
+    /// More than `limit` bytes are refused.
+    pub(crate) fn unlocked(&self, path: &str, limit: u64) -> Result<Vec<u8>> {
+        let scratch = self.store.scratch_dir()?;
+        let (got, _) = self.get(path, None, limit, scratch.path())?;
+        std::fs::read(&got).with_context(|| format!("reading {}", got.display()))
+    }
+
+    /// Puts verified bytes into the store.
+    pub(crate) fn keep(&self, name: &str, bytes: &[u8]) -> Result<Digest> {
+        let expected = Expected { sha256: Digest::of(bytes), size: Some(bytes.len() as u64) };
+        self.store.put_input(name, &mut &*bytes, &expected)?;
+        Ok(expected.sha256)
+    }
+
+    /// A copy of the file, not verified, and where it is from.
+    fn get(&self, path: &str, sha256: Option<&Digest>, limit: u64, dir: &Path) -> Result<(PathBuf, String)> {
+        let task = self.progress.task(&format!("fetch {path}"), None);
+        let origin = Mirror::Url(self.url.to_owned());
+        let to = dir.join("file");
+        let mut missed = String::new();
+        for mirror in self.mirrors.iter().chain([&origin]) {
+            let tried = match mirror {
+                Mirror::Directory(dir) => [dir.join(path), dir.join("alpine").join(path)]
+                    .map(|from| (from.display().to_string(), copy_file(&from, &to, limit)))
+                    .into(),
+                Mirror::Url(url) if self.offline => {
+                    vec![(format!("{url}/{path}"), Err(Miss::Absent("not asked: --offline".into())))]
+                }
+                Mirror::Url(url) => {
+                    let url = format!("{url}/{path}");
+                    task.detail(&url);
+                    let got = download(&url, &to, limit);
+                    vec![(url, got)]
+                }
+            };
+            for (from, got) in tried {
+                match got {
+                    Ok(()) => return Ok((to, from)),
+                    Err(Miss::Absent(why) | Miss::Broken(why)) => {
+                        missed.push_str(&format!("\n  {from}: {why}"));
+                    }
+                    Err(Miss::Fatal(error)) => return Err(error.context(from)),
+                }
+            }
+        }
+        let wanted = sha256.map(|sha256| format!(" (SHA-256 {sha256})")).unwrap_or_default();
+        Err(Fault::new(Kind::Unavailable, format!("{path}{wanted} cannot be had{missed}"))
+            .help(format!(
+                "give a directory or URL that has {path} with --mirror, or in KUBELET_IMAGES_MIRROR; it is verified"
+            ))
+            .into())
+    }
+}
+
+fn copy_file(from: &Path, to: &Path, limit: u64) -> Result<(), Miss> {
+    match Disk::open(from) {
+        Ok(file) => copy(file, to, limit),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Err(Miss::Absent("not there".into())),
+        Err(error) => Err(Miss::Absent(error.to_string())),
+    }
+}
+
+/// Asks a server, again where that may help.
+fn download(url: &str, to: &Path, limit: u64) -> Result<(), Miss> {
+    let mut attempt = 1;
+    loop {
+        match download_once(url, to, limit) {
+            Err(Miss::Broken(_)) if attempt < ATTEMPTS => {
+                std::thread::sleep(Duration::from_millis(500) * attempt);
+                exec::interrupt::check().map_err(Miss::Fatal)?;
+                attempt += 1;
+            }
+            done => return done,
+        }
+    }
+}
+
+fn download_once(url: &str, to: &Path, limit: u64) -> Result<(), Miss> {
+    let agent: ureq::Agent = ureq::Agent::config_builder()
+        .timeout_connect(Some(Duration::from_secs(10)))
+        .timeout_recv_response(Some(Duration::from_secs(30)))
+        .timeout_recv_body(Some(Duration::from_mins(15)))
+        .tls_config(
+            ureq::tls::TlsConfig::builder().root_certs(ureq::tls::RootCerts::PlatformVerifier).build(),
+        )
+        .build()
+        .into();
+    match agent.get(url).call() {
+        Ok(response) => copy(response.into_body().into_reader(), to, limit),
+        Err(ureq::Error::StatusCode(code @ (429 | 500..))) => Err(Miss::Broken(format!("status {code}"))),
+        Err(ureq::Error::StatusCode(code)) => Err(Miss::Absent(format!("status {code}"))),
+        Err(error) => Err(Miss::Broken(error.to_string())),
+    }
+}
+
+/// Copies to a file, at most `limit` bytes.
+fn copy(mut from: impl Read, to: &Path, limit: u64) -> Result<(), Miss> {
+    let disk = |error: io::Error| Miss::Fatal(store::disk::storage("write to", to, &error).into());
+    let mut out = Disk::create(to).map_err(disk)?;
+    let mut buffer = vec![0; 64 << 10];
+    let mut size = 0;
+    loop {
+        exec::interrupt::check().map_err(Miss::Fatal)?;
+        let count = match from.read(&mut buffer) {
+            Ok(0) => return Ok(()),
+            Ok(count) => count,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+            Err(error) => return Err(Miss::Broken(error.to_string())),
+        };
+        size += count as u64;
+        if size > limit {
+            let message = format!("more than the {limit} bytes that it may have");
+            return Err(Miss::Fatal(Fault::new(Kind::Mismatch, message).into()));
+        }
+        out.write_all(&buffer[..count]).map_err(disk)?;
+    }
+}

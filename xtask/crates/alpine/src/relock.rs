@@ -1,0 +1,132 @@
+//! Makes a lock: from the catalog and Alpine's signed indexes.
+
+use std::collections::BTreeMap;
+
+use anyhow::{Context, Result};
+use apk::digest::Expected;
+use apk::index::{Freshness, Index};
+use apk::key::Keyring;
+use apk::package::Package;
+use apk::record::Record;
+use apk::resolve::{self, resolve};
+use catalog::{Alpine, Arch};
+use store::Digest;
+
+use crate::fetch::Fetcher;
+use crate::lock::{ArchLock, Lock, LockedIndex, LockedPackage, World};
+use crate::rootfs::{self, Base};
+
+/// The most that an index has, in bytes: Alpine's largest have 2 MiB.
+const INDEX_SIZE: u64 = 64 << 20;
+const NOTHING: Expected<'static> = Expected { size: None, sha256: None };
+
+/// What a lock is made of.
+#[derive(Clone, Copy)]
+pub struct Request<'a> {
+    /// The base, as the catalog has it.
+    pub alpine: &'a Alpine,
+    /// For these architectures.
+    pub arches: &'a [Arch],
+    /// The trusted keys.
+    pub keyring: &'a Keyring,
+    /// The lock so far: no index may be older than its.
+    pub previous: Option<&'a Lock>,
+}
+
+/// Makes the lock of all architectures: resolves each product's packages, fetches and verifies every one, and installs
+/// them, so that what is locked is known to give a root filesystem.
+pub fn make(request: &Request<'_>, fetcher: &Fetcher<'_>) -> Result<Lock> {
+    let arches = request.arches.iter().map(|arch| {
+        let locked =
+            one(request, fetcher, arch).with_context(|| format!("locking Alpine for {}", arch.name))?;
+        Ok((arch.name.to_string(), locked))
+    });
+    Ok(Lock::new(request.alpine.branch.as_str(), arches.collect::<Result<_>>()?))
+}
+
+/// An index and where its packages are.
+struct Repository {
+    directory: String,
+    index: Index,
+}
+
+fn one(request: &Request<'_>, fetcher: &Fetcher<'_>, arch: &Arch) -> Result<ArchLock> {
+    let Request { alpine, keyring, .. } = *request;
+    let file = rootfs::catalog_rootfs(alpine, arch)?;
+    let base = Base::open(fetcher, &file, &arch.alpine)?;
+    let previous = request.previous.and_then(|lock| lock.arches.get(arch.name.as_str()));
+    let (mut repositories, mut indexes) = (Vec::new(), Vec::new());
+    for repository in &alpine.repositories {
+        let directory = format!("{}/{repository}/{}", alpine.branch, arch.alpine);
+        let path = format!("{directory}/APKINDEX.tar.gz");
+        let bytes = fetcher.unlocked(&path, INDEX_SIZE)?;
+        let index = Index::open(&bytes, NOTHING, keyring, &arch.alpine, &path)?;
+        let seen = previous.and_then(|lock| lock.indexes.iter().find(|seen| seen.path == path));
+        if let Some(seen) = seen {
+            let seen = Freshness { description: seen.description.clone(), newest_build: seen.newest_build };
+            index.freshness.check_not_older_than(&seen, &path)?;
+        }
+        indexes.push(LockedIndex {
+            path,
+            size: bytes.len() as u64,
+            sha256: Digest::of(&bytes),
+            key: index.key.clone(),
+            description: index.freshness.description.clone(),
+            newest_build: index.freshness.newest_build,
+        });
+        repositories.push(Repository { directory, index });
+    }
+    let mut packages = BTreeMap::new();
+    let mut worlds = BTreeMap::new();
+    for product in alpine.worlds.keys() {
+        let world = rootfs::catalog_world(alpine, product);
+        let install = install(request, fetcher, &base, &repositories, &world, &mut packages)
+            .with_context(|| format!("the packages of {product}"))?;
+        worlds.insert(product.clone(), World { world, install });
+    }
+    let packages = packages.into_values().collect();
+    Ok(ArchLock { arch: arch.alpine.clone(), rootfs: file, indexes, worlds, packages })
+}
+
+/// Resolves a world and installs it; returns what was added, in order.
+fn install(
+    request: &Request<'_>,
+    fetcher: &Fetcher<'_>,
+    base: &Base,
+    repositories: &[Repository],
+    world: &[String],
+    packages: &mut BTreeMap<String, LockedPackage>,
+) -> Result<Vec<String>> {
+    let mut wanted = base.world.clone();
+    wanted.extend(rootfs::parse_world(world)?);
+    let installed: Vec<&Record> = base.rootfs.database().packages.iter().map(|there| &there.record).collect();
+    let records: Vec<&[Record]> =
+        repositories.iter().map(|repository| repository.index.packages.as_slice()).collect();
+    let chosen =
+        resolve(&resolve::Request { world: &wanted, repositories: &records, installed: &installed })?;
+    let mut rootfs = base.rootfs.clone();
+    let mut added = Vec::new();
+    for record in chosen {
+        if installed.iter().any(|there| there.checksum == record.checksum) {
+            continue;
+        }
+        exec::interrupt::check()?;
+        let of = |repository: &&Repository| {
+            repository.index.packages.iter().any(|listed| listed.checksum == record.checksum)
+        };
+        let Repository { directory, index } =
+            repositories.iter().find(of).context("a package of no repository was chosen")?;
+        let path = format!("{directory}/{}", record.file_name());
+        // What an earlier world of this lock had is in the store by now.
+        let bytes = match packages.get(&record.id()) {
+            Some(locked) => fetcher.locked_bytes(&locked.file())?,
+            None => fetcher.unlocked(&path, record.size)?,
+        };
+        rootfs.install(&Package::open(&bytes, NOTHING, record, request.keyring, &index.arch)?)?;
+        let sha256 = fetcher.keep(&path, &bytes)?;
+        packages.insert(record.id(), LockedPackage::new(path, sha256, record));
+        added.push(record.id());
+    }
+    rootfs::check_scripts(&rootfs, &request.alpine.scripts)?;
+    Ok(added)
+}

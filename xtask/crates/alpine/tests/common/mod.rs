@@ -1,0 +1,147 @@
+//! A small Alpine in a directory: a root filesystem, signed packages and an index, as its servers have them.
+
+#![allow(dead_code, reason = "each test program uses a part of this")]
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use apk::install::Rootfs;
+use apk::key::Keyring;
+use apk::record::Record;
+use apk::testrepo::{Item, PackageMaker, Parts, Signer};
+use apk::tree::{Node, NodeKind, Sink, Tree};
+use catalog::{Alpine, Arch};
+use progress::Silent;
+use store::Store;
+use tempfile::TempDir;
+
+use alpine::fetch::{Fetcher, Mirror};
+use alpine::lock::Lock;
+use alpine::relock::{self, Request};
+
+pub(crate) const ROOTFS: &str = "v3.15/releases/x86_64/rootfs.tar.gz";
+pub(crate) const MAIN: &str = "v3.15/main/x86_64";
+
+struct Tar(tar::Builder<flate2::write::GzEncoder<Vec<u8>>>);
+
+impl Sink for Tar {
+    fn put(&mut self, path: &str, node: &Node) -> anyhow::Result<()> {
+        let mut header = tar::Header::new_ustar();
+        header.set_mode(node.mode);
+        header.set_uid(0);
+        header.set_gid(0);
+        header.set_mtime(0);
+        let bytes: &[u8] = if let NodeKind::File(content) = &node.kind {
+            content
+        } else {
+            header.set_entry_type(tar::EntryType::Directory);
+            &[]
+        };
+        header.set_size(bytes.len() as u64);
+        self.0.append_data(&mut header, path, bytes)?;
+        Ok(())
+    }
+}
+
+/// A root filesystem with a directory, apk's database and nothing else.
+fn rootfs() -> Vec<u8> {
+    let tree: Tree = Rootfs::empty("x86_64").finish(&[], 0).unwrap();
+    let gzip = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+    let mut tar = Tar(tar::Builder::new(gzip));
+    tree.write_to(&mut tar).unwrap();
+    tar.0.into_inner().unwrap().finish().unwrap()
+}
+
+pub(crate) struct Place {
+    pub(crate) dir: TempDir,
+    pub(crate) store: Store,
+    pub(crate) signer: Signer,
+    pub(crate) keyring: Keyring,
+    pub(crate) mirrors: Vec<Mirror>,
+}
+
+impl Place {
+    pub(crate) fn new() -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        let store = Store::open(dir.path().join("store")).unwrap();
+        let signer = Signer::new("test.rsa.pub", 3).unwrap();
+        let mut keyring = Keyring::new();
+        keyring.trust("x86_64", signer.key().unwrap());
+        let mirrors = vec![Mirror::Directory(dir.path().join("mirror"))];
+        let place = Self { dir, store, signer, keyring, mirrors };
+        place.file(ROOTFS, &rootfs());
+        place.publish("v3.15.0-2-gabc", &place.packages());
+        place
+    }
+
+    /// The path of a file of the mirror.
+    pub(crate) fn path(&self, path: &str) -> PathBuf {
+        self.dir.path().join("mirror").join(path)
+    }
+
+    pub(crate) fn file(&self, path: &str, bytes: &[u8]) {
+        let path = self.path(path);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(path, bytes).unwrap();
+    }
+
+    /// `tool`, which needs `lib`; and `extra`.
+    pub(crate) fn packages(&self) -> Vec<Parts> {
+        let items = |name: &str| {
+            vec![
+                Item::directory("bin"),
+                Item::file(&format!("bin/{name}"), name.as_bytes()).mode(0o755),
+                Item::hardlink(&format!("bin/{name}-too"), &format!("bin/{name}")).mode(0o755),
+                Item::symlink(&format!("bin/{name}-link"), name),
+            ]
+        };
+        let maker = |name: &str| PackageMaker::new(name, "1.0-r0", "x86_64", items(name));
+        let mut tool = maker("tool");
+        tool.index = "o:origin\nt:100\nD:so:lib.so.1\n".into();
+        let mut lib = maker("lib");
+        lib.index = "p:so:lib.so.1=1\n".into();
+        [tool, lib, maker("extra")].iter().map(|maker| maker.make(&self.signer).unwrap()).collect()
+    }
+
+    /// Puts packages and their index into the mirror.
+    pub(crate) fn publish(&self, description: &str, packages: &[Parts]) {
+        let records: Vec<Record> = packages.iter().map(|parts| parts.record.clone()).collect();
+        let index = self.signer.index(description, &records).unwrap();
+        self.file(&format!("{MAIN}/APKINDEX.tar.gz"), &index);
+        for parts in packages {
+            self.file(&format!("{MAIN}/{}", parts.record.file_name()), &parts.file());
+        }
+    }
+
+    pub(crate) fn alpine(&self) -> Alpine {
+        let rootfs = fs::read(self.path(ROOTFS)).unwrap();
+        let text = format!(
+            "branch = 'v3.15'\nurl = 'https://alpine.invalid/alpine'\nrepositories = ['main']\n\
+             [worlds]\nkubelet = ['tool']\nkube-proxy = ['extra', 'tool']\n\
+             [rootfs.amd64]\npath = '{ROOTFS}'\nsize = {}\nsha256 = '{}'\n",
+            rootfs.len(),
+            store::Digest::of(&rootfs)
+        );
+        toml::from_str(&text).unwrap()
+    }
+
+    pub(crate) fn arch(&self) -> Arch {
+        toml::from_str("name = 'amd64'\nalpine = 'x86_64'\narchitecture = 'amd64'").unwrap()
+    }
+
+    pub(crate) fn fetcher<'a>(&'a self, alpine: &'a Alpine) -> Fetcher<'a> {
+        let (store, mirrors, url) = (&self.store, self.mirrors.as_slice(), alpine.url.as_str());
+        Fetcher { store, mirrors, url, offline: true, progress: &Silent }
+    }
+
+    pub(crate) fn lock(&self, alpine: &Alpine, previous: Option<&Lock>) -> anyhow::Result<Lock> {
+        let arches = &[self.arch()];
+        relock::make(&Request { alpine, arches, keyring: &self.keyring, previous }, &self.fetcher(alpine))
+    }
+
+    /// The files that the store has as inputs.
+    pub(crate) fn inputs(&self) -> Vec<PathBuf> {
+        let dir: &Path = &self.dir.path().join("store/inputs/sha256");
+        fs::read_dir(dir).unwrap().map(|entry| entry.unwrap().path()).collect()
+    }
+}

@@ -1,0 +1,195 @@
+//! Signed indexes: `APKINDEX.tar.gz`, a signature and an archive with `DESCRIPTION` and `APKINDEX`.
+
+use std::collections::HashSet;
+
+use anyhow::{Context, Result};
+use fault::{Fault, Kind};
+
+use crate::digest::Expected;
+use crate::gzip;
+use crate::key::Keyring;
+use crate::limits;
+use crate::record::{Draft, Record};
+use crate::signature;
+use crate::tarball::{self, EntryKind};
+
+/// An index whose signature was verified.
+#[derive(Clone, Debug)]
+pub struct Index {
+    /// The packages, in the index's order.
+    pub packages: Vec<Record>,
+    /// The architecture whose keys it was verified with.
+    pub arch: String,
+    /// The name of the key that signed it.
+    pub key: String,
+    /// How new it is.
+    pub freshness: Freshness,
+}
+
+/// How new an index is: enough to see that it was rolled back.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Freshness {
+    /// `DESCRIPTION`: as `git describe` gave it for the repository, `v3.16.3-13-g4d933a1fa3`.
+    pub description: String,
+    /// When the newest package was built, in seconds since 1970.
+    pub newest_build: u64,
+}
+
+impl Index {
+    /// Opens an index, in this order: size and SHA-256 if they are known, signature over all that follows it,
+    /// then the archive and each record. `what` names it in errors, as `the index of v3.15/main`.
+    pub fn open(
+        file: &[u8],
+        expected: Expected<'_>,
+        keyring: &Keyring,
+        arch: &str,
+        what: &str,
+    ) -> Result<Self> {
+        let invalid = |why: &str| Fault::new(Kind::Mismatch, format!("{what} {why}"));
+        expected.check(what, file)?;
+        if file.len() > limits::FILE {
+            return Err(invalid("is too large").into());
+        }
+        let signed = gzip::unpack(file, 0, limits::SIGNATURE_SEGMENT, &format!("the signature of {what}"))?;
+        let signatures = signature::read(&signed, what)?;
+        let key = signature::verify(&signatures, keyring, arch, &file[signed.range.end..], what)?;
+        // The one part no signature covers: it could be written in other ways, unless its whole file is known.
+        if expected.sha256.is_none() && !gzip::is_minimal(file, &signed) {
+            return Err(invalid("has a signature segment that was changed").into());
+        }
+        let content = gzip::unpack(file, signed.range.end, limits::INDEX, &format!("the content of {what}"))?;
+        gzip::end(file, &content, what)?;
+        let (description, index) = files(&content.data, what)?;
+        let packages = parse(index).with_context(|| format!("reading {what}"))?;
+        for package in &packages {
+            if package.arch != arch && package.arch != "noarch" {
+                let expected = format!("{arch}, or noarch");
+                return Err(Fault::mismatch(
+                    format!("the architecture of {} in {what}", package.id()),
+                    expected,
+                    package.arch.escape_debug(),
+                )
+                .into());
+            }
+        }
+        let newest_build = packages.iter().filter_map(|package| package.build_time).max().unwrap_or(0);
+        let freshness = Freshness { description: description.trim().to_owned(), newest_build };
+        Ok(Self { packages, arch: arch.to_owned(), key: key.name().to_owned(), freshness })
+    }
+}
+
+/// `DESCRIPTION` and `APKINDEX`: nothing else, nothing twice.
+fn files<'a>(archive: &'a [u8], what: &str) -> Result<(&'a str, &'a str)> {
+    let invalid = |why: String| Fault::new(Kind::Mismatch, format!("{what} {why}"));
+    let (mut description, mut index) = (None, None);
+    for entry in tarball::entries(archive, what)? {
+        let slot = match entry.path.as_str() {
+            "DESCRIPTION" => &mut description,
+            "APKINDEX" => &mut index,
+            other => {
+                return Err(invalid(format!("holds `{}`, which no index does", other.escape_debug())).into());
+            }
+        };
+        let EntryKind::File(range) = entry.kind else {
+            return Err(invalid(format!("holds a `{}` that is no file", entry.path)).into());
+        };
+        let text = std::str::from_utf8(&archive[range])
+            .map_err(|_| invalid(format!("has a `{}` that is no UTF-8", entry.path)))?;
+        if slot.replace(text).is_some() {
+            return Err(invalid(format!("holds `{}` twice", entry.path)).into());
+        }
+    }
+    let index = index.ok_or_else(|| invalid("holds no `APKINDEX`".into()))?;
+    Ok((description.unwrap_or_default(), index))
+}
+
+/// Reads the text of an index: records with an empty line after each. Two of one name and version are an
+/// error, as are two with one checksum: neither would say which is meant.
+pub fn parse(text: &str) -> Result<Vec<Record>> {
+    let mut packages = Vec::new();
+    let mut draft = Draft::default();
+    let mut seen = (HashSet::new(), HashSet::new());
+    let mut finish = |draft: &mut Draft| -> Result<()> {
+        if !draft.is_empty() {
+            let record = std::mem::take(draft).finish()?;
+            if !seen.0.insert(record.id()) || !seen.1.insert(record.checksum) {
+                return Err(Fault::new(Kind::Mismatch, format!("{} is there twice", record.id())).into());
+            }
+            packages.push(record);
+        }
+        Ok(())
+    };
+    for (number, line) in text.lines().enumerate() {
+        if line.is_empty() {
+            finish(&mut draft)?;
+            continue;
+        }
+        let (field, value) = split(line).with_context(|| format!("line {}", number + 1))?;
+        draft.take(field, value).with_context(|| format!("line {}", number + 1))?;
+    }
+    finish(&mut draft)?;
+    Ok(packages)
+}
+
+/// A line's letter and value.
+pub(crate) fn split(line: &str) -> Result<(char, &str)> {
+    let mut chars = line.chars();
+    match (chars.next(), chars.next()) {
+        (Some(field), Some(':')) if !line.contains(['\0', '\r']) => Ok((field, chars.as_str())),
+        _ => {
+            let shown: String = line.chars().take(80).collect();
+            Err(Fault::new(Kind::Mismatch, format!("`{}` is no line of a record", shown.escape_debug()))
+                .into())
+        }
+    }
+}
+
+impl Freshness {
+    /// Fails if an index is older than one already seen: by the commits its description counts, if both
+    /// describe the same branch, else by its newest package.
+    pub fn check_not_older_than(&self, seen: &Self, what: &str) -> Result<()> {
+        let older = match (Describe::parse(&self.description), Describe::parse(&seen.description)) {
+            (Some(now), Some(then)) if now.branch() == then.branch() => {
+                now < then || now == then && self.newest_build < seen.newest_build
+            }
+            _ => self.newest_build < seen.newest_build,
+        };
+        if !older {
+            return Ok(());
+        }
+        let show = |this: &Self| {
+            format!("{} (newest package built at {})", this.description.escape_debug(), this.newest_build)
+        };
+        let message =
+            format!("{what} was rolled back\n  seen before {}\n  now         {}", show(seen), show(self));
+        Err(Fault::new(Kind::Mismatch, message)
+            .help("ask another mirror, or look whether Alpine withdrew the newer one")
+            .into())
+    }
+}
+
+/// `v3.16.3-13-g4d933a1fa3`: thirteen commits after the tag.
+#[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
+struct Describe {
+    tag: Vec<u64>,
+    commits: u64,
+}
+
+impl Describe {
+    fn parse(text: &str) -> Option<Self> {
+        let text = text.strip_prefix('v')?;
+        let (tag, commits) = match text.split_once('-') {
+            None => (text, 0),
+            Some((tag, rest)) => (tag, rest.split_once("-g")?.0.parse().ok()?),
+        };
+        let tag: Vec<u64> = tag.split('.').map(|number| number.parse().ok()).collect::<Option<_>>()?;
+        Some(Self { tag, commits })
+    }
+
+    fn branch(&self) -> &[u64] {
+        &self.tag[..self.tag.len().min(2)]
+    }
+}
+
+#[cfg(test)]
+mod tests;

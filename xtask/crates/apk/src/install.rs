@@ -1,0 +1,370 @@
+//! Installing packages into a tree as apk would into a directory, but for scripts, which are never run.
+
+mod scripts;
+
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::sync::Arc;
+
+use anyhow::{Context, Result};
+use fault::{Fault, Kind};
+
+use crate::database::{self, Access, Database, Directory, Installed, OwnedFile};
+use crate::depend::Dependency;
+use crate::digest::Checksum;
+use crate::package::Package;
+use crate::path;
+use crate::record::Record;
+use crate::tarball::{Entry, EntryKind};
+use crate::tree::{self, Content, Node, NodeKind, Tree};
+
+pub use scripts::PendingScript;
+
+/// What the image's world holds: the packages asked for by name.
+pub const WORLD: &str = "etc/apk/world";
+/// The architecture that apk inside takes packages for.
+pub const ARCH: &str = "etc/apk/arch";
+
+/// Paths that belong to apk itself; a package's file there is refused, in whatever case it is written.
+const OURS: [&str; 2] = [ARCH, WORLD];
+const OUR_DIRECTORY: &str = "lib/apk/db";
+
+/// A root filesystem that packages are installed into.
+#[derive(Clone, Debug)]
+pub struct Rootfs {
+    tree: Tree,
+    database: Database,
+    arch: String,
+    /// Which package a file or link is of, by name.
+    owners: HashMap<String, String>,
+    /// The packages added here, in order.
+    added: Vec<Added>,
+}
+
+#[derive(Clone, Debug)]
+struct Added {
+    name: String,
+    upgrade: bool,
+    /// The directories it changed, with a slash before them: what triggers are told.
+    touched: HashSet<String>,
+}
+
+impl Rootfs {
+    /// A root filesystem with nothing in it.
+    pub fn empty(arch: &str) -> Self {
+        let (tree, database) = (Tree::new(), Database::default());
+        Self { tree, database, arch: arch.to_owned(), owners: HashMap::new(), added: Vec::new() }
+    }
+
+    /// A root filesystem that has packages already: its own database says which. It must be of `arch`.
+    pub fn from_base(tree: Tree, arch: &str) -> Result<Self> {
+        let read = |path: &str| tree.read(path).ok_or_else(|| tree::missing(path));
+        let text = |path: &str| std::str::from_utf8(read(path)?).context(path.to_owned());
+        let found = text(ARCH)?.trim();
+        if found != arch {
+            return Err(Fault::mismatch(
+                "the architecture of the root filesystem",
+                arch,
+                found.escape_debug(),
+            )
+            .into());
+        }
+        let scripts = read(database::SCRIPTS)?;
+        let database = Database::parse(text(database::INSTALLED)?, scripts, text(database::TRIGGERS)?)?;
+        let mut owners = HashMap::new();
+        for package in &database.packages {
+            owners.extend(package.files().map(|(path, _)| (path, package.record.name.clone())));
+        }
+        Ok(Self { tree, database, arch: arch.to_owned(), owners, added: Vec::new() })
+    }
+
+    /// What is there now.
+    pub fn tree(&self) -> &Tree {
+        &self.tree
+    }
+
+    /// The installed packages.
+    pub fn database(&self) -> &Database {
+        &self.database
+    }
+
+    /// Installs a package; packages come in the order that the resolver gives. One that is there with the same
+    /// checksum is left alone, another version of one that is there is replaced. If it fails, nothing changed.
+    pub fn install(&mut self, package: &Package) -> Result<()> {
+        let record = &package.record;
+        if self.database.find(&record.name).is_some_and(|there| there.record.checksum == record.checksum) {
+            return Ok(());
+        }
+        let mut next = self.clone();
+        next.place(package).with_context(|| format!("installing {}", record.id()))?;
+        *self = next;
+        Ok(())
+    }
+
+    fn place(&mut self, package: &Package) -> Result<()> {
+        let record = &package.record;
+        if record.arch != self.arch && record.arch != "noarch" {
+            return Err(Fault::mismatch("its architecture", &self.arch, &record.arch).into());
+        }
+        let old = self.database.find(&record.name).cloned();
+        let mut placing = Placing {
+            users: tree::ids(&self.tree, "etc/passwd"),
+            groups: tree::ids(&self.tree, "etc/group"),
+            old: old.as_ref(),
+            record,
+            data: &package.data,
+            directories: Vec::new(),
+            written: HashSet::new(),
+        };
+        for entry in &package.entries {
+            placing.put(self, entry).with_context(|| format!("placing `{}`", entry.path))?;
+        }
+        let Placing { directories, written, .. } = placing;
+        let mut touched: HashSet<String> = directories.iter().map(|dir| format!("/{}", dir.path)).collect();
+        let scripts = package.scripts.clone();
+        let installed =
+            Installed { record: record.clone(), directories, scripts, triggers: package.triggers.clone() };
+        if let Some(old) = &old {
+            touched.extend(old.directories.iter().map(|dir| format!("/{}", dir.path)));
+            self.database.remove(&record.name);
+            self.remove_rest(old, &installed, &written)?;
+        }
+        self.owners.extend(written.into_iter().map(|path| (path, record.name.clone())));
+        self.database.add(installed);
+        self.added.push(Added { name: record.name.clone(), upgrade: old.is_some(), touched });
+        Ok(())
+    }
+
+    /// Takes away what only the old version of a package had. Where people change files, in `etc`, those that
+    /// are not as the package left them stay.
+    fn remove_rest(&mut self, old: &Installed, new: &Installed, written: &HashSet<String>) -> Result<()> {
+        let kept: HashSet<String> = new.files().map(|(path, _)| path).collect();
+        for (path, file) in old.files() {
+            let ours = self.owners.get(&path) == Some(&old.record.name);
+            if !ours || kept.contains(&path) || written.contains(&path) {
+                continue;
+            }
+            self.owners.remove(&path);
+            if !is_protected(&path) || self.is_unchanged(&path, file.checksum) {
+                self.tree.remove(&path)?;
+            }
+        }
+        for directory in old.directories.iter().rev() {
+            let mut others =
+                self.database.packages.iter().chain([new]).flat_map(|package| &package.directories);
+            if !directory.path.is_empty() && others.all(|other| other.path != directory.path) {
+                // It stays if something else is in it.
+                let _ = self.tree.remove(&directory.path);
+            }
+        }
+        Ok(())
+    }
+
+    fn is_unchanged(&self, path: &str, checksum: Option<Checksum>) -> bool {
+        let found = match self.tree.get(path).map(|node| &node.kind) {
+            Some(NodeKind::Symlink(target)) => Some(target.as_bytes()),
+            _ => self.tree.read(path),
+        };
+        matches!((found, checksum), (Some(found), Some(checksum)) if checksum.is_of(found))
+    }
+
+    /// Whether a package's file may come where another's is: the one that replaces the other wins, of two that
+    /// replace each other the one of the higher priority, then the new one.
+    fn takes_over(&self, path: &str, new: &Record, owner: &str) -> Result<bool> {
+        let Some(old) = self.database.find(owner).map(|package| &package.record) else { return Ok(true) };
+        let replaces = |by: &Record, other: &Record| {
+            let named = by.replaces.iter().any(|replaced| {
+                replaced.name == other.name
+                    && replaced.means(Some(&other.version), other.checksum) != replaced.conflict
+            });
+            named.then(|| i64::from(by.replaces_priority.unwrap_or(0)))
+        };
+        match (replaces(new, old), replaces(old, new)) {
+            (new, Some(old)) if new.is_none_or(|new| old > new) => Ok(false),
+            (Some(_), _) => Ok(true),
+            (None, _) => {
+                let message = format!("`{path}` belongs to {}, which it does not replace", old.id());
+                Err(Fault::new(Kind::Mismatch, message).into())
+            }
+        }
+    }
+
+    /// Files that run with their owner's or group's rights, by path: what an image should have few of.
+    pub fn privileged(&self) -> Vec<&str> {
+        let privileged = |node: &Node| !node.is_directory() && node.mode & 0o6000 != 0;
+        self.tree.iter().filter(|(_, node)| privileged(node)).map(|(path, _)| path).collect()
+    }
+
+    /// Ends installing: writes apk's database, the world and the architecture, and gives the tree. `time` is
+    /// what the scripts' archive has, in seconds since 1970.
+    pub fn finish(mut self, world: &[Dependency], time: u64) -> Result<Tree> {
+        let mut world: Vec<String> = world.iter().map(ToString::to_string).collect();
+        world.sort_unstable();
+        world.dedup();
+        let lines = |lines: &[String]| match lines {
+            [] => Vec::new(),
+            lines => (lines.join(
+                "
+",
+            ) + "
+")
+            .into_bytes(),
+        };
+        self.tree.make_directory(OUR_DIRECTORY)?;
+        self.tree.make_directory("etc/apk")?;
+        let files = [
+            (WORLD, lines(&world)),
+            (ARCH, lines(&[self.arch])),
+            (database::INSTALLED, self.database.installed().into_bytes()),
+            (database::SCRIPTS, self.database.scripts(time)?),
+            (database::TRIGGERS, self.database.triggers().into_bytes()),
+        ];
+        for (path, bytes) in files {
+            self.tree.put(path, Node::file(bytes, 0o644))?;
+        }
+        Ok(self.tree)
+    }
+}
+
+/// Where people change files, so that apk does not overwrite what it did not put there.
+fn is_protected(path: &str) -> bool {
+    path.starts_with("etc/")
+}
+
+/// A package on its way into the tree.
+struct Placing<'a> {
+    users: BTreeMap<String, u32>,
+    groups: BTreeMap<String, u32>,
+    old: Option<&'a Installed>,
+    record: &'a Record,
+    data: &'a Arc<Vec<u8>>,
+    directories: Vec<Directory>,
+    /// The files and links it put, as paths.
+    written: HashSet<String>,
+}
+
+impl Placing<'_> {
+    fn put(&mut self, rootfs: &mut Rootfs, entry: &Entry) -> Result<()> {
+        let lower = entry.path.to_ascii_lowercase();
+        let ours = OURS.contains(&lower.as_str())
+            || lower.strip_prefix(OUR_DIRECTORY).is_some_and(|rest| rest.starts_with('/'));
+        if ours {
+            return Err(path::refused(&entry.path, "it belongs to apk itself"));
+        }
+        let id = |ids: &BTreeMap<String, u32>, name: &str, id: u32| ids.get(name).copied().unwrap_or(id);
+        let access = Access {
+            uid: id(&self.users, &entry.user, entry.uid),
+            gid: id(&self.groups, &entry.group, entry.gid),
+            mode: entry.mode,
+        };
+        if entry.kind == EntryKind::Directory {
+            self.put_directory(rootfs, entry, access)
+        } else {
+            self.put_file(rootfs, entry, access)
+        }
+    }
+
+    /// A directory that is there keeps the lower owner, and of two equal ones only the modes that both give.
+    fn put_directory(&mut self, rootfs: &mut Rootfs, entry: &Entry, access: Access) -> Result<()> {
+        match rootfs.tree.get_mut(&entry.path) {
+            Some(there) if there.is_directory() => {
+                if (access.uid, access.gid) < (there.uid, there.gid) {
+                    (there.uid, there.gid, there.mode) = (access.uid, access.gid, access.mode);
+                } else if (access.uid, access.gid) == (there.uid, there.gid) {
+                    there.mode &= access.mode;
+                }
+            }
+            _ => rootfs.tree.put(&entry.path, node(entry, NodeKind::Directory, access))?,
+        }
+        self.directories.push(Directory { path: entry.path.clone(), access, files: Vec::new() });
+        Ok(())
+    }
+
+    fn put_file(&mut self, rootfs: &mut Rootfs, entry: &Entry, access: Access) -> Result<()> {
+        let (dir, name) = path::split(&entry.path);
+        if name.starts_with(".keep_") {
+            return Ok(());
+        }
+        let at = self
+            .directory(dir)
+            .ok_or_else(|| path::refused(&entry.path, "its directory is not in the package before it"))?;
+        let (kind, checksum) = match &entry.kind {
+            EntryKind::File(range) => {
+                (NodeKind::File(Content::part(self.data, range.clone())), entry.checksum)
+            }
+            EntryKind::Symlink(target) => (NodeKind::Symlink(target.clone()), entry.checksum),
+            EntryKind::Hardlink(target) if self.written.contains(target) => {
+                (NodeKind::Hardlink(target.clone()), entry.checksum.or_else(|| self.checksum(target)))
+            }
+            _ => {
+                return Err(path::refused(
+                    &entry.path,
+                    "it links to what is no file of the package before it",
+                ));
+            }
+        };
+        let owner = rootfs.owners.get(&entry.path).filter(|owner| **owner != self.record.name).cloned();
+        if let Some(owner) = &owner {
+            if !rootfs.takes_over(&entry.path, self.record, owner)? {
+                return Ok(());
+            }
+            disown(&mut rootfs.database, owner, &entry.path);
+        }
+        let target = self.target(rootfs, entry, owner.is_some());
+        rootfs.tree.put(&target, node(entry, kind, access))?;
+        self.directories[at].files.push(OwnedFile { name: name.to_owned(), access, checksum });
+        self.written.insert(entry.path.clone());
+        Ok(())
+    }
+
+    /// Where a file goes: beside what is there if that is in a place where people change files and was not put
+    /// there by a package, or was changed since.
+    fn target(&self, rootfs: &Rootfs, entry: &Entry, taken_over: bool) -> String {
+        let there = rootfs.tree.get(&entry.path).is_some();
+        if !there
+            || taken_over
+            || !is_protected(&entry.path)
+            || rootfs.is_unchanged(&entry.path, entry.checksum)
+        {
+            return entry.path.clone();
+        }
+        let old = self.old.and_then(|old| old.files().find(|(path, _)| *path == entry.path));
+        match old {
+            Some((_, file)) if rootfs.is_unchanged(&entry.path, file.checksum) => entry.path.clone(),
+            _ => format!("{}.apk-new", entry.path),
+        }
+    }
+
+    /// The place of a directory of the package, the root's made when it is first needed.
+    fn directory(&mut self, dir: &str) -> Option<usize> {
+        let at = self.directories.iter().rposition(|directory| directory.path == dir);
+        if at.is_none() && dir.is_empty() {
+            self.directories.push(Directory {
+                path: String::new(),
+                access: Access::DIRECTORY,
+                files: Vec::new(),
+            });
+            return Some(self.directories.len() - 1);
+        }
+        at
+    }
+
+    fn checksum(&self, path: &str) -> Option<Checksum> {
+        let (dir, name) = path::split(path);
+        let directory = self.directories.iter().find(|directory| directory.path == dir)?;
+        directory.files.iter().find(|file| file.name == name)?.checksum
+    }
+}
+
+fn disown(database: &mut Database, owner: &str, path: &str) {
+    let (dir, name) = path::split(path);
+    let package = database.packages.iter_mut().find(|package| package.record.name == owner);
+    for directory in package.into_iter().flat_map(|package| &mut package.directories) {
+        if directory.path == dir {
+            directory.files.retain(|file| file.name != name);
+        }
+    }
+}
+
+fn node(entry: &Entry, kind: NodeKind, access: Access) -> Node {
+    Node { kind, mode: access.mode, uid: access.uid, gid: access.gid, xattrs: entry.xattrs.clone() }
+}

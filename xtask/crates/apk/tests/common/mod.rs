@@ -1,0 +1,44 @@
+//! Alpine's real files, which lie beside the repository where it is developed.
+
+#![allow(dead_code, reason = "each test program uses a part of this")]
+
+pub(crate) mod real_apk;
+
+use std::path::{Path, PathBuf};
+
+use apk::digest::Expected;
+use apk::key::Keyring;
+use apk::tree::Tree;
+
+pub(crate) const ARCHES: [&str; 3] = ["x86_64", "aarch64", "armv7"];
+
+pub(crate) fn repository_root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../../..")
+}
+
+pub(crate) fn keyring() -> Keyring {
+    Keyring::load(&repository_root().join("images/keys/alpine")).unwrap()
+}
+
+/// A file of the mirror, or a line that says the test is skipped.
+pub(crate) fn mirror(path: &str) -> Option<Vec<u8>> {
+    // In a worktree, `..` of the checkout need not be where the shared files lie.
+    let beside = repository_root().join("../shared/mirror/alpine");
+    let root = std::env::var_os("ALPINE_TEST_MIRROR").map_or(beside, PathBuf::from);
+    let file = std::fs::read(root.join(path)).ok();
+    if file.is_none() {
+        eprintln!("skipped: no {path} in {} (ALPINE_TEST_MIRROR sets another place)", root.display());
+    }
+    file
+}
+
+pub(crate) fn minirootfs(arch: &str) -> Option<Tree> {
+    let path = format!("v3.15/releases/{arch}/alpine-minirootfs-3.15.11-{arch}.tar.gz");
+    let file = mirror(&path)?;
+    let sum = String::from_utf8(mirror(&format!("{path}.sha256"))?).unwrap();
+    let expected = Expected { size: None, sha256: sum.split_whitespace().next() };
+    Some(Tree::from_tar_gz(&file, expected, &path).unwrap())
+}
+
+pub(crate) const INDEX: &str = "v3.16/main/x86_64/APKINDEX.tar.gz";
+pub(crate) const PACKAGE: &str = "v3.16/main/aarch64/alpine-baselayout-3.2.0-r23.apk";
