@@ -1,0 +1,43 @@
+//! The verbs, a file each.
+
+mod build;
+mod completions;
+mod doctor;
+mod fetch;
+mod gc;
+mod list;
+mod lock;
+mod session;
+mod test;
+
+use anyhow::Result;
+
+use crate::context::Context;
+
+/// A verb.
+#[derive(clap::Subcommand)]
+pub(crate) enum Command {
+    Build(build::Build),
+    Fetch(fetch::Fetch),
+    List(list::List),
+    Lock(lock::Lock),
+    Gc(gc::Gc),
+    Doctor(doctor::Doctor),
+    Completions(completions::Completions),
+    Test(test::Test),
+}
+
+impl Command {
+    pub(crate) fn run(&self, context: &Context) -> Result<()> {
+        match self {
+            Command::Build(build) => build.run(context),
+            Command::Fetch(fetch) => fetch.run(context),
+            Command::List(list) => list.run(context),
+            Command::Lock(lock) => lock.run(context),
+            Command::Gc(gc) => gc.run(context),
+            Command::Doctor(doctor) => doctor.run(context),
+            Command::Completions(completions) => completions.run(),
+            Command::Test(test) => test.run(context),
+        }
+    }
+}

@@ -1,0 +1,115 @@
+//! `build`: images and indexes as OCI layouts.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use anyhow::Result;
+use serde::Serialize;
+
+use super::session::{How, Session, What};
+use crate::context::{Context, write_out};
+use crate::local::{Built, BuiltImage, Timings};
+use crate::runtime::Runtime;
+use crate::ui::mib;
+
+/// Build images and multi-arch indexes into OCI layouts.
+#[derive(clap::Args)]
+#[command(after_help = "Examples:
+  cargo xtask build --run                             the newest micro kubelet for this machine, and show it running
+  cargo xtask build kubelet-v1_26_0-cni-micro-arm64
+  cargo xtask build kubelet-v1_26_0-micro             three architectures and their index
+  cargo xtask build kubelet-v1_26_0-kubeadm-micro-amd64 --omit crictl --load")]
+pub(crate) struct Build {
+    #[command(flatten)]
+    what: What,
+    #[command(flatten)]
+    how: How,
+    /// Put the layouts here, each in a directory named like its attribute [default: target/images].
+    #[arg(long, value_name = "DIR")]
+    out: Option<PathBuf>,
+    /// Import the images into docker or containerd, whichever runs here.
+    #[arg(long)]
+    load: bool,
+    /// Load the images too, and show that their kubelet runs, where docker or containerd runs here.
+    #[arg(long)]
+    run: bool,
+    /// Say how long each step took.
+    #[arg(long)]
+    timings: bool,
+}
+
+#[derive(Serialize)]
+struct Report<'a> {
+    version: u32,
+    built: &'a [Built],
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    said: Vec<String>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    timings: Vec<Timing>,
+}
+
+#[derive(Serialize)]
+struct Timing {
+    step: String,
+    seconds: f64,
+}
+
+impl Build {
+    pub(crate) fn run(&self, context: &Context) -> Result<()> {
+        let session = Session::open(context, &self.how)?;
+        let plan = session.plan(&self.what)?;
+        let out = self.out.clone().unwrap_or_else(|| context.root.join("target/images"));
+        let executor = session.executor()?;
+        let built = executor.build(&plan, &out)?;
+        let said = self.load_and_run(context, &built)?;
+        let timings = if self.timings { timings(&executor.timings) } else { Vec::new() };
+        if context.json {
+            return context.print_json(&Report { version: 1, built: &built, said, timings });
+        }
+        for Timing { step, seconds } in &timings {
+            context.progress.note(&format!("{seconds:8.2} s  {step}"));
+        }
+        built.iter().try_for_each(|built| write_out(&table(built)))?;
+        said.iter().try_for_each(|line| write_out(line))
+    }
+
+    /// Does what --load and --run ask for; returns what the images' programs said.
+    fn load_and_run(&self, context: &Context, built: &[Built]) -> Result<Vec<String>> {
+        if !self.load && !self.run {
+            return Ok(Vec::new());
+        }
+        let runtime = if self.load {
+            Runtime::required()?
+        } else if let Some(found) = Runtime::find() {
+            found
+        } else {
+            context.progress.note("neither docker nor containerd answers: built, but not run");
+            return Ok(Vec::new());
+        };
+        built.iter().try_for_each(|built| runtime.load(built, &*context.progress))?;
+        if !self.run {
+            return Ok(Vec::new());
+        }
+        let show = |built: &Built| {
+            let said = runtime.run(&built.name, &["kubelet", "--version"])?;
+            Ok(format!("  {} says: {said}", built.name))
+        };
+        built.iter().map(show).collect()
+    }
+}
+
+fn timings(timings: &Timings) -> Vec<Timing> {
+    let timing = |(step, took): (String, Duration)| Timing { step, seconds: took.as_secs_f64() };
+    timings.take().into_iter().map(timing).collect()
+}
+
+/// What people want to know of what was built.
+fn table(built: &Built) -> String {
+    let mut lines = vec![format!("{}  {}", built.layout.display(), built.digest)];
+    for image in &built.images {
+        let BuiltImage { platform, compressed, extracted, .. } = image;
+        let sizes = format!("{:7.2} MiB compressed  {:7.2} MiB extracted", mib(*compressed), mib(*extracted));
+        lines.push(format!("  {platform:14} {sizes}"));
+    }
+    lines.join("\n")
+}

@@ -1,0 +1,57 @@
+//! `doctor`: checks the machine.
+
+use anyhow::Result;
+use fault::{Fault, Kind};
+use serde::Serialize;
+use toolchain::doctor::{Check, doctor};
+
+use super::session::{How, Session};
+use crate::context::{Context, write_out};
+
+/// Check this machine, and name the command that repairs each lack.
+#[derive(clap::Args)]
+#[command(after_help = "Ends with 7 if something is missing that a build cannot add by itself.")]
+pub(crate) struct Doctor {}
+
+#[derive(Serialize)]
+struct Report<'a> {
+    version: u32,
+    checks: &'a [Check],
+}
+
+impl Doctor {
+    pub(crate) fn run(&self, context: &Context) -> Result<()> {
+        let how = How::default();
+        let session = Session::open(context, &how)?;
+        let checks = doctor(&session.setup()?)?;
+        if context.json {
+            context.print_json(&Report { version: 1, checks: &checks })?;
+        } else {
+            checks.iter().try_for_each(|check| write_out(&line(check)))?;
+        }
+        let missing: Vec<_> =
+            checks.iter().filter(|check| check.required && !check.ok).map(|check| check.name).collect();
+        if missing.is_empty() {
+            return Ok(());
+        }
+        Err(Fault::new(Kind::Tool, format!("missing: {}", missing.join(", ")))
+            .help("run the commands named above")
+            .into())
+    }
+}
+
+fn line(check: &Check) -> String {
+    let mark = match (check.ok, check.required) {
+        (true, _) => "ok     ",
+        (false, true) => "missing",
+        (false, false) => "absent ",
+    };
+    let mut line = format!("{mark}  {:16} {}", check.name, check.found);
+    if !check.ok {
+        line.push_str(&format!("\n         needs {}", check.expected));
+        if let Some(repair) = &check.repair {
+            line.push_str(&format!("\n         run   {repair}"));
+        }
+    }
+    line
+}

@@ -1,0 +1,132 @@
+//! `lock go`: the Go closures in images/go.
+
+use std::collections::BTreeMap;
+
+use anyhow::Result;
+use catalog::{Catalog, Release};
+use fault::{Fault, Kind};
+use gobuild::{Closure, Spec};
+
+use crate::cmd::session::{How, Session};
+use crate::context::Context;
+
+/// Make the Go closures (go.mod, go.sum) of releases and of the CNI plugins, or check them.
+///
+/// A closure whose modules cannot all be had is left as it is, and they are listed.
+#[derive(clap::Args)]
+#[command(after_help = "Examples:
+  cargo xtask lock go                     all releases
+  cargo xtask lock go v1.26.0
+  cargo xtask lock go --check --offline   only what needs no network, in a moment")]
+pub(crate) struct LockGo {
+    /// Releases, as vX.Y.Z [default: all].
+    #[arg(value_name = "RELEASE")]
+    releases: Vec<String>,
+    /// Change nothing; fail if a closure is not what its modules give.
+    #[arg(long)]
+    check: bool,
+    #[command(flatten)]
+    how: How,
+}
+
+impl LockGo {
+    pub(crate) fn run(&self, context: &Context) -> Result<()> {
+        let session = Session::open(context, &self.how)?;
+        let mut failed = Vec::new();
+        for (name, spec) in specs(&session.catalog, &self.releases)? {
+            exec::interrupt::check()?;
+            match self.one(context, &session, &spec) {
+                Ok(done) => context.progress.note(&format!("{name}: {done}")),
+                Err(error) if fault::of(&error).is_some_and(|fault| fault.kind() == Kind::Unavailable) => {
+                    context.progress.note(&format!(
+                        "{name}: left as it is\n  {}",
+                        format!("{error:#}").replace('\n', "\n  ")
+                    ));
+                    failed.push(name);
+                }
+                Err(error) => return Err(error.context(name)),
+            }
+        }
+        if failed.is_empty() || self.check {
+            return Ok(());
+        }
+        Err(Fault::new(Kind::Unavailable, format!("not locked, for want of modules: {}", failed.join(", ")))
+            .help("run it again where they can be had; all other closures are done")
+            .into())
+    }
+
+    fn one(&self, context: &Context, session: &Session<'_>, spec: &Spec) -> Result<&'static str> {
+        let root = session.sources.go();
+        if self.check && self.how.offline {
+            // A closure that is not there is no lie; building from it is the error.
+            if !root.join(spec.dir()).is_dir() {
+                return Ok("not made yet");
+            }
+            Closure::read(&root, spec)?.check(spec)?;
+            return Ok("its versions and sums are complete; its modules were not asked for");
+        }
+        let work = session.store.scratch_dir()?;
+        let tools = session.tools()?;
+        if self.check {
+            gobuild::check(&root, spec, tools.go()?, work.path(), &*context.progress)?;
+            return Ok("as its modules give");
+        }
+        let known = Closure::read(&root, spec).ok();
+        let made = gobuild::generate(spec, known.as_ref(), tools.go()?, work.path(), &*context.progress)?;
+        if known.is_some_and(|known| known == made) {
+            return Ok("unchanged");
+        }
+        made.write(&root, spec)?;
+        Ok("made anew")
+    }
+}
+
+/// Makes the closures that a build of these attributes needs and that are missing, as cargo makes a missing lock file.
+pub(crate) fn ensure_closures(session: &Session<'_>, needed: &[Spec], locked: bool) -> Result<()> {
+    let root = session.sources.go();
+    let progress = &*session.context.progress;
+    for spec in needed.iter().filter(|spec| !root.join(spec.dir()).join("go.sum").is_file()) {
+        let name = format!("images/go/{}", spec.dir().display());
+        if locked {
+            return Err(Fault::new(
+                Kind::Stale,
+                format!("{name} is missing, and --locked forbids to make it"),
+            )
+            .help("`cargo xtask lock go`")
+            .into());
+        }
+        progress.note(&format!("{name} is missing: making it"));
+        let work = session.store.scratch_dir()?;
+        let made = gobuild::generate(spec, None, session.tools()?.go()?, work.path(), progress)?;
+        made.write(&root, spec)?;
+    }
+    Ok(())
+}
+
+/// The closures of these releases, or of all, by directory.
+fn specs(catalog: &Catalog, releases: &[String]) -> Result<BTreeMap<String, Spec>> {
+    let chosen: Vec<&Release> = if releases.is_empty() {
+        catalog.releases.iter().collect()
+    } else {
+        let find = |version: &String| {
+            catalog.release(version).ok_or_else(|| {
+                let known: Vec<_> = catalog.releases.iter().map(|release| release.version.as_str()).collect();
+                Fault::new(Kind::Unknown, format!("the catalog has no release `{version}`"))
+                    .help(format!("it has {}", known.join(", ")))
+            })
+        };
+        releases.iter().map(find).collect::<Result<_, _>>()?
+    };
+    let mut specs = BTreeMap::new();
+    for release in chosen {
+        let version = release.version.to_string();
+        for spec in [
+            Spec::Kube { release: version.clone() },
+            Spec::Kubeadm { release: version, crictl: release.crictl.to_string() },
+            Spec::Cni { version: release.cni_plugins.to_string() },
+        ] {
+            specs.insert(spec.dir().display().to_string(), spec);
+        }
+    }
+    Ok(specs)
+}

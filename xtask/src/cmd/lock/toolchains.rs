@@ -1,0 +1,67 @@
+//! `lock toolchains`: images/locks/toolchains.json.
+
+use std::fs::Permissions;
+use std::io::Write;
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+
+use anyhow::{Context as _, Result};
+use toolchain::relock::Versions;
+
+use crate::cmd::session::{How, Session};
+use crate::context::Context;
+
+/// Make images/locks/toolchains.json anew, or check it: fetches every archive for every host and hashes it.
+#[derive(clap::Args)]
+#[command(after_help = "Examples:
+  cargo xtask lock toolchains --check
+  cargo xtask lock toolchains --go 1.26.8")]
+pub(crate) struct LockToolchains {
+    /// Change nothing; fail if the lock is not what would be made.
+    #[arg(long, conflicts_with_all = ["go", "zig", "cargo_zigbuild", "ca_certificates"])]
+    check: bool,
+    /// Another version of Go.
+    #[arg(long, value_name = "VERSION")]
+    go: Option<String>,
+    /// Another version of zig.
+    #[arg(long, value_name = "VERSION")]
+    zig: Option<String>,
+    /// Another version of cargo-zigbuild.
+    #[arg(long, value_name = "VERSION")]
+    cargo_zigbuild: Option<String>,
+    /// Another version of certifi, the CA certificates.
+    #[arg(long, value_name = "VERSION")]
+    ca_certificates: Option<String>,
+    #[command(flatten)]
+    how: How,
+}
+
+impl LockToolchains {
+    pub(crate) fn run(&self, context: &Context) -> Result<()> {
+        let session = Session::open(context, &self.how)?;
+        let setup = session.setup()?;
+        let path = context.root.join(toolchain::lock::PATH);
+        if self.check {
+            return setup.check_lock(&path);
+        }
+        let versions = Versions {
+            go: self.go.clone(),
+            zig: self.zig.clone(),
+            cargo_zigbuild: self.cargo_zigbuild.clone(),
+            ca_certificates: self.ca_certificates.clone(),
+        };
+        let text = setup.relock(&versions)?.to_text()?;
+        replace(&path, &text).with_context(|| format!("writing {}", path.display()))
+    }
+}
+
+/// Writes a file whole or not at all.
+fn replace(path: &Path, text: &str) -> Result<()> {
+    let mut new = tempfile::Builder::new()
+        .permissions(Permissions::from_mode(0o644))
+        .tempfile_in(path.parent().context("no directory")?)?;
+    new.write_all(text.as_bytes())?;
+    new.as_file().sync_all()?;
+    new.persist(path)?;
+    Ok(())
+}

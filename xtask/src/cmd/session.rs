@@ -1,0 +1,137 @@
+//! What `build` and `fetch` share: what to build, how, and with which store and tools.
+
+use std::path::PathBuf;
+
+use alpine::fetch::{Fetcher, Mirror};
+use anyhow::Result;
+use catalog::{Attributes, Catalog};
+use fault::{Fault, Kind};
+use plan::{Options, Plan, Sources};
+use store::Store;
+use toolchain::{Host, Setup};
+
+use super::lock;
+use crate::context::Context;
+use crate::local::{Executor, Timings, Tools};
+
+/// What to build.
+#[derive(clap::Args)]
+pub(crate) struct What {
+    /// Images and indexes, as `cargo xtask list` names them [default: the newest micro kubelet for this machine].
+    #[arg(value_name = "ATTR")]
+    attributes: Vec<String>,
+    /// Leave out a program or component, such as crictl; the image says so.
+    #[arg(long, value_name = "COMPONENT")]
+    omit: Vec<String>,
+    /// Compress quickly instead of well: larger, with other digests.
+    #[arg(long)]
+    fast: bool,
+}
+
+/// How to build.
+#[derive(clap::Args, Default)]
+pub(crate) struct How {
+    /// How many things to do at once [default: the number of processors].
+    #[arg(short, long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
+    jobs: Option<u16>,
+    /// Fetch nothing: use what is in the store and the caches.
+    #[arg(long)]
+    pub(crate) offline: bool,
+    /// Refuse to make a lock that is missing.
+    #[arg(long)]
+    locked: bool,
+    /// Ask this directory for files first, or for Alpine's files this URL; what comes from it is verified all the same.
+    /// Several are separated by commas.
+    #[arg(long, value_name = "DIR|URL", env = "KUBELET_IMAGES_MIRROR", value_delimiter = ',')]
+    mirror: Vec<String>,
+}
+
+/// An open store, the catalog and the sources.
+pub(crate) struct Session<'a> {
+    pub(crate) context: &'a Context,
+    how: &'a How,
+    pub(crate) catalog: Catalog,
+    pub(crate) sources: Sources,
+    pub(crate) store: Store,
+}
+
+impl<'a> Session<'a> {
+    pub(crate) fn open(context: &'a Context, how: &'a How) -> Result<Self> {
+        if std::env::var_os("SOURCE_DATE_EPOCH").is_some() {
+            context.progress.note("SOURCE_DATE_EPOCH is ignored: the time of an image is its release's date");
+        }
+        let catalog = context.catalog()?;
+        let sources = Sources::read(&context.root)?;
+        let store = Store::open(Store::default_root()?)?;
+        Ok(Self { context, how, catalog, sources, store })
+    }
+
+    /// Plans what was asked for. A Go closure or an Alpine lock that is missing is made first, unless `--locked` forbids it.
+    pub(crate) fn plan(&self, what: &What) -> Result<Plan> {
+        let attributes = Attributes::of(&self.catalog);
+        let mut names = what.attributes.clone();
+        if names.is_empty() {
+            let arch = Host::current()?.arch();
+            let default = attributes.default_for(arch).ok_or_else(|| {
+                Fault::new(Kind::Data, format!("images/catalog.toml has no image for {arch}"))
+            })?;
+            names.push(default.name.clone());
+        }
+        let options = Options { omit: what.omit.clone(), fast: what.fast };
+        let needed = plan::closures(&self.catalog, &names, &options)?;
+        lock::ensure_closures(self, &needed, self.how.locked)?;
+        lock::ensure_alpine(self, &plan::alpine_bases(&self.catalog, &names)?, self.how.locked)?;
+        Plan::of(&self.catalog, &self.sources, &names, &options)
+    }
+
+    pub(crate) fn executor(&self) -> Result<Executor<'_>> {
+        let jobs = self
+            .how
+            .jobs
+            .map_or_else(|| std::thread::available_parallelism().map_or(1, usize::from), usize::from);
+        Ok(Executor {
+            store: &self.store,
+            sources: &self.sources,
+            tools: self.tools()?,
+            mirrors: self.mirrors(),
+            progress: &*self.context.progress,
+            jobs,
+            timings: Timings::default(),
+        })
+    }
+
+    /// The pinned tools, not looked for yet.
+    pub(crate) fn tools(&self) -> Result<Tools<'_>> {
+        Ok(Tools::new(self.setup()?))
+    }
+
+    /// What finding tools needs to know.
+    pub(crate) fn setup(&self) -> Result<Setup<'_>> {
+        Ok(Setup {
+            store: &self.store,
+            lock: &self.sources.lock,
+            host: Host::current()?,
+            offline: self.how.offline,
+            mirrors: self.mirrors().into_iter().filter_map(directory).collect(),
+            progress: &*self.context.progress,
+        })
+    }
+
+    /// Where files are asked for first.
+    pub(crate) fn mirrors(&self) -> Vec<Mirror> {
+        self.how.mirror.iter().filter_map(|text| Mirror::parse(text)).collect()
+    }
+
+    /// Gets the files of an Alpine base.
+    pub(crate) fn fetcher<'s>(&'s self, mirrors: &'s [Mirror], url: &'s str) -> Fetcher<'s> {
+        let (store, offline) = (&self.store, self.how.offline);
+        Fetcher { store, mirrors, url, offline, progress: &*self.context.progress }
+    }
+}
+
+fn directory(mirror: Mirror) -> Option<PathBuf> {
+    match mirror {
+        Mirror::Directory(dir) => Some(dir),
+        Mirror::Url(_) => None,
+    }
+}

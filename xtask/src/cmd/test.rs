@@ -1,0 +1,88 @@
+//! `test`: what CI runs.
+
+use std::process::{Command, Stdio};
+use std::time::Instant;
+
+use anyhow::{Context as _, Result};
+use fault::{Fault, Kind};
+
+use super::session::{How, Session};
+use crate::context::Context;
+
+/// The entrypoint's crate, which is a workspace of its own.
+const ENTRYPOINT: &str = "images/entrypoint/Cargo.toml";
+
+/// Run every check and test: format, lints, generated files, unit and whole-program tests.
+#[derive(clap::Args)]
+#[command(after_help = "Examples:
+  cargo xtask test
+  cargo xtask test --full     also the long ones: every architecture's kubelet, builds from empty caches
+  cargo xtask test --quick    only what needs neither root nor an image")]
+pub(crate) struct Test {
+    /// Also the long ones.
+    #[arg(long)]
+    full: bool,
+    /// Leave out the whole-program tests.
+    #[arg(long, conflicts_with = "full")]
+    quick: bool,
+}
+
+impl Test {
+    pub(crate) fn run(&self, context: &Context) -> Result<()> {
+        let cargo = |args: &[&str]| {
+            let mut command = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+            command.args(args).current_dir(&context.root);
+            command
+        };
+        let deny = ["--", "-D", "warnings"];
+        step("format", &mut cargo(&["fmt", "--all", "--check"]))?;
+        step("format, entrypoint", &mut cargo(&["fmt", "--manifest-path", ENTRYPOINT, "--check"]))?;
+        let clippy = |more: &[&'static str]| [&["clippy", "--all-targets", "--locked"], more, &deny].concat();
+        step("lints", &mut cargo(&clippy(&["--workspace"])))?;
+        step("lints, entrypoint", &mut cargo(&clippy(&["--manifest-path", ENTRYPOINT])))?;
+        let itself = std::env::current_exe().context("our own path")?;
+        step(
+            "Go closures",
+            Command::new(&itself).args(["lock", "go", "--check", "--offline"]).current_dir(&context.root),
+        )?;
+
+        let mut tests = cargo(&["test", "--workspace", "--locked"]);
+        tests.env("XTASK", &itself);
+        give_tools(context, &mut tests)?;
+        if self.quick {
+            tests.args(["--exclude", "tests"]);
+        }
+        if self.full {
+            tests.env("FULL", "1").env("RUSTBUILD_TEST_ARCHES", "amd64,arm64,arm32v7");
+        }
+        step("tests", &mut tests)?;
+        step("tests, entrypoint", &mut cargo(&["test", "--locked", "--manifest-path", ENTRYPOINT]))
+    }
+}
+
+/// Tests that compile are given the pinned tools, so that they never skip here. The store is closed again: tests clean
+/// and spoil theirs.
+fn give_tools(context: &Context, tests: &mut Command) -> Result<()> {
+    let how = How::default();
+    let session = Session::open(context, &how)?;
+    let tools = session.tools()?;
+    let (go, rust) = (tools.go()?, tools.rust()?);
+    tests.env("GOBUILD_TEST_GOROOT", &go.go_root).env("GOBUILD_TEST_ZIG", &go.zig);
+    tests.env("GOBUILD_TEST_ZIG_CACHE", &go.zig_cache);
+    tests.env("RUSTBUILD_TEST_ZIG", &rust.zig).env("RUSTBUILD_TEST_ZIGBUILD", &rust.zigbuild);
+    Ok(())
+}
+
+/// Runs a step with its output shown as it comes; the whole of it goes on only if it succeeds.
+fn step(name: &str, command: &mut Command) -> Result<()> {
+    exec::interrupt::check()?;
+    let since = Instant::now();
+    eprintln!("== {name}");
+    let status = command.stdin(Stdio::null()).status().with_context(|| format!("starting {command:?}"))?;
+    exec::interrupt::check()?;
+    eprintln!("== {name}: {:.0} s", since.elapsed().as_secs_f64());
+    if status.success() {
+        return Ok(());
+    }
+    Err(Fault::new(Kind::Failed, format!("{name}: {status}")).help(format!("alone: {command:?}")).into())
+}

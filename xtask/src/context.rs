@@ -1,0 +1,85 @@
+//! What every verb has: the repository, and the way to speak to the user.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use anyhow::{Context as _, Result};
+use catalog::Catalog;
+use fault::{Fault, Kind};
+use progress::Progress;
+use serde::Serialize;
+
+use crate::ui::{self, Color};
+
+/// Flags of every verb.
+#[derive(clap::Args)]
+pub(crate) struct Global {
+    /// Write the result to standard output as JSON with a version field.
+    #[arg(long, global = true)]
+    pub(crate) json: bool,
+    /// Say nothing but errors and results.
+    #[arg(short, long, global = true, conflicts_with = "verbose")]
+    pub(crate) quiet: bool,
+    /// Say more: what each step is at, line by line.
+    #[arg(short, long, global = true)]
+    pub(crate) verbose: bool,
+    /// Colours and bars: on a terminal, always, or never.
+    #[arg(long, global = true, value_enum, default_value_t = Color::Auto)]
+    pub(crate) color: Color,
+}
+
+/// What every verb has.
+pub(crate) struct Context {
+    /// The top of the repository: where images/catalog.toml is.
+    pub(crate) root: PathBuf,
+    /// JSON on standard output?
+    pub(crate) json: bool,
+    /// Hears of progress.
+    pub(crate) progress: Arc<dyn Progress>,
+}
+
+impl Context {
+    pub(crate) fn new(global: &Global) -> Result<Self> {
+        Ok(Self {
+            root: repository()?,
+            json: global.json,
+            progress: ui::progress(global.quiet, global.verbose, global.color),
+        })
+    }
+
+    /// The catalog, validated.
+    pub(crate) fn catalog(&self) -> Result<Catalog> {
+        let path = self.root.join("images/catalog.toml");
+        let text =
+            std::fs::read_to_string(&path).with_context(|| format!("{} cannot be read", path.display()))?;
+        Catalog::parse(&text, "images/catalog.toml")
+    }
+
+    /// Writes a result for a machine: one line of JSON on standard output.
+    pub(crate) fn print_json(&self, value: &impl Serialize) -> Result<()> {
+        let text = serde_json::to_string(value).context("a result cannot be written as JSON")?;
+        write_out(&text)
+    }
+}
+
+/// Writes a line to standard output; a reader that left early (`| head`) is no error.
+pub(crate) fn write_out(line: &str) -> Result<()> {
+    use std::io::Write;
+    match writeln!(std::io::stdout(), "{line}") {
+        Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => {
+            Err(anyhow::Error::from(error).context("standard output"))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// The repository we stand in, from whichever of its folders.
+fn repository() -> Result<PathBuf> {
+    let here = std::env::current_dir().context("the current directory cannot be read")?;
+    let found = here.ancestors().find(|dir| dir.join("images/catalog.toml").is_file());
+    found.map(Path::to_owned).ok_or_else(|| {
+        Fault::new(Kind::Usage, format!("no images/catalog.toml in {} or above it", here.display()))
+            .help("run this inside a checkout of the repository")
+            .into()
+    })
+}

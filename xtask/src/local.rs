@@ -1,0 +1,133 @@
+//! The local executor: carries a plan out on this machine, with the store as cache.
+//!
+//! Only what is missing is made: a layer that is in the store asks for no component, and no tool is looked for unless
+//! something is compiled.
+
+mod component;
+mod layer;
+mod layout;
+mod timings;
+mod tools;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
+use std::sync::{Mutex, PoisonError};
+
+use alpine::fetch::Mirror;
+use anyhow::{Context as _, Result};
+use oci::image::LayerBlob;
+use plan::{Layer, Plan, Sources};
+use progress::Progress;
+use store::{Key, Store};
+
+pub(crate) use layout::{Built, BuiltImage};
+pub(crate) use timings::Timings;
+pub(crate) use tools::Tools;
+
+/// Carries plans out.
+pub(crate) struct Executor<'a> {
+    /// Keeps all that is made.
+    pub(crate) store: &'a Store,
+    /// The repository's files.
+    pub(crate) sources: &'a Sources,
+    /// The pinned tools.
+    pub(crate) tools: Tools<'a>,
+    /// Asked for Alpine's files first.
+    pub(crate) mirrors: Vec<Mirror>,
+    /// Hears of progress.
+    pub(crate) progress: &'a dyn Progress,
+    /// How many things to do at once.
+    pub(crate) jobs: usize,
+    /// How long each step took.
+    pub(crate) timings: Timings,
+}
+
+impl Executor<'_> {
+    /// Builds everything in the plan and leaves a layout a target in `out`.
+    pub(crate) fn build(&self, plan: &Plan, out: &Path) -> Result<Vec<Built>> {
+        let mut blobs = BTreeMap::new();
+        let mut missing = BTreeMap::new();
+        for (key, layer) in &plan.layers {
+            match self.store.find_object(key)? {
+                Some(object) => _ = blobs.insert(key, layer::blob(&object, &layer.name)?),
+                None => _ = missing.insert(key, layer),
+            }
+        }
+        for image in
+            plan.images.values().filter(|image| image.layers.iter().any(|key| missing.contains_key(key)))
+        {
+            self.check_stack(plan, image).with_context(|| format!("the layers of `{}`", image.attribute))?;
+        }
+        blobs.extend(self.make_layers(plan, &missing)?);
+        plan.targets.iter().map(|target| self.layout(plan, target, &blobs, out)).collect()
+    }
+
+    /// The plan has compared its layers with each other, but not with Alpine's files, which it does not read.
+    fn check_stack(&self, plan: &Plan, image: &plan::Image) -> Result<()> {
+        let layers = image.layers.iter().filter_map(|key| plan.layers.get(key));
+        let mut trees = Vec::new();
+        for layer in layers {
+            trees.extend(self.alpine(layer)?);
+            trees.push(layer.outline()?);
+        }
+        oci::tree::check_stack(&trees.iter().collect::<Vec<_>>())
+    }
+
+    /// Fetches what the plan needs that is not in the store.
+    pub(crate) fn fetch(&self, plan: &Plan) -> Result<()> {
+        for recipe in plan.layers.values().filter_map(|layer| layer.alpine.as_ref()) {
+            recipe.files().try_for_each(|file| self.fetcher(recipe).locked(&file).map(drop))?;
+        }
+        plan.components.values().try_for_each(|component| {
+            exec::interrupt::check()?;
+            self.fetch_component(component)
+        })
+    }
+
+    /// Makes layers, each as soon as its components are there: compressing one goes on beside compiling the next.
+    fn make_layers<'p>(
+        &self,
+        plan: &'p Plan,
+        missing: &BTreeMap<&'p Key, &'p Layer>,
+    ) -> Result<BTreeMap<&'p Key, LayerBlob>> {
+        let pool = rayon::ThreadPoolBuilder::new().num_threads(self.jobs).build().context("no threads")?;
+        let made = Mutex::new(BTreeMap::new());
+        let failed: Mutex<Option<anyhow::Error>> = Mutex::new(None);
+        // The first failure is the one to tell: others are its consequences, or come again in the next build.
+        let fail = |error| _ = failed.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(error);
+        let make = |key, layer: &Layer| match self.layer(key, layer) {
+            Ok(blob) => _ = made.lock().unwrap_or_else(PoisonError::into_inner).insert(key, blob),
+            Err(error) => fail(error),
+        };
+        let mut waiting: Vec<(&Key, &Layer)> = missing.iter().map(|(key, layer)| (*key, *layer)).collect();
+        let wanted: BTreeSet<&Key> = waiting.iter().flat_map(|(_, layer)| layer.components()).collect();
+        pool.in_place_scope(|scope| {
+            let mut there: BTreeSet<&Key> = BTreeSet::new();
+            let mut start_ready = |there: &BTreeSet<&Key>| {
+                for (key, layer) in
+                    waiting.extract_if(.., |(_, layer)| layer.components().all(|key| there.contains(key)))
+                {
+                    let make = &make;
+                    scope.spawn(move |_| make(key, layer));
+                }
+            };
+            start_ready(&there);
+            for key in wanted {
+                if failed.lock().unwrap_or_else(PoisonError::into_inner).is_some() {
+                    break;
+                }
+                let done = plan.components.get(key).context("the plan lacks a component");
+                if let Err(error) = done.and_then(|component| self.component(key, component)) {
+                    fail(error);
+                    break;
+                }
+                there.insert(key);
+                start_ready(&there);
+            }
+        });
+        match failed.into_inner().unwrap_or_else(PoisonError::into_inner) {
+            Some(error) => Err(error),
+            None => Ok(made.into_inner().unwrap_or_else(PoisonError::into_inner)),
+        }
+    }
+}

@@ -1,0 +1,143 @@
+//! Images from layers, and layouts from images.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context as _, Result};
+use oci::image::{Image, LayerBlob, Spec};
+use oci::layout::{Contents, Names};
+use plan::{Plan, Target};
+use serde::Serialize;
+use store::Key;
+
+use super::Executor;
+
+/// What a build left.
+#[derive(Debug, Serialize)]
+pub(crate) struct Built {
+    /// What was asked for.
+    pub(crate) attribute: String,
+    /// Repository and tag.
+    pub(crate) reference: String,
+    /// What containerd and docker call it once it is loaded.
+    pub(crate) name: String,
+    /// The digest of the image's manifest, or of the index.
+    pub(crate) digest: String,
+    /// The OCI layout.
+    pub(crate) layout: PathBuf,
+    /// The image, or an index's images.
+    pub(crate) images: Vec<BuiltImage>,
+}
+
+/// One image of what was built.
+#[derive(Debug, Serialize)]
+pub(crate) struct BuiltImage {
+    pub(crate) attribute: String,
+    pub(crate) platform: String,
+    pub(crate) digest: String,
+    /// The digest of its config.
+    pub(crate) config: String,
+    /// Bytes of all layers and the config, as pulled.
+    pub(crate) compressed: u64,
+    /// Bytes of the unpacked files.
+    pub(crate) extracted: u64,
+    pub(crate) layers: Vec<BuiltLayer>,
+}
+
+/// One layer of an image.
+#[derive(Debug, Serialize)]
+pub(crate) struct BuiltLayer {
+    pub(crate) name: String,
+    pub(crate) digest: String,
+    pub(crate) diff_id: String,
+    pub(crate) compressed: u64,
+    pub(crate) extracted: u64,
+    pub(crate) encoder: String,
+}
+
+impl Executor<'_> {
+    /// Puts a target's layout into `out`, unless it is there already, to the byte.
+    pub(super) fn layout(
+        &self,
+        plan: &Plan,
+        target: &Target,
+        blobs: &BTreeMap<&Key, LayerBlob>,
+        out: &Path,
+    ) -> Result<Built> {
+        let image = |attribute: &str| -> Result<Image> {
+            let planned = plan.images.get(attribute).context("the plan lacks an image")?;
+            let layer = |key| blobs.get(key).cloned().context("a layer was not made");
+            Image::new(&spec(planned), planned.layers.iter().map(layer).collect::<Result<_>>()?)
+        };
+        let (attributes, reference) = match target {
+            Target::Image(attribute) => {
+                let planned = plan.images.get(attribute).context("the plan lacks an image")?;
+                (std::slice::from_ref(attribute), &planned.reference)
+            }
+            Target::Index(index) => (index.images.as_slice(), &index.reference),
+        };
+        let images = attributes.iter().map(|attribute| image(attribute)).collect::<Result<Vec<_>>>()?;
+        let summaries = attributes.iter().zip(&images).map(|(name, image)| summary(name, image)).collect();
+        let tag = reference.rsplit(':').next().map(str::to_owned);
+        let name = format!("localhost/{reference}");
+        let names = Names { reference: tag, containerd: Some(name.clone()) };
+        let (contents, digest) = match (target, <[Image; 1]>::try_from(images)) {
+            (Target::Image(_), Ok([image])) => (Contents::image(&image, &names)?, image.digest()),
+            (Target::Index(planned), images) => {
+                let images = images.map_or_else(|images| images, Vec::from);
+                let index = oci::index::Index::new(images, &planned.annotations)?;
+                (Contents::index(&index, &names)?, index.digest())
+            }
+            (Target::Image(attribute), Err(_)) => anyhow::bail!("`{attribute}` is not one image"),
+        };
+        let layout = out.join(target.attribute());
+        if !oci::layout::matches(&layout, &contents)? {
+            let task = self.progress.task(&format!("layout {}", target.attribute()), Some(contents.size()));
+            oci::layout::write(&layout, &contents, &*task)?;
+        }
+        Ok(Built {
+            attribute: target.attribute().to_owned(),
+            reference: reference.clone(),
+            name,
+            digest: digest.to_string(),
+            layout,
+            images: summaries,
+        })
+    }
+}
+
+fn spec(image: &plan::Image) -> Spec {
+    Spec {
+        platform: image.platform,
+        created: image.created,
+        env: image.env.clone(),
+        entrypoint: image.entrypoint.clone(),
+        cmd: Vec::new(),
+        labels: image.annotations.clone(),
+        annotations: image.annotations.clone(),
+    }
+}
+
+fn summary(attribute: &str, image: &Image) -> BuiltImage {
+    let sizes = image.sizes();
+    BuiltImage {
+        attribute: attribute.to_owned(),
+        platform: image.platform.to_string(),
+        digest: image.digest().to_string(),
+        config: oci::digest::Digest::of(&image.config).to_string(),
+        compressed: sizes.compressed,
+        extracted: sizes.extracted,
+        layers: image
+            .layers
+            .iter()
+            .map(|blob| BuiltLayer {
+                name: blob.created_by.clone(),
+                digest: blob.layer.digest.to_string(),
+                diff_id: blob.layer.diff_id.to_string(),
+                compressed: blob.layer.size,
+                extracted: blob.layer.unpacked_size,
+                encoder: blob.layer.encoder.clone(),
+            })
+            .collect(),
+    }
+}

@@ -1,0 +1,111 @@
+//! Containers: imports layouts into docker or containerd, whichever runs here, and shows that an image runs.
+
+use std::fs::File;
+use std::path::Path;
+
+use anyhow::{Context as _, Result};
+use exec::Run;
+use fault::{Fault, Kind};
+use progress::Progress;
+use serde_json::json;
+
+use crate::local::Built;
+
+/// Variables that say which docker or containerd, and which namespace, to use.
+const SETTINGS: [&str; 9] = [
+    "PATH",
+    "HOME",
+    "DOCKER_HOST",
+    "DOCKER_CONTEXT",
+    "DOCKER_CONFIG",
+    "DOCKER_CERT_PATH",
+    "DOCKER_TLS_VERIFY",
+    "CONTAINERD_ADDRESS",
+    "CONTAINERD_NAMESPACE",
+];
+
+/// A container runtime that answers here.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Runtime {
+    Docker,
+    Containerd,
+}
+
+fn client<'a>(words: &[&str]) -> Run<'a> {
+    let (program, args) = words.split_first().unwrap_or((&"", &[]));
+    SETTINGS.iter().fold(Run::new(program).args(args), |run, name| run.inherit(name))
+}
+
+impl Runtime {
+    /// The one that answers; docker if both do, for it is what people see.
+    pub(crate) fn find() -> Option<Self> {
+        let answers = |words: &[&str]| exec::which(words[0]).is_some() && client(words).run().is_ok();
+        if answers(&["docker", "version", "--format", "{{.Server.Version}}"]) {
+            Some(Self::Docker)
+        } else if answers(&["ctr", "version"]) {
+            Some(Self::Containerd)
+        } else {
+            None
+        }
+    }
+
+    /// The one that answers, or an error that says what to do.
+    pub(crate) fn required() -> Result<Self> {
+        Self::find().ok_or_else(|| {
+            Fault::new(Kind::Tool, "neither docker nor containerd answers, so nothing can be loaded")
+                .help("start one (DOCKER_HOST and CONTAINERD_ADDRESS say where), or use the layout as it is")
+                .into()
+        })
+    }
+
+    fn name(self) -> &'static str {
+        match self {
+            Self::Docker => "docker",
+            Self::Containerd => "containerd",
+        }
+    }
+
+    /// Imports what was built, by its name.
+    pub(crate) fn load(self, built: &Built, progress: &dyn Progress) -> Result<()> {
+        let task = progress.task(&format!("load {} into {}", built.name, self.name()), None);
+        let archive = tempfile::NamedTempFile::new().context("a temporary file cannot be made")?;
+        pack(built, archive.as_file()).with_context(|| format!("packing {}", built.layout.display()))?;
+        let import: &[&str] = match self {
+            Self::Docker => &["docker", "load", "--input"],
+            Self::Containerd => &["ctr", "images", "import", "--all-platforms"],
+        };
+        client(import).arg(archive.path()).on_line(|line| task.detail(line)).run()?;
+        Ok(())
+    }
+
+    /// What a program of a loaded image says.
+    pub(crate) fn run(self, image: &str, words: &[&str]) -> Result<String> {
+        let id = format!("kubelet-images-{}", std::process::id());
+        let run = match self {
+            Self::Docker => {
+                client(&["docker", "run", "--rm", "--entrypoint", words[0], image]).args(&words[1..])
+            }
+            Self::Containerd => client(&["ctr", "run", "--rm", image, &id]).args(words),
+        };
+        Ok(String::from_utf8_lossy(&run.run()?.stdout).trim_end().to_owned())
+    }
+}
+
+/// The layout as a tar archive, which containerd takes as it is; with the `manifest.json` by which older dockers find
+/// their way (Docker image specification v1.2, combined image JSON).
+fn pack(built: &Built, out: &File) -> Result<()> {
+    let mut tar = tar::Builder::new(out);
+    tar.append_dir_all(".", &built.layout)?;
+    if let [image] = &built.images[..] {
+        let blob = |digest: &str| format!("blobs/{}", digest.replacen(':', "/", 1));
+        let layers: Vec<_> = image.layers.iter().map(|layer| blob(&layer.digest)).collect();
+        let manifest = json!([{ "Config": blob(&image.config), "RepoTags": [built.name], "Layers": layers }]);
+        let bytes = serde_json::to_vec(&manifest)?;
+        let mut header = tar::Header::new_ustar();
+        header.set_size(bytes.len() as u64);
+        header.set_mode(0o644);
+        tar.append_data(&mut header, Path::new("manifest.json"), &bytes[..])?;
+    }
+    tar.finish()?;
+    Ok(())
+}
