@@ -1,0 +1,205 @@
+//! A stand-in host: mount, pid, network and UTS namespaces of its own, in which containerd and the kubelet find
+//! the paths of a real one. Everything they write is on tmpfs, and ends with the host's PID 1.
+
+use std::ffi::{OsStr, OsString};
+use std::fs::{self, File};
+use std::io::{BufRead, BufReader, Read};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail, ensure};
+
+use crate::{cmd, wait_for};
+
+/// The programs that a stand-in host needs.
+pub const PROGRAMS: [&str; 6] = ["unshare", "nsenter", "ip", "bash", "busybox", "tar"];
+
+/// What PID 1 does: makes the host, says so, and stays until its standard input is closed, which happens at the
+/// latest when the test's process ends.
+///
+/// `/` is shared, as it is on every host that systemd or an ordinary init booted: without that no mount made by
+/// the kubelet's container can be seen outside it.
+const INIT: &str = r#"
+set -eu
+# /run last: what is mounted over it hides the network and containerd of the real host.
+mount -t tmpfs -o mode=755 etc /mnt
+cp -a /etc/. /mnt/
+mount --move /mnt /etc
+for at in /var/lib /var/log /opt /run; do mount -t tmpfs -o mode=755 tmpfs $at; done
+mkdir -p /var/lib/kubelet /var/lib/containerd /var/log/pods /run/containerd /etc/kubernetes /etc/cni/net.d
+echo 0123456789abcdef0123456789abcdef > /etc/machine-id
+# With its own name in it: the kubelet looks that up, and no name server answers here.
+printf "127.0.0.1 localhost\n192.0.2.10 node\n" > /etc/hosts
+rm -f /etc/resolv.conf
+echo "nameserver 192.0.2.1" > /etc/resolv.conf
+mount --make-rshared /
+echo node > /proc/sys/kernel/hostname
+ip link set lo up
+ip link add uplink type veth peer name cable
+ip address add 192.0.2.10/24 dev uplink
+ip link set uplink up
+ip link set cable up
+ip route add default via 192.0.2.1
+echo ready
+while read -r _; do :; done
+"#;
+
+/// Ends when dropped. Only one at a time on a machine: they share its cgroups and its page cache.
+#[derive(Debug)]
+pub struct Host {
+    unshare: Child,
+    init: i32,
+    cgroup: String,
+    _alone: File,
+}
+
+impl Host {
+    /// Starts one; waits while another test has one.
+    pub fn start() -> Result<Self> {
+        let alone = File::create(std::env::temp_dir().join("kubelet-images-tests.lock"))?;
+        alone.lock().context("waiting for the other tests' host")?;
+        let mut unshare = Command::new("unshare")
+            .args(["--mount", "--pid", "--net", "--uts", "--fork", "--mount-proc", "--kill-child=KILL"])
+            .args(["bash", "-c", INIT])
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .context("cannot start unshare")?;
+        let mut ready = String::new();
+        BufReader::new(unshare.stdout.take().context("no pipe")?).read_line(&mut ready)?;
+        if ready.trim() != "ready" {
+            let mut said = String::new();
+            unshare.stderr.take().context("no pipe")?.read_to_string(&mut said)?;
+            unshare.wait()?;
+            bail!("the stand-in host did not come up:\n{said}");
+        }
+        let children = format!("/proc/{0}/task/{0}/children", unshare.id());
+        let init = fs::read_to_string(children)?.trim().parse().context("no PID 1 under unshare")?;
+        let cgroup = format!("kubelet-images-test-{}", std::process::id());
+        let host = Self { unshare, init, cgroup, _alone: alone };
+        make_cgroups(&host.cgroup)?;
+        Ok(host)
+    }
+
+    /// A program to run on the host.
+    pub fn command(&self, program: &str) -> Command {
+        let mut command = Command::new("nsenter");
+        let target = self.init.to_string();
+        command.args(["--target", &target, "--mount", "--pid", "--net", "--uts", "--"]).arg(program);
+        command
+    }
+
+    /// The words before a command line that is to run on the host in this directory.
+    pub fn entered(&self, dir: &Path) -> Vec<OsString> {
+        // Entering a mount namespace leaves the directory, so it is entered again.
+        let command = self.command("sh");
+        let words = [command.get_program()].into_iter().chain(command.get_args()).map(OsStr::to_owned);
+        let script = ["-c", "cd \"$1\"; shift; exec \"$@\"", "sh"].map(OsString::from);
+        words.chain(script).chain([dir.as_os_str().to_owned()]).collect()
+    }
+
+    /// Where a path of the host is for the test's own file operations.
+    pub fn path(&self, path: &str) -> PathBuf {
+        PathBuf::from(format!("/proc/{}/root{path}", self.init))
+    }
+
+    /// The cgroup in which all of the host's containers are, relative to each hierarchy's root, with a `/` before it.
+    pub fn cgroup(&self) -> String {
+        format!("/{}", self.cgroup)
+    }
+
+    /// The mounts of the host whose mount point is in this directory.
+    pub fn mounts_in(&self, dir: &str) -> Result<Vec<String>> {
+        let table = fs::read_to_string(format!("/proc/{}/mountinfo", self.init))?;
+        let points = table.lines().filter_map(|line| line.split(' ').nth(4));
+        Ok(points.filter(|point| Path::new(point).starts_with(dir)).map(str::to_owned).collect())
+    }
+
+    /// What an HTTP server on the host's loopback address answers with code 200; an error otherwise.
+    ///
+    /// By bash: neither curl nor a wget is on every machine, and Debian's static busybox crashes in its own.
+    pub fn http(&self, port: u16, path: &str) -> Result<String> {
+        let script = format!(
+            r"exec 3<>/dev/tcp/127.0.0.1/{port}; printf 'GET {path} HTTP/1.0\r\n\r\n' >&3; timeout 5 cat <&3"
+        );
+        let answer = cmd::ok(self.command("bash").args(["-c", &script]))?;
+        let (head, body) = answer.split_once("\r\n\r\n").context("no HTTP answer")?;
+        ensure!(head.split(' ').nth(1) == Some("200"), "{path}: {head}");
+        Ok(body.to_owned())
+    }
+
+    /// Ends it, and shows that nothing of it is left on the machine: no process, mount or cgroup.
+    pub fn stop(mut self) -> Result<()> {
+        self.end()?;
+        let left: Vec<_> = cgroups(&self.cgroup);
+        ensure!(left.is_empty(), "cgroups left behind: {left:?}");
+        let left = fs::read_to_string("/proc/self/mountinfo")?;
+        ensure!(!left.contains("/io.containerd."), "mounts left behind:\n{left}");
+        Ok(())
+    }
+
+    fn end(&mut self) -> Result<()> {
+        drop(self.unshare.stdin.take());
+        self.unshare.wait()?;
+        // The kernel ends all processes of the namespace; a cgroup can go once the last one is gone.
+        wait_for("empty cgroups", Duration::from_secs(10), || {
+            let mut all = cgroups(&self.cgroup);
+            all.sort_by_key(|dir| std::cmp::Reverse(dir.components().count()));
+            Ok(all.iter().filter(|dir| fs::remove_dir(dir).is_err()).count().eq(&0).then_some(()))
+        })
+    }
+}
+
+impl Drop for Host {
+    fn drop(&mut self) {
+        let _ = self.end();
+    }
+}
+
+/// All hierarchies' roots: one where cgroups are v2, one a controller where they are v1.
+fn hierarchies() -> Vec<PathBuf> {
+    let top = Path::new("/sys/fs/cgroup");
+    let mut roots: Vec<PathBuf> = fs::read_dir(top)
+        .into_iter()
+        .flatten()
+        .filter_map(|entry| entry.ok().map(|entry| entry.path()))
+        .filter(|dir| dir.join("cgroup.procs").is_file() && is_mount(dir))
+        .collect();
+    if top.join("cgroup.procs").is_file() {
+        roots.push(top.to_owned());
+    }
+    roots
+}
+
+fn is_mount(dir: &Path) -> bool {
+    let table = fs::read_to_string("/proc/self/mountinfo").unwrap_or_default();
+    table.lines().any(|line| line.split(' ').nth(4).is_some_and(|point| Path::new(point) == dir))
+}
+
+fn make_cgroups(name: &str) -> Result<()> {
+    for root in hierarchies() {
+        let dir = root.join(name);
+        fs::create_dir(&dir).with_context(|| format!("cannot make the cgroup {}", dir.display()))?;
+        // A v1 cpuset is empty until told otherwise, and takes no process then.
+        for file in ["cpuset.cpus", "cpuset.mems"] {
+            if root.join("cpuset.sched_load_balance").is_file() {
+                fs::write(dir.join(file), fs::read(root.join(file))?)?;
+            }
+        }
+        // In v2 a cgroup's children have the controllers that it hands down.
+        if let Ok(controllers) = fs::read_to_string(dir.join("cgroup.controllers")) {
+            let all: Vec<String> = controllers.split_whitespace().map(|name| format!("+{name}")).collect();
+            fs::write(dir.join("cgroup.subtree_control"), all.join(" "))?;
+        }
+    }
+    Ok(())
+}
+
+/// This cgroup and all under it, in all hierarchies.
+fn cgroups(name: &str) -> Vec<PathBuf> {
+    let below = |root: PathBuf| walkdir::WalkDir::new(root.join(name)).into_iter().filter_map(Result::ok);
+    let dirs = hierarchies().into_iter().flat_map(below).filter(|entry| entry.file_type().is_dir());
+    dirs.map(walkdir::DirEntry::into_path).collect()
+}

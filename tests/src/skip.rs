@@ -1,0 +1,65 @@
+//! Tests that cannot run here say so and pass; in CI they fail, so that nothing is lost there unnoticed.
+
+use std::io::Write;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Result, bail};
+
+fn set(name: &str) -> bool {
+    std::env::var(name).is_ok_and(|value| !value.is_empty() && value != "0" && value != "false")
+}
+
+/// Says why, past the test harness's capture.
+fn say(why: &str) {
+    let _ = writeln!(std::io::stderr(), "skipped: {why}");
+}
+
+/// Must this test be skipped, because it needs root or programs that are not installed? An error in CI.
+pub fn without(programs: &[&str]) -> Result<bool> {
+    let mut lacks: Vec<String> = programs
+        .iter()
+        .filter(|name| which(name).is_none())
+        .map(|name| format!("`{name}` is not installed"))
+        .collect();
+    if !rustix::process::geteuid().is_root() {
+        lacks.push("not run as root".to_owned());
+    }
+    if lacks.is_empty() {
+        return Ok(false);
+    }
+    let why = lacks.join(", ");
+    if set("CI") {
+        bail!("{why}; in CI no test is skipped for that");
+    }
+    say(&why);
+    Ok(true)
+}
+
+/// Must this test be skipped, because it is one of the long ones and nobody asked for them?
+pub fn unless_full(what: &str) -> bool {
+    let skipped = !set("FULL");
+    if skipped {
+        say(&format!("{what} (FULL=1 runs it)"));
+    }
+    skipped
+}
+
+/// A directory beside the repository that not every machine has; says that the test is skipped where it is missing.
+pub fn beside(name: &str) -> Option<PathBuf> {
+    let dir = crate::root().join("..").join(name);
+    if dir.is_dir() {
+        return Some(dir);
+    }
+    say(&format!("no `../{name}` here"));
+    None
+}
+
+/// The full path of a program in PATH.
+pub fn which(name: &str) -> Option<PathBuf> {
+    let path = std::env::var_os("PATH")?;
+    std::env::split_paths(&path).map(|dir| dir.join(name)).find(|file| is_program(file))
+}
+
+fn is_program(file: &Path) -> bool {
+    file.is_file() && rustix::fs::access(file, rustix::fs::Access::EXEC_OK).is_ok()
+}

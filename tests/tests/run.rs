@@ -1,0 +1,139 @@
+//! An image in a real containerd: it prints its version, and runs pods.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use anyhow::{Context, Result, ensure};
+use tests::containerd::{Containerd, Namespace, POD_IMAGE};
+use tests::kubelet::{Kubelet, MANIFESTS};
+use tests::{containerd, host, image, scratch, skip, wait_for, xtask};
+
+const ATTR: &str = "kubelet-v1_26_0-micro-amd64";
+const VOLUMES: &str = "/var/lib/kubelet/pods";
+
+/// Says on standard output what it sees of its two volumes, both of which are tmpfs mounts that the kubelet makes
+/// by calling the image's `mount`; then writes into one of them.
+fn pod() -> String {
+    format!(
+        r#"
+apiVersion: v1
+kind: Pod
+metadata: {{name: web, labels: {{app: web}}}}
+spec:
+  hostNetwork: true
+  terminationGracePeriodSeconds: 1
+  containers:
+  - name: web
+    image: {POD_IMAGE}
+    imagePullPolicy: Never
+    command: ["/bin/sh", "-c", "mount | grep ' /scratch '; cat /info/labels; echo; echo seen > /scratch/file; exec sleep 100000"]
+    volumeMounts:
+    - {{name: scratch, mountPath: /scratch}}
+    - {{name: info, mountPath: /info}}
+  volumes:
+  - name: scratch
+    emptyDir: {{medium: Memory, sizeLimit: 8Mi}}
+  - name: info
+    downwardAPI: {{items: [{{path: labels, fieldRef: {{fieldPath: metadata.labels}}}}]}}
+"#
+    )
+}
+
+/// The image under test, imported.
+struct Started {
+    containerd: Containerd,
+    image: String,
+    layout: PathBuf,
+}
+
+fn start(scratch: &Path) -> Result<Option<Started>> {
+    if skip::without(&host::PROGRAMS)? || skip::without(&containerd::PROGRAMS)? {
+        return Ok(None);
+    }
+    let layout = xtask::layout(ATTR)?;
+    let containerd = Containerd::start(scratch)?;
+    let image = containerd.import(Namespace::Default, &layout, "localhost/kubelet")?;
+    Ok(Some(Started { containerd, image, layout }))
+}
+
+#[test]
+fn the_kubelet_in_the_image_prints_its_version() -> Result<()> {
+    let scratch = scratch::dir()?;
+    let Some(Started { containerd, image, .. }) = start(scratch.path())? else { return Ok(()) };
+    assert_eq!(containerd.run(&image, &["kubelet", "--version"])?, "Kubernetes v1.26.0\n");
+    containerd.host.stop()
+}
+
+/// The README's first command.
+#[test]
+fn one_command_builds_an_image_and_shows_it_running() -> Result<()> {
+    let scratch = scratch::dir()?;
+    if skip::without(&host::PROGRAMS)? || skip::without(&containerd::PROGRAMS)? {
+        return Ok(());
+    }
+    let containerd = Containerd::start(scratch.path())?;
+    let xtask = xtask::Xtask::new()?.under(containerd.host.entered(&tests::root()));
+    let out = scratch.path().join("out");
+    let said = xtask.ok(&["build", ATTR, "--run", "--out", out.to_str().context("not UTF-8")?])?;
+    ensure!(said.contains("localhost/kubelet:v1.26.0-micro says: Kubernetes v1.26.0"), "{said}");
+    containerd.host.stop()
+}
+
+#[test]
+fn a_static_pod_with_volumes_runs_and_ends_without_a_trace() -> Result<()> {
+    let scratch = scratch::dir()?;
+    let Some(Started { containerd, image: name, layout }) = start(scratch.path())? else { return Ok(()) };
+    let host = &containerd.host;
+    // ctr puts its arguments in place of the image's entrypoint, so that is said again.
+    let command = [image::entrypoint(&layout)?, Kubelet::FLAGS.map(str::to_owned).to_vec()].concat();
+    let kubelet = Kubelet::start(&containerd, &name, &command)?;
+    let manifest = host.path(MANIFESTS).join("web.yaml");
+    fs::write(&manifest, pod())?;
+    kubelet.wait_healthy()?;
+    kubelet.wait_running("web-node")?;
+
+    // The sandbox and the pod's own container.
+    let tasks = containerd.tasks(Namespace::Kubernetes)?;
+    assert_eq!(tasks.iter().map(|(_, status)| status.as_str()).collect::<Vec<_>>(), ["RUNNING", "RUNNING"]);
+    let log = wait_for("log of the pod", Duration::from_secs(10), || {
+        let text = pod_log(host)?;
+        Ok(text.contains("app=").then_some(text))
+    })
+    .with_context(|| kubelet.log())?;
+    ensure!(log.contains("tmpfs on /scratch type tmpfs"), "no tmpfs in the pod:\n{log}");
+    ensure!(log.contains(r#"app="web""#), "no labels in the pod:\n{log}");
+    // Seen from the host too: the mounts that the kubelet's container made came out of it.
+    let mounts = host.mounts_in(VOLUMES)?;
+    let scratch_volume =
+        mounts.iter().find(|path| path.ends_with("/scratch")).context("no tmpfs on the host")?;
+    wait_for("file that the pod wrote", Duration::from_secs(10), || {
+        Ok(fs::read_to_string(host.path(scratch_volume).join("file")).ok().filter(|text| text == "seen\n"))
+    })?;
+
+    fs::remove_file(manifest)?;
+    wait_for("end of the pod", Duration::from_secs(90), || {
+        let tasks = containerd.tasks(Namespace::Kubernetes)?;
+        Ok((tasks.is_empty() && host.mounts_in(VOLUMES)?.is_empty()).then_some(()))
+    })
+    .with_context(|| kubelet.log())?;
+    wait_for("removal of the pod's directory", Duration::from_secs(30), || {
+        Ok(image::names(&host.path(VOLUMES))?.is_empty().then_some(()))
+    })
+    .with_context(|| kubelet.log())?;
+    kubelet.terminate()?;
+    ensure!(
+        host.mounts_in("/run/containerd/io.containerd.runtime.v2.task")?.is_empty(),
+        "containers are still mounted"
+    );
+    containerd.host.stop()
+}
+
+fn pod_log(host: &host::Host) -> Result<String> {
+    let mut text = String::new();
+    let pods = host.path("/var/log/pods");
+    for file in scratch::files(&pods) {
+        text.push_str(&fs::read_to_string(file)?);
+    }
+    Ok(text)
+}
