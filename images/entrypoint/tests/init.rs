@@ -1,7 +1,7 @@
 //! The parent of the container's program: exit codes, signals, orphans, the terminal; as PID 1 and otherwise.
 
 use std::fs;
-use std::io::Write;
+use std::io::{Read, Write};
 use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
 use std::process::{Child, Command, Output, Stdio};
@@ -224,30 +224,33 @@ fn the_program_starts_with_clean_signals() {
     assert_eq!(masks.iter().map(|mask| mask & !(7 << 31)).collect::<Vec<_>>(), [0, 0]);
 }
 
-/// Runs a line on a terminal of its own, and types into it: pauses in milliseconds, then keys.
-fn on_terminal(line: &str, typed: &[(u64, &[u8])]) -> Output {
+/// Runs a line on a terminal of its own, and types these keys once it has printed `ready`, however long that takes.
+fn on_terminal(line: &str, keys: &[u8]) -> Output {
     let mut child = Command::new("timeout")
-        .args(["30", "script", "-qec", line, "/dev/null"])
+        .args(["60", "script", "-qec", line, "/dev/null"])
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .spawn()
         .unwrap();
-    let mut keys = child.stdin.take().unwrap();
-    for (pause, bytes) in typed {
-        sleep(Duration::from_millis(*pause));
-        keys.write_all(bytes).unwrap();
+    let (mut stdin, mut stdout) = (child.stdin.take().unwrap(), child.stdout.take().unwrap());
+    let mut seen = Vec::new();
+    let mut byte = [0];
+    while !seen.ends_with(b"ready") && stdout.read(&mut byte).unwrap() > 0 {
+        seen.push(byte[0]);
     }
+    stdin.write_all(keys).unwrap();
+    stdout.read_to_end(&mut seen).unwrap();
     let output = child.wait_with_output().unwrap();
-    drop(keys);
-    output
+    drop(stdin);
+    Output { stdout: seen, ..output }
 }
 
 #[test]
 fn the_program_reads_from_the_terminal() {
     for pid_1 in ways("the_program_reads_from_the_terminal") {
         let prefix = if pid_1 { "unshare -pf --mount-proc " } else { "" };
-        let line = format!("{prefix}{ENTRYPOINT} sh -c 'read x; echo got=$x'");
-        let output = on_terminal(&line, &[(500, b"hello\n")]);
+        let line = format!("{prefix}{ENTRYPOINT} sh -c 'echo ready; read x; echo got=$x'");
+        let output = on_terminal(&line, b"hello\n");
         assert!(text(&output.stdout).contains("got=hello"), "{}", text(&output.stdout));
     }
 }
@@ -256,12 +259,9 @@ fn the_program_reads_from_the_terminal() {
 fn ctrl_c_reaches_the_program_once() {
     for pid_1 in ways("ctrl_c_reaches_the_program_once") {
         let prefix = if pid_1 { "unshare -pf --mount-proc " } else { "" };
-        let script =
-            "n=0; trap 'n=$((n+1))' INT; for i in 1 2 3 4 5 6 7 8; do sleep 0.3; done; echo count=$n";
-        let output = on_terminal(
-            &format!("{prefix}{ENTRYPOINT} sh -c \"{script}\"").replace('$', "\\$"),
-            &[(900, b"\x03")],
-        );
+        let script = "n=0; trap 'n=$((n+1))' INT; echo ready; for i in 1 2 3 4 5 6 7 8; do sleep 0.3; done; echo count=$n";
+        let output =
+            on_terminal(&format!("{prefix}{ENTRYPOINT} sh -c \"{script}\"").replace('$', "\\$"), b"\x03");
         assert!(text(&output.stdout).contains("count=1"), "{}", text(&output.stdout));
     }
 }
@@ -269,9 +269,9 @@ fn ctrl_c_reaches_the_program_once() {
 #[test]
 fn ctrl_z_gives_the_terminal_back_to_the_shell() {
     let line = format!(
-        "bash -c 'set -m; {ENTRYPOINT} sh -c \"sleep 1.2; echo done\"; echo stopped=$?; fg; echo end=$?'"
+        "bash -c 'set -m; {ENTRYPOINT} sh -c \"echo ready; sleep 1.2; echo done\"; echo stopped=$?; fg; echo end=$?'"
     );
-    let output = on_terminal(&line, &[(600, b"\x1a")]);
+    let output = on_terminal(&line, b"\x1a");
     let seen = text(&output.stdout);
     // 128 + SIGSTOP.
     assert!(seen.contains("stopped=147") && seen.contains("done") && seen.contains("end=0"), "{seen}");
