@@ -58,6 +58,8 @@ pub struct Catalog {
     /// Variants: the layers above.
     #[serde(rename = "variant")]
     pub variants: Vec<Variant>,
+    /// How Go programs are compiled.
+    pub compile: Compile,
     /// Components: what layers are made of.
     #[serde(rename = "component")]
     pub components: Vec<Component>,
@@ -222,6 +224,21 @@ impl Variant {
     pub fn suffix(&self) -> &str {
         self.suffix.as_deref().unwrap_or(self.name.as_str())
     }
+}
+
+/// How Go programs are compiled, beyond what static programs always need.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Compile {
+    /// Build tags.
+    #[serde(default)]
+    pub tags: Vec<String>,
+    /// `PATTERN=FLAGS` for the compiler; the last whose pattern fits a package counts.
+    #[serde(default)]
+    pub gcflags: Vec<String>,
+    /// Flags of the linker, each one word.
+    #[serde(default)]
+    pub ldflags: Vec<String>,
 }
 
 /// What a layer is made of: exactly one kind of content.

@@ -63,10 +63,12 @@ fn build(
         .arg("build")
         .arg(format!("-p={}", jobs.max(1)))
         .args(["-v", "-trimpath", "-mod=readonly", "-buildvcs=false"])
-        .arg(format!("-tags={}", recipe.tags.join(",")))
+        .arg(format!("-tags={}", recipe.flags.tags.join(",")))
+        .args(recipe.flags.gcflags.iter().map(|flags| format!("-gcflags={flags}")))
         // The linker's own `-s` spares Go's symbols; the C linker's, 10 MB of musl's.
         .arg(format!(
-            "-ldflags=-s -w -buildid= -linkmode external -extldflags '-static -s'{}",
+            "-ldflags=-s -w -buildid= {} -linkmode external -extldflags '-static -s'{}",
+            recipe.flags.ldflags.join(" "),
             recipe.stamps.flags()?
         ))
         .arg("-o")

@@ -25,7 +25,7 @@ pub use generate::{check, generate};
 pub use host::HostGo;
 pub use modfile::{HEADER, ModFile, PathVersion, Replacement};
 pub use modules::fetch;
-pub use recipe::{Compilers, JoinSource, Program, Recipe, Release, Stamps, Target};
+pub use recipe::{Compilers, Flags, JoinSource, Program, Recipe, Release, Stamps, Target};
 pub use sumfile::{SumFile, hash_dir};
 pub use tools::Tools;
 

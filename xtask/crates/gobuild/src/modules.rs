@@ -92,7 +92,7 @@ pub(crate) fn list(
         let go =
             if fetching { tools.go_fetching(&recipe.target, work) } else { tools.go(&recipe.target, work) };
         go?.args(["list", "-deps", "-mod=readonly"])
-            .arg(format!("-tags={}", recipe.tags.join(",")))
+            .arg(format!("-tags={}", recipe.flags.tags.join(",")))
             .args(flags)
             .args(recipe.programs.iter().map(|program| &program.package))
             .on_line(on_line)

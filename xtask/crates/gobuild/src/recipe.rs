@@ -9,7 +9,7 @@ use fault::{Fault, Kind};
 use serde::Serialize;
 
 /// Raised whenever this crate would make other bytes from the same recipe.
-const RECIPE_VERSION: u32 = 1;
+const RECIPE_VERSION: u32 = 2;
 
 /// A Go program: a `main` package and the name it is called by.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -70,6 +70,40 @@ pub struct Release<'a> {
     pub commit: &'a str,
     /// The commit's date, RFC 3339 in UTC.
     pub date: &'a str,
+}
+
+/// How packages are compiled and linked, beyond what static programs for a target always need.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Flags {
+    /// Build tags.
+    pub tags: Vec<String>,
+    /// `PATTERN=FLAGS` for the compiler, as `go build -gcflags` has them: the last whose pattern fits a package counts.
+    pub gcflags: Vec<String>,
+    /// Flags of the linker, each one word.
+    pub ldflags: Vec<String>,
+}
+
+impl Flags {
+    fn check(&self) -> Result<()> {
+        let plain = |text: &str| text.chars().all(|c| c.is_ascii_graphic() && !"'\"\\,".contains(c));
+        let word = |text: &String| !text.is_empty() && plain(text);
+        let pattern = |text: &String| {
+            text.split_once('=').is_some_and(|(pattern, flags)| {
+                word(&pattern.to_owned()) && !pattern.starts_with('-') && flags.split(' ').all(plain)
+            })
+        };
+        let lists: [(&str, &[String], &dyn Fn(&String) -> bool); 3] = [
+            ("build tag", &self.tags, &word),
+            ("flag PATTERN=FLAGS for the compiler", &self.gcflags, &pattern),
+            ("flag for the linker", &self.ldflags, &word),
+        ];
+        for (what, flags, good) in lists {
+            if let Some(bad) = flags.iter().find(|flag| !good(flag)) {
+                return Err(Fault::new(Kind::Data, format!("`{bad}` is no {what}")).into());
+            }
+        }
+        Ok(())
+    }
 }
 
 /// Strings the linker writes into package variables.
@@ -168,8 +202,8 @@ pub struct Recipe {
     pub go_sum: String,
     /// The machine it is for.
     pub target: Target,
-    /// Build tags.
-    pub tags: Vec<String>,
+    /// Build tags, and flags of the compiler and the linker.
+    pub flags: Flags,
     /// What the linker writes into package variables.
     pub stamps: Stamps,
     /// The version of Go, as in `1.26.8`.
@@ -196,9 +230,11 @@ impl Recipe {
         closure: crate::Closure,
         target: Target,
         stamps: Stamps,
+        flags: Flags,
         compilers: Compilers<'_>,
         join: &JoinSource,
     ) -> Result<Self> {
+        flags.check()?;
         programs.sort_by(|a, b| a.name.cmp(&b.name));
         check_programs(&programs)?;
         let join = (programs.len() > 1).then(|| join.clone());
@@ -208,8 +244,7 @@ impl Recipe {
             go_mod: closure.go_mod,
             go_sum: closure.go_sum,
             target,
-            // Without the cloud providers' code, which left Kubernetes' releases for programs of its own.
-            tags: vec!["providerless".to_owned()],
+            flags,
             stamps,
             go: compilers.go.to_owned(),
             zig: compilers.zig.to_owned(),
@@ -267,6 +302,21 @@ mod tests {
         ));
         let error = Stamps::new().cni("v0.9.1 -X evil=1").flags().unwrap_err();
         insta::assert_snapshot!(error, @"`v0.9.1 -X evil=1` cannot be stamped into github.com/containernetworking/plugins/pkg/utils/buildversion.BuildVersion: letters, digits and -+._:/ only");
+    }
+
+    #[test]
+    fn flags_are_words() {
+        let error = |tags: &[&str], gcflags: &[&str], ldflags: &[&str]| {
+            let own = |list: &[&str]| list.iter().map(|flag| (*flag).to_owned()).collect();
+            let flags = Flags { tags: own(tags), gcflags: own(gcflags), ldflags: own(ldflags) };
+            flags.check().map_err(|error| error.to_string())
+        };
+        assert!(
+            error(&["providerless"], &["all=-l", "std=", "k8s.io/...=-l -B"], &["-funcalign=16"]).is_ok()
+        );
+        insta::assert_snapshot!(error(&["a,b"], &[], &[]).unwrap_err(), @"`a,b` is no build tag");
+        insta::assert_snapshot!(error(&[], &["-l"], &[]).unwrap_err(), @"`-l` is no flag PATTERN=FLAGS for the compiler");
+        insta::assert_snapshot!(error(&[], &[], &["-X 'a=b'"]).unwrap_err(), @"`-X 'a=b'` is no flag for the linker");
     }
 
     #[test]

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use anyhow::Result;
 use catalog::{Arch, Pack, Release};
 use fault::{Fault, Kind};
-use gobuild::{Closure, Compilers, Program, Recipe, Spec, Stamps, Target};
+use gobuild::{Closure, Compilers, Flags, Program, Recipe, Spec, Stamps, Target};
 use serde::Serialize;
 use store::Key;
 
@@ -60,9 +60,16 @@ impl Component {
     }
 }
 
+/// As the compiler's library has them.
+pub(crate) fn flags(compile: &catalog::Compile) -> Flags {
+    let catalog::Compile { tags, gcflags, ldflags } = compile.clone();
+    Flags { tags, gcflags, ldflags }
+}
+
 /// The Go component of these programs, for a release and architecture.
 pub(crate) fn go(
     sources: &Sources,
+    flags: Flags,
     release: &Release,
     arch: &Arch,
     programs: &[&catalog::Program],
@@ -80,7 +87,7 @@ pub(crate) fn go(
         })
         .collect();
     let target = Target::by_name(arch.name.as_str())?;
-    let recipe = Recipe::new(programs, pins, target, stamps, compilers, &sources.join)?;
+    let recipe = Recipe::new(programs, pins, target, stamps, flags, compilers, &sources.join)?;
     let name = format!("{} {} {}", recipe.name(), release.version, arch.name);
     Ok(Component { name, made: Made::Go { recipe: Box::new(recipe), pack } })
 }

@@ -9,7 +9,7 @@ use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-use gobuild::{Compilers, HostGo, JoinSource, Program, Recipe, Release, Spec, Stamps, Target, Tools};
+use gobuild::{Compilers, Flags, HostGo, JoinSource, Program, Recipe, Release, Spec, Stamps, Target, Tools};
 
 pub const COMPILERS: Compilers<'static> = Compilers { go: "1.26.8", zig: "0.13.0" };
 pub const RELEASE: Release<'static> = Release {
@@ -49,7 +49,8 @@ pub fn recipe(spec: &Spec, programs: Vec<Program>, target: Target) -> Recipe {
         Spec::Kube { .. } | Spec::Kubeadm { .. } => Stamps::new().kubernetes(RELEASE),
     };
     let join = JoinSource::read(&images().join("join")).unwrap();
-    Recipe::new(programs, closure, target, stamps, COMPILERS, &join).unwrap()
+    let flags = Flags { tags: vec!["providerless".into()], ..Flags::default() };
+    Recipe::new(programs, closure, target, stamps, flags, COMPILERS, &join).unwrap()
 }
 
 pub fn cni(names: &[&str], target: Target) -> Recipe {
