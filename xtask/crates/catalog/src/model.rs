@@ -285,6 +285,9 @@ pub struct Go {
     /// Whether and how UPX packs the binary.
     #[serde(default)]
     pub pack: Pack,
+    /// Must the linker be able to drop methods that nobody calls? A binary in which something keeps them is refused.
+    #[serde(default)]
+    pub prune: bool,
 }
 
 /// One file of the image.

@@ -9,9 +9,10 @@ use fault::{Fault, Kind};
 use progress::{Progress, Task};
 
 use crate::modules::{list, verify};
+use crate::prune::Watch;
 use crate::recipe::Recipe;
 use crate::tools::{Tools, Work};
-use crate::{elf, join};
+use crate::{edit, elf, join};
 
 /// How many lines of compiler errors are repeated.
 const ERRORS: usize = 40;
@@ -33,6 +34,7 @@ pub fn compile(
     let listing = list(recipe, tools, &work, false, &|_| {})?;
     task.detail("comparing modules with go.sum");
     verify(recipe, &listing)?;
+    edit::apply(&recipe.edits, &recipe.go_mod, &listing, &work.module())?;
     let package = if let Some(source) = &recipe.join {
         join::write(&work.module(), source, &recipe.programs, &listing)?;
         "."
@@ -58,6 +60,8 @@ fn build(
     task: &dyn Task,
 ) -> Result<()> {
     let mut errors: Vec<String> = Vec::new();
+    let mut watch = Watch::default();
+    let dump = if recipe.flags.prune { "-dumpdep" } else { "" };
     let run = tools
         .go(&recipe.target, work)?
         .arg("build")
@@ -67,7 +71,7 @@ fn build(
         .args(recipe.flags.gcflags.iter().map(|flags| format!("-gcflags={flags}")))
         // The linker's own `-s` spares Go's symbols; the C linker's, 10 MB of musl's.
         .arg(format!(
-            "-ldflags=-s -w -buildid= {} -linkmode external -extldflags '-static -s'{}",
+            "-ldflags=-s -w -buildid= {dump} {} -linkmode external -extldflags '-static -s'{}",
             recipe.flags.ldflags.join(" "),
             recipe.stamps.flags()?
         ))
@@ -77,6 +81,9 @@ fn build(
     let finished = run
         .on_line(|line| {
             // `-v` names each package as its turn comes; errors have spaces.
+            if watch.take(line) {
+                return;
+            }
             if line.contains(' ') {
                 if errors.len() < ERRORS {
                     errors.push(line.to_owned());
@@ -87,7 +94,7 @@ fn build(
         })
         .finish()?;
     if finished.status.success() {
-        return Ok(());
+        return watch.check(&recipe.name());
     }
     let text = if errors.is_empty() { finished.stderr_tail } else { errors.join("\n") };
     let full = text.contains("no space left on device") || text.contains("disk quota exceeded");

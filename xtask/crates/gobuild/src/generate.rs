@@ -9,6 +9,7 @@ use anyhow::{Context, Result};
 use fault::{Fault, Kind};
 use progress::Progress;
 
+use crate::Edits;
 use crate::closure::{CNI_PLUGINS, CRI_TOOLS, Closure, KUBERNETES, MODULE, Spec};
 use crate::modfile::{ModFile, Replacement};
 use crate::modules::{Downloaded, download, missing, problem, unavailable};
@@ -19,12 +20,13 @@ use crate::tools::{Tools, Work};
 /// The language of closures whose module is too old to list what it needs indirectly.
 const GO_LINE: &str = "1.19";
 
-/// Makes the closure for `spec`: the module's own requirements and replacements, tidied for just the programs that
+/// Makes the closure for `spec`: the module's own requirements and replacements, with the pins of `edits`, tidied for just the programs that
 /// are built. Sums in `known` are kept to, so that a module that changed since is an error; for other modules the
 /// checksum database is asked as the user's Go is set to. `work` is a directory for temporary files.
 pub fn generate(
     spec: &Spec,
     known: Option<&Closure>,
+    edits: &Edits,
     tools: &Tools,
     work: &Path,
     progress: &dyn Progress,
@@ -45,7 +47,8 @@ pub fn generate(
     let upstream = downloaded.iter().find(|module| module.path == base).context("no answer for a module")?;
     let text =
         fs::read_to_string(&upstream.go_mod).with_context(|| format!("reading the go.mod of {base}"))?;
-    let file = start_from(&ModFile::parse(&format!("{base}'s go.mod"), &text)?, spec)?;
+    let mut file = start_from(&ModFile::parse(&format!("{base}'s go.mod"), &text)?, spec)?;
+    edits.pin(&mut file);
     fs::write(work.module().join("go.mod"), spec.text(&file)).context("writing go.mod")?;
     fs::write(work.module().join("programs.go"), imports(spec)).context("writing programs.go")?;
 
@@ -84,10 +87,17 @@ pub fn generate(
 }
 
 /// Compares the committed closure with one made anew.
-pub fn check(root: &Path, spec: &Spec, tools: &Tools, work: &Path, progress: &dyn Progress) -> Result<()> {
+pub fn check(
+    root: &Path,
+    spec: &Spec,
+    edits: &Edits,
+    tools: &Tools,
+    work: &Path,
+    progress: &dyn Progress,
+) -> Result<()> {
     let committed = Closure::read(root, spec)?;
     committed.check(spec)?;
-    let made = generate(spec, Some(&committed), tools, work, progress)?;
+    let made = generate(spec, Some(&committed), edits, tools, work, progress)?;
     for (name, old, new) in
         [("go.mod", &committed.go_mod, &made.go_mod), ("go.sum", &committed.go_sum, &made.go_sum)]
     {

@@ -9,23 +9,26 @@
 
 mod closure;
 mod compile;
+mod edit;
 mod elf;
 mod generate;
 mod host;
 mod join;
 mod modfile;
 mod modules;
+mod prune;
 mod recipe;
 mod sumfile;
 mod tools;
 
 pub use closure::{Closure, MODULE, Spec};
 pub use compile::compile;
+pub use edit::{Edit, Edits, Pin};
 pub use generate::{check, generate};
 pub use host::HostGo;
 pub use modfile::{HEADER, ModFile, PathVersion, Replacement};
 pub use modules::fetch;
-pub use recipe::{Compilers, Flags, JoinSource, Program, Recipe, Release, Stamps, Target};
+pub use recipe::{Common, Compilers, Flags, JoinSource, Program, Recipe, Release, Stamps, Target};
 pub use sumfile::{SumFile, hash_dir};
 pub use tools::Tools;
 

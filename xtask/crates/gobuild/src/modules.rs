@@ -57,6 +57,7 @@ pub(crate) struct PackageError {
 }
 
 /// What the programs of a recipe are made of.
+#[derive(Debug, Default)]
 pub(crate) struct Listing {
     /// The programs' own packages, in the recipe's order.
     pub(crate) mains: Vec<Package>,
@@ -123,7 +124,7 @@ pub(crate) fn list(
         let errors: Vec<&str> = errors.iter().map(String::as_str).collect();
         return Err(problem(message, &errors, !fetching));
     }
-    let mut listing = Listing { mains: Vec::new(), modules: BTreeMap::new(), pflag: false };
+    let mut listing = Listing::default();
     let mut mains = BTreeMap::new();
     for package in packages {
         if let Some(module) = &package.module {

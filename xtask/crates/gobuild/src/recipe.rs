@@ -8,8 +8,10 @@ use anyhow::{Context, Result};
 use fault::{Fault, Kind};
 use serde::Serialize;
 
+use crate::edit::{Edit, Edits};
+
 /// Raised whenever this crate would make other bytes from the same recipe.
-const RECIPE_VERSION: u32 = 2;
+const RECIPE_VERSION: u32 = 3;
 
 /// A Go program: a `main` package and the name it is called by.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -81,6 +83,8 @@ pub struct Flags {
     pub gcflags: Vec<String>,
     /// Flags of the linker, each one word.
     pub ldflags: Vec<String>,
+    /// The linker must be able to drop methods that nobody calls.
+    pub prune: bool,
 }
 
 impl Flags {
@@ -92,17 +96,15 @@ impl Flags {
                 word(&pattern.to_owned()) && !pattern.starts_with('-') && flags.split(' ').all(plain)
             })
         };
-        let lists: [(&str, &[String], &dyn Fn(&String) -> bool); 3] = [
-            ("build tag", &self.tags, &word),
-            ("flag PATTERN=FLAGS for the compiler", &self.gcflags, &pattern),
-            ("flag for the linker", &self.ldflags, &word),
+        let bad = [
+            ("build tag", self.tags.iter().find(|tag| !word(tag))),
+            ("flag PATTERN=FLAGS for the compiler", self.gcflags.iter().find(|flags| !pattern(flags))),
+            ("flag for the linker", self.ldflags.iter().find(|flag| !word(flag))),
         ];
-        for (what, flags, good) in lists {
-            if let Some(bad) = flags.iter().find(|flag| !good(flag)) {
-                return Err(Fault::new(Kind::Data, format!("`{bad}` is no {what}")).into());
-            }
+        match bad.into_iter().find_map(|(what, found)| Some((what, found?))) {
+            Some((what, bad)) => Err(Fault::new(Kind::Data, format!("`{bad}` is no {what}")).into()),
+            None => Ok(()),
         }
-        Ok(())
     }
 }
 
@@ -200,6 +202,8 @@ pub struct Recipe {
     pub go_mod: String,
     /// The text of the pinned go.sum.
     pub go_sum: String,
+    /// Edits of its modules.
+    pub edits: Vec<Edit>,
     /// The machine it is for.
     pub target: Target,
     /// Build tags, and flags of the compiler and the linker.
@@ -212,6 +216,15 @@ pub struct Recipe {
     pub zig: String,
     /// The Go that joins; only when there are several programs.
     pub join: Option<JoinSource>,
+}
+
+/// What `images/go` has for all recipes.
+#[derive(Clone, Copy, Debug)]
+pub struct Common<'a> {
+    /// Edits of modules.
+    pub edits: &'a Edits,
+    /// The Go that joins programs.
+    pub join: &'a JoinSource,
 }
 
 /// The versions of the compilers.
@@ -232,15 +245,16 @@ impl Recipe {
         stamps: Stamps,
         flags: Flags,
         compilers: Compilers<'_>,
-        join: &JoinSource,
+        common: Common<'_>,
     ) -> Result<Self> {
         flags.check()?;
         programs.sort_by(|a, b| a.name.cmp(&b.name));
         check_programs(&programs)?;
-        let join = (programs.len() > 1).then(|| join.clone());
+        let join = (programs.len() > 1).then(|| common.join.clone());
         Ok(Self {
             version: RECIPE_VERSION,
             programs,
+            edits: common.edits.of(&closure.go_mod)?,
             go_mod: closure.go_mod,
             go_sum: closure.go_sum,
             target,
@@ -308,7 +322,7 @@ mod tests {
     fn flags_are_words() {
         let error = |tags: &[&str], gcflags: &[&str], ldflags: &[&str]| {
             let own = |list: &[&str]| list.iter().map(|flag| (*flag).to_owned()).collect();
-            let flags = Flags { tags: own(tags), gcflags: own(gcflags), ldflags: own(ldflags) };
+            let flags = Flags { tags: own(tags), gcflags: own(gcflags), ldflags: own(ldflags), prune: false };
             flags.check().map_err(|error| error.to_string())
         };
         assert!(

@@ -8,7 +8,7 @@ use std::io::Write;
 use std::path::Path;
 
 use common::{COMPILERS, Scratch, call, host_target, images, run, tools};
-use gobuild::{Closure, Flags, JoinSource, Program, Recipe, Stamps, Tools, compile};
+use gobuild::{Closure, Common, Edits, Flags, JoinSource, Program, Recipe, Stamps, Tools, compile};
 use progress::Silent;
 
 const FILES: [(&str, &str); 11] = [
@@ -76,7 +76,8 @@ fn program(name: &str, init_flags: bool) -> Program {
 
 fn recipe(closure: &Closure, programs: Vec<Program>) -> Recipe {
     let join = JoinSource::read(&images().join("join")).unwrap();
-    Recipe::new(programs, closure.clone(), host_target(), Stamps::new(), Flags::default(), COMPILERS, &join)
+    let shared = Common { edits: &Edits::default(), join: &join };
+    Recipe::new(programs, closure.clone(), host_target(), Stamps::new(), Flags::default(), COMPILERS, shared)
         .unwrap()
 }
 

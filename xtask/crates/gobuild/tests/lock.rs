@@ -3,7 +3,7 @@
 
 mod common;
 
-use common::{Scratch, images, tools};
+use common::{Scratch, edits, images, tools};
 use gobuild::{Closure, Spec, check, generate};
 use progress::Silent;
 
@@ -13,7 +13,7 @@ fn closures_made_anew_are_those_committed() {
     let Some(tools) = tools() else { return };
     let dir = Scratch::new();
     for spec in [Spec::Kube { release: "v1.26.0".into() }, Spec::Cni { version: "v0.9.1".into() }] {
-        check(&images(), &spec, &tools, dir.path(), &Silent).unwrap();
+        check(&images(), &spec, &edits(), &tools, dir.path(), &Silent).unwrap();
     }
 }
 
@@ -29,7 +29,7 @@ fn a_changed_pin_is_stale_and_names_its_line() {
     let at = closure.go_sum.find("github.com/onsi").unwrap();
     closure.go_sum.insert_str(at, needless);
     closure.write(dir.path(), &spec).unwrap();
-    let error = check(dir.path(), &spec, &tools, dir.path(), &Silent).unwrap_err();
+    let error = check(dir.path(), &spec, &edits(), &tools, dir.path(), &Silent).unwrap_err();
     assert_eq!(fault::exit_code(&error), 9, "{error}");
     assert!(error.to_string().contains(needless.trim()), "{error}");
 }
@@ -41,7 +41,7 @@ fn modules_that_cannot_be_had_are_named() {
     tools.offline = true;
     tools.host.mod_cache = dir.path().join("empty");
     let spec = Spec::Kubeadm { release: "v1.26.0".into(), crictl: "v1.26.0".into() };
-    let error = generate(&spec, None, &tools, dir.path(), &Silent).unwrap_err();
+    let error = generate(&spec, None, &edits(), &tools, dir.path(), &Silent).unwrap_err();
     assert_eq!(fault::exit_code(&error), 5, "{error}");
     for module in ["github.com/kubernetes-sigs/cri-tools@v1.26.0", "k8s.io/kubernetes@v1.26.0"] {
         assert!(error.to_string().contains(module), "{error}");

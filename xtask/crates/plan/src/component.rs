@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use anyhow::Result;
 use catalog::{Arch, Pack, Release};
 use fault::{Fault, Kind};
-use gobuild::{Closure, Compilers, Flags, Program, Recipe, Spec, Stamps, Target};
+use gobuild::{Closure, Common, Compilers, Flags, Program, Recipe, Spec, Stamps, Target};
 use serde::Serialize;
 use store::Key;
 
@@ -61,9 +61,9 @@ impl Component {
 }
 
 /// As the compiler's library has them.
-pub(crate) fn flags(compile: &catalog::Compile) -> Flags {
+pub(crate) fn flags(compile: &catalog::Compile, prune: bool) -> Flags {
     let catalog::Compile { tags, gcflags, ldflags } = compile.clone();
-    Flags { tags, gcflags, ldflags }
+    Flags { tags, gcflags, ldflags, prune }
 }
 
 /// The Go component of these programs, for a release and architecture.
@@ -86,8 +86,9 @@ pub(crate) fn go(
             init_flags: program.init_flags,
         })
         .collect();
+    let common = Common { edits: &sources.edits, join: &sources.join };
     let target = Target::by_name(arch.name.as_str())?;
-    let recipe = Recipe::new(programs, pins, target, stamps, flags, compilers, &sources.join)?;
+    let recipe = Recipe::new(programs, pins, target, stamps, flags, compilers, common)?;
     let name = format!("{} {} {}", recipe.name(), release.version, arch.name);
     Ok(Component { name, made: Made::Go { recipe: Box::new(recipe), pack } })
 }

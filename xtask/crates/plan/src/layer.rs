@@ -183,7 +183,7 @@ impl Builder<'_> {
                 let programs = programs(self.catalog, go, self.options);
                 let Some((first, others)) = programs.split_first() else { return Ok(()) };
                 let release = self.attribute.release;
-                let flags = component::flags(&self.catalog.compile);
+                let flags = component::flags(&self.catalog.compile, go.prune);
                 let made = component::go(self.sources, flags, release, self.arch, &programs, go.pack)?;
                 let from = self.component(made)?;
                 let at = |program: &catalog::Program| format!("{}/{}", go.directory, program.name);

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result};
 use catalog::Release;
 use fault::{Fault, Kind};
-use gobuild::JoinSource;
+use gobuild::{Edits, JoinSource};
 use serde::Serialize;
 use store::{Digest, hash_file};
 use toolchain::Lock;
@@ -15,6 +15,8 @@ pub struct Sources {
     root: PathBuf,
     /// `images/locks/toolchains.json`.
     pub lock: Lock,
+    /// `images/go/edits.toml`.
+    pub edits: Edits,
     /// `images/go/join`.
     pub join: JoinSource,
 }
@@ -39,6 +41,7 @@ impl Sources {
         Ok(Self {
             root: root.to_owned(),
             lock: Lock::read(&root.join("images/locks/toolchains.json"))?,
+            edits: Edits::read(&root.join("images/go"))?,
             join: JoinSource::read(&root.join("images/go/join"))?,
         })
     }

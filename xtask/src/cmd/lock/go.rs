@@ -67,12 +67,14 @@ impl LockGo {
         }
         let work = session.store.scratch_dir()?;
         let tools = session.tools()?;
+        let edits = &session.sources.edits;
         if self.check {
-            gobuild::check(&root, spec, tools.go()?, work.path(), &*context.progress)?;
+            gobuild::check(&root, spec, edits, tools.go()?, work.path(), &*context.progress)?;
             return Ok("as its modules give");
         }
         let known = Closure::read(&root, spec).ok();
-        let made = gobuild::generate(spec, known.as_ref(), tools.go()?, work.path(), &*context.progress)?;
+        let made =
+            gobuild::generate(spec, known.as_ref(), edits, tools.go()?, work.path(), &*context.progress)?;
         if known.is_some_and(|known| known == made) {
             return Ok("unchanged");
         }
@@ -97,7 +99,14 @@ pub(crate) fn ensure_closures(session: &Session<'_>, needed: &[Spec], locked: bo
         }
         progress.note(&format!("{name} is missing: making it"));
         let work = session.store.scratch_dir()?;
-        let made = gobuild::generate(spec, None, session.tools()?.go()?, work.path(), progress)?;
+        let made = gobuild::generate(
+            spec,
+            None,
+            &session.sources.edits,
+            session.tools()?.go()?,
+            work.path(),
+            progress,
+        )?;
         made.write(&root, spec)?;
     }
     Ok(())

@@ -9,7 +9,10 @@ use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-use gobuild::{Compilers, Flags, HostGo, JoinSource, Program, Recipe, Release, Spec, Stamps, Target, Tools};
+use gobuild::{
+    Common, Compilers, Edits, Flags, HostGo, JoinSource, Program, Recipe, Release, Spec, Stamps, Target,
+    Tools,
+};
 
 pub const COMPILERS: Compilers<'static> = Compilers { go: "1.26.8", zig: "0.13.0" };
 pub const RELEASE: Release<'static> = Release {
@@ -42,6 +45,10 @@ pub fn host_target() -> Target {
     Target::by_name(if cfg!(target_arch = "aarch64") { "arm64" } else { "amd64" }).unwrap()
 }
 
+pub fn edits() -> Edits {
+    Edits::read(&images()).unwrap()
+}
+
 pub fn recipe(spec: &Spec, programs: Vec<Program>, target: Target) -> Recipe {
     let closure = gobuild::Closure::read(&images(), spec).unwrap();
     let stamps = match spec {
@@ -49,8 +56,10 @@ pub fn recipe(spec: &Spec, programs: Vec<Program>, target: Target) -> Recipe {
         Spec::Kube { .. } | Spec::Kubeadm { .. } => Stamps::new().kubernetes(RELEASE),
     };
     let join = JoinSource::read(&images().join("join")).unwrap();
+    let edits = edits();
     let flags = Flags { tags: vec!["providerless".into()], ..Flags::default() };
-    Recipe::new(programs, closure, target, stamps, flags, COMPILERS, &join).unwrap()
+    Recipe::new(programs, closure, target, stamps, flags, COMPILERS, Common { edits: &edits, join: &join })
+        .unwrap()
 }
 
 pub fn cni(names: &[&str], target: Target) -> Recipe {
