@@ -16,14 +16,7 @@ fn say(why: &str) {
 
 /// Must this test be skipped, because it needs root or programs that are not installed? An error in CI.
 pub fn without(programs: &[&str]) -> Result<bool> {
-    let mut lacks: Vec<String> = programs
-        .iter()
-        .filter(|name| which(name).is_none())
-        .map(|name| format!("`{name}` is not installed"))
-        .collect();
-    if !rustix::process::geteuid().is_root() {
-        lacks.push("not run as root".to_owned());
-    }
+    let lacks = standin::lacks(programs);
     if lacks.is_empty() {
         return Ok(false);
     }

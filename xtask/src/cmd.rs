@@ -1,5 +1,6 @@
 //! The verbs, a file each.
 
+mod bench;
 mod build;
 mod completions;
 mod doctor;
@@ -23,6 +24,7 @@ pub(crate) enum Command {
     Lock(lock::Lock),
     Gc(gc::Gc),
     Doctor(doctor::Doctor),
+    Bench(bench::Bench),
     Completions(completions::Completions),
     Test(test::Test),
 }
@@ -36,6 +38,7 @@ impl Command {
             Command::Lock(lock) => lock.run(context),
             Command::Gc(gc) => gc.run(context),
             Command::Doctor(doctor) => doctor.run(context),
+            Command::Bench(bench) => bench.run(context),
             Command::Completions(completions) => completions.run(),
             Command::Test(test) => test.run(context),
         }

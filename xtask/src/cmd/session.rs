@@ -28,6 +28,13 @@ pub(crate) struct What {
     fast: bool,
 }
 
+impl What {
+    /// These images and indexes, whole.
+    pub(crate) fn of(attributes: Vec<String>) -> Self {
+        Self { attributes, omit: Vec::new(), fast: false }
+    }
+}
+
 /// How to build.
 #[derive(clap::Args, Default)]
 pub(crate) struct How {

@@ -9,7 +9,7 @@ use std::process::Command;
 use anyhow::{Context, Result};
 use serde_json::Value;
 
-use crate::{cmd, skip};
+use crate::cmd;
 
 /// The applets that pods use.
 const APPLETS: [&str; 5] = ["sh", "cat", "grep", "mount", "sleep"];
@@ -18,7 +18,7 @@ const APPLETS: [&str; 5] = ["sh", "cat", "grep", "mount", "sleep"];
 pub fn pod(scratch: &Path) -> Result<PathBuf> {
     let bin = scratch.join("pod/bin");
     fs::create_dir_all(&bin)?;
-    fs::copy(skip::which("busybox").context("no busybox")?, bin.join("busybox"))?;
+    fs::copy(exec::which("busybox").context("no busybox")?, bin.join("busybox"))?;
     for applet in APPLETS {
         symlink("busybox", bin.join(applet))?;
     }

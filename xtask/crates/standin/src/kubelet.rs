@@ -1,9 +1,11 @@
 //! A standalone kubelet in a container, started as the README tells users to.
 
 use std::fs;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result};
+use fault::{Fault, Kind};
 use serde_json::Value;
 
 use crate::containerd::{Containerd, Namespace};
@@ -11,6 +13,12 @@ use crate::{cmd, wait_for};
 
 /// The container's name.
 const NAME: &str = "kubeletd";
+/// Its cgroup, below its host's.
+const CGROUP: &str = "kubelet";
+/// Where the kubelet is in an image.
+pub const PROGRAM: &str = "/usr/bin/kubelet";
+/// Where a program that replaces it is on the host.
+const REPLACEMENT: &str = "/var/lib/replacement";
 /// Where it finds static pods.
 pub const MANIFESTS: &str = "/var/lib/kubelet/manifests";
 /// Host paths that it gets, with their propagation, as in the table of the README.
@@ -24,6 +32,17 @@ const BINDS: [(&str, &str); 7] = [
     ("/etc/kubernetes", "rbind:rw"),
 ];
 
+/// What may differ from a user's kubelet.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Settings<'s> {
+    /// Variables of its environment, each `NAME=VALUE`.
+    pub env: &'s [String],
+    /// A program that takes the place of the image's kubelet.
+    pub program: Option<&'s Path>,
+    /// Lines that are added to its configuration.
+    pub config: &'s str,
+}
+
 /// The kubelet's container, running.
 #[derive(Debug)]
 pub struct Kubelet<'a> {
@@ -36,9 +55,20 @@ impl<'a> Kubelet<'a> {
     /// All in the image that a pod with volumes needs of it are the kubelet, `mount` and `umount` in PATH:
     /// `--net-host` brings /etc/hosts and /etc/resolv.conf, and the kubelet makes what other directories it wants.
     pub fn start(containerd: &'a Containerd, image: &str, command: &[String]) -> Result<Self> {
+        Self::start_with(containerd, image, command, &Settings::default())
+    }
+
+    /// [`Kubelet::start`], with settings that differ from a user's.
+    pub fn start_with(
+        containerd: &'a Containerd,
+        image: &str,
+        command: &[String],
+        settings: &Settings<'_>,
+    ) -> Result<Self> {
         let host = &containerd.host;
         fs::create_dir_all(host.path(MANIFESTS))?;
-        fs::write(host.path("/var/lib/kubelet/config.yaml"), config(&host.cgroup()))?;
+        let config = config(&host.cgroup()) + settings.config;
+        fs::write(host.path("/var/lib/kubelet/config.yaml"), config)?;
         let mut ctr = containerd.ctr(Namespace::Default);
         ctr.args(["run", "--detach", "--privileged", "--net-host", "--rootfs-propagation", "rshared"]);
         ctr.args(["--with-ns", "pid:/proc/1/ns/pid", "--with-ns", "uts:/proc/1/ns/uts"]);
@@ -46,8 +76,17 @@ impl<'a> Kubelet<'a> {
             "--log-uri",
             "file:///var/log/kubelet.log",
             "--cgroup",
-            &format!("{}/kubelet", host.cgroup()),
+            &format!("{}/{CGROUP}", host.cgroup()),
         ]);
+        for variable in settings.env {
+            ctr.args(["--env", variable]);
+        }
+        if let Some(program) = settings.program {
+            // A copy, so that its file system is the one that an image's own programs are on.
+            fs::copy(program, host.path(REPLACEMENT))
+                .with_context(|| format!("cannot copy {}", program.display()))?;
+            ctr.args(["--mount", &format!("type=bind,src={REPLACEMENT},dst={PROGRAM},options=bind:ro")]);
+        }
         for (path, options) in BINDS {
             ctr.arg("--mount").arg(format!("type=bind,src={path},dst={path},options={options}"));
         }
@@ -77,13 +116,31 @@ impl<'a> Kubelet<'a> {
     pub fn wait_running(&self, pod: &str) -> Result<()> {
         wait_for(&format!("pod `{pod}` that is Running"), Duration::from_secs(90), || {
             self.alive()?;
-            let Ok(answer) = self.containerd.host.http(10255, "/pods") else { return Ok(None) };
-            let pods: Value = serde_json::from_str(&answer).context("/pods is no JSON")?;
-            let running =
-                |item: &Value| item["metadata"]["name"] == pod && item["status"]["phase"] == "Running";
-            Ok(pods["items"].as_array().is_some_and(|items| items.iter().any(running)).then_some(()))
+            Ok(self.running()?.iter().any(|name| name == pod).then_some(()))
         })
         .with_context(|| self.log())
+    }
+
+    /// The pods that are Running, by what the kubelet says of them; none while it does not answer.
+    pub fn running(&self) -> Result<Vec<String>> {
+        let Ok(answer) = self.containerd.host.http(10255, "/pods") else { return Ok(Vec::new()) };
+        let pods: Value = serde_json::from_str(&answer).context("/pods is no JSON")?;
+        let items = pods["items"].as_array().map(Vec::as_slice).unwrap_or_default();
+        let running = items.iter().filter(|item| item["status"]["phase"] == "Running");
+        Ok(running.filter_map(|item| item["metadata"]["name"].as_str()).map(str::to_owned).collect())
+    }
+
+    /// The id of the kubelet's own process in our namespace; it is no container's first one: that is the entrypoint.
+    pub fn pid(&self) -> Result<i32> {
+        let is_kubelet =
+            |pid: &i32| fs::read_to_string(format!("/proc/{pid}/comm")).is_ok_and(|name| name == "kubelet\n");
+        let found = self.containerd.host.processes(CGROUP).into_iter().find(is_kubelet);
+        found.context("no process of the container is called `kubelet`").with_context(|| self.log())
+    }
+
+    /// A path in its container, for our own file operations.
+    pub fn path(&self, path: &str) -> Result<PathBuf> {
+        Ok(PathBuf::from(format!("/proc/{}/root{path}", self.pid()?)))
     }
 
     /// Asks it to end as a person would, and waits for that; returns its exit code.
@@ -105,12 +162,13 @@ impl<'a> Kubelet<'a> {
         fs::read_to_string(self.containerd.host.path("/var/log/kubelet.log")).unwrap_or_default()
     }
 
-    fn alive(&self) -> Result<()> {
+    /// An error once its container has ended.
+    pub fn alive(&self) -> Result<()> {
         let tasks = self.containerd.tasks(Namespace::Default)?;
         if tasks.iter().any(|(id, status)| id == NAME && status == "RUNNING") {
             return Ok(());
         }
-        bail!("the kubelet's container has ended")
+        Err(Fault::new(Kind::Failed, "the kubelet's container has ended").into())
     }
 }
 

@@ -1,19 +1,26 @@
 //! A stand-in host: mount, pid, network and UTS namespaces of its own, in which containerd and the kubelet find
 //! the paths of a real one. Everything they write is on tmpfs, and ends with the host's PID 1.
 
+use std::collections::BTreeSet;
 use std::ffi::{OsStr, OsString};
 use std::fs::{self, File};
-use std::io::{BufRead, BufReader, Read};
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::{Ipv4Addr, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::thread;
 use std::time::Duration;
 
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Context, Result, anyhow, bail, ensure};
+use nix::sched::{CloneFlags, setns};
 
-use crate::{cmd, wait_for};
+use crate::wait_for;
 
 /// The programs that a stand-in host needs.
 pub const PROGRAMS: [&str; 6] = ["unshare", "nsenter", "ip", "bash", "busybox", "tar"];
+
+/// How long an HTTP server may take for a part of its answer.
+const HTTP_LIMIT: Duration = Duration::from_secs(5);
 
 /// What PID 1 does: makes the host, says so, and stays until its standard input is closed, which happens at the
 /// latest when the test's process ends.
@@ -55,10 +62,10 @@ pub struct Host {
 }
 
 impl Host {
-    /// Starts one; waits while another test has one.
+    /// Starts one; waits while another process has one, a test for instance.
     pub fn start() -> Result<Self> {
         let alone = File::create(std::env::temp_dir().join("kubelet-images-tests.lock"))?;
-        alone.lock().context("waiting for the other tests' host")?;
+        alone.lock().context("waiting for another process's host")?;
         let mut unshare = Command::new("unshare")
             .args(["--mount", "--pid", "--net", "--uts", "--fork", "--mount-proc", "--kill-child=KILL"])
             .args(["bash", "-c", INIT])
@@ -100,7 +107,7 @@ impl Host {
         words.chain(script).chain([dir.as_os_str().to_owned()]).collect()
     }
 
-    /// Where a path of the host is for the test's own file operations.
+    /// Where a path of the host is for our own file operations.
     pub fn path(&self, path: &str) -> PathBuf {
         PathBuf::from(format!("/proc/{}/root{path}", self.init))
     }
@@ -117,17 +124,25 @@ impl Host {
         Ok(points.filter(|point| Path::new(point).starts_with(dir)).map(str::to_owned).collect())
     }
 
+    /// The processes in this cgroup of the host's and in all below it, by their ids in our own namespace; the name is
+    /// relative to [`Host::cgroup`].
+    pub fn processes(&self, cgroup: &str) -> BTreeSet<i32> {
+        let listed = |dir: &PathBuf| fs::read_to_string(dir.join("cgroup.procs")).unwrap_or_default();
+        let lists = cgroups(&format!("{}/{cgroup}", self.cgroup));
+        lists.iter().map(listed).flat_map(|list| pids(&list)).collect()
+    }
+
     /// What an HTTP server on the host's loopback address answers with code 200; an error otherwise.
     ///
-    /// By bash: neither curl nor a wget is on every machine, and Debian's static busybox crashes in its own.
+    /// The socket is made by a thread that enters the host's network: no program has to be started, which matters
+    /// where the machine's time is being measured.
     pub fn http(&self, port: u16, path: &str) -> Result<String> {
-        let script = format!(
-            r"exec 3<>/dev/tcp/127.0.0.1/{port}; printf 'GET {path} HTTP/1.0\r\n\r\n' >&3; timeout 5 cat <&3"
-        );
-        let answer = cmd::ok(self.command("bash").args(["-c", &script]))?;
-        let (head, body) = answer.split_once("\r\n\r\n").context("no HTTP answer")?;
-        ensure!(head.split(' ').nth(1) == Some("200"), "{path}: {head}");
-        Ok(body.to_owned())
+        let network = File::open(format!("/proc/{}/ns/net", self.init))?;
+        let ask = || {
+            setns(network, CloneFlags::CLONE_NEWNET).context("cannot enter the host's network")?;
+            get(port, path)
+        };
+        thread::scope(|scope| scope.spawn(ask).join().map_err(|_| anyhow!("asking for {path} died"))?)
     }
 
     /// Ends it, and shows that nothing of it is left on the machine: no process, mount or cgroup.
@@ -171,6 +186,23 @@ fn hierarchies() -> Vec<PathBuf> {
         roots.push(top.to_owned());
     }
     roots
+}
+
+/// GET over HTTP/1.0, which ends at the connection's end.
+fn get(port: u16, path: &str) -> Result<String> {
+    let mut stream = TcpStream::connect((Ipv4Addr::LOCALHOST, port))?;
+    stream.set_read_timeout(Some(HTTP_LIMIT))?;
+    stream.set_write_timeout(Some(HTTP_LIMIT))?;
+    write!(stream, "GET {path} HTTP/1.0\r\n\r\n")?;
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer)?;
+    let (head, body) = answer.split_once("\r\n\r\n").context("no HTTP answer")?;
+    ensure!(head.split(' ').nth(1) == Some("200"), "{path}: {head}");
+    Ok(body.to_owned())
+}
+
+fn pids(list: &str) -> Vec<i32> {
+    list.lines().filter_map(|line| line.parse().ok()).collect()
 }
 
 fn is_mount(dir: &Path) -> bool {

@@ -2,7 +2,8 @@
 
 use std::process::{Command, ExitStatus, Stdio};
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result};
+use fault::{Fault, Kind};
 
 /// How a program ended and what it wrote.
 #[derive(Debug)]
@@ -36,7 +37,8 @@ pub fn output(command: &mut Command) -> Result<Output> {
 pub fn ok(command: &mut Command) -> Result<String> {
     let out = output(command)?;
     if !out.status.success() {
-        bail!("{command:?}: {}\n{}{}", out.status, out.stdout, out.stderr);
+        let message = format!("{command:?}: {}\n{}{}", out.status, out.stdout, out.stderr);
+        return Err(Fault::new(Kind::Failed, message).into());
     }
     Ok(out.stdout)
 }

@@ -1,0 +1,94 @@
+//! Measures two kubelets side by side: A, the baseline, and B, the candidate.
+//!
+//! Each lives on a fresh stand-in host with a containerd of its own, one after the other, in the order A B B A: a machine
+//! that grows slower or faster for a while does so for both. docs/bench.md says what is measured and how to read it.
+
+mod exec_time;
+mod life;
+mod pods;
+mod process;
+mod report;
+mod stats;
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use anyhow::Result;
+use fault::{Fault, Kind};
+use progress::Progress;
+use serde::Serialize;
+use standin::image;
+
+pub use life::Sample;
+pub use report::{Comparison, Report};
+pub use stats::{Ratio, Summary, Verdict};
+
+/// A kubelet to be measured.
+#[derive(Clone, Debug, Serialize)]
+pub struct Side {
+    /// What it is called in reports.
+    pub name: String,
+    /// The OCI layout that it is in, or, with `program`, that it runs in.
+    pub layout: PathBuf,
+    /// A kubelet that takes the place of the layout's own.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub program: Option<PathBuf>,
+    /// Variables of its environment, each `NAME=VALUE`.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub env: Vec<String>,
+}
+
+/// How much to measure.
+#[derive(Clone, Copy, Debug)]
+pub struct Options {
+    /// Static pods.
+    pub pods: usize,
+    /// Pairs of an A and a B. Six are the least that give an interval.
+    pub rounds: usize,
+    /// How long each rests.
+    pub rest: Duration,
+    /// How often `--version` is run in each life.
+    pub starts: usize,
+    /// How many times A's value B's may be.
+    pub limit: f64,
+}
+
+/// Fails unless this machine can be measured on.
+pub fn check_machine() -> Result<()> {
+    let programs = [&standin::host::PROGRAMS[..], &standin::containerd::PROGRAMS[..]].concat();
+    let lacks = standin::lacks(&programs);
+    if lacks.is_empty() {
+        return Ok(());
+    }
+    let help = "it needs root and the Debian packages containerd, runc, umoci, iproute2, util-linux, busybox-static";
+    Err(Fault::new(Kind::Tool, format!("kubelets cannot be measured here: {}", lacks.join(", "))).help(help).into())
+}
+
+/// Fails unless a directory is an OCI layout of one image that starts something.
+pub fn check_layout(layout: &Path) -> Result<()> {
+    let read = image::tag(layout).and_then(|_| image::entrypoint(layout));
+    read.map(|_| ()).map_err(|error| {
+        let message = format!("{} is no OCI layout of one image with a name: {error:#}", layout.display());
+        Fault::new(Kind::Data, message).into()
+    })
+}
+
+/// Measures both, `options.rounds` times.
+pub fn compare(a: &Side, b: &Side, options: &Options, progress: &dyn Progress) -> Result<Report> {
+    check_machine()?;
+    let (mut of_a, mut of_b) = (Vec::new(), Vec::new());
+    let live = |round: usize, letter: &str, side: &Side| {
+        let title = format!("round {} of {}: {letter}, {}", round + 1, options.rounds, side.name);
+        life::live(side, options, &*progress.task(&title, None))
+    };
+    for round in 0..options.rounds {
+        if round % 2 == 0 {
+            of_a.push(live(round, "A", a)?);
+            of_b.push(live(round, "B", b)?);
+        } else {
+            of_b.push(live(round, "B", b)?);
+            of_a.push(live(round, "A", a)?);
+        }
+    }
+    Ok(Report::new(a, b, options, of_a, of_b))
+}

@@ -1,0 +1,205 @@
+//! What was measured: a table for people, a value for machines.
+
+use std::fs;
+
+use serde::Serialize;
+
+use crate::life::Sample;
+use crate::stats::{Ratio, Summary, Verdict};
+use crate::{Options, Side};
+
+/// How a quantity is shown.
+#[derive(Clone, Copy, Debug)]
+enum Unit {
+    Milliseconds,
+    Mebibytes,
+}
+
+/// A quantity of a [`Sample`].
+struct Metric {
+    /// Its name for machines: that of the sample's field.
+    key: &'static str,
+    what: &'static str,
+    unit: Unit,
+    value: fn(&Sample) -> f64,
+    /// Does `--check` look at it?
+    checked: bool,
+}
+
+const METRICS: [Metric; 14] = {
+    use Unit::{Mebibytes, Milliseconds};
+    const fn metric(key: &'static str, what: &'static str, unit: Unit, value: fn(&Sample) -> f64) -> Metric {
+        Metric { key, what, unit, value, checked: false }
+    }
+    const fn checked(key: &'static str, what: &'static str, unit: Unit, value: fn(&Sample) -> f64) -> Metric {
+        Metric { key, what, unit, value, checked: true }
+    }
+    [
+        checked("pod_cpu", "CPU per pod started", Milliseconds, |s| s.pod_cpu),
+        checked("sync_cpu", "CPU per sync at rest", Milliseconds, |s| s.sync_cpu),
+        metric("rest_cpu", "CPU per second at rest", Milliseconds, |s| s.rest_cpu),
+        metric("removal_cpu", "CPU per pod removed", Milliseconds, |s| s.removal_cpu),
+        metric("start_cpu", "CPU, start to healthz", Milliseconds, |s| s.start_cpu),
+        metric("start_wall", "time, start to healthz", Milliseconds, |s| s.start_wall),
+        metric("pods_wall", "time, pods all Running", Milliseconds, |s| s.pods_wall),
+        metric("version_cpu", "CPU of --version", Milliseconds, |s| s.version_cpu),
+        metric("version_wall", "time of --version", Milliseconds, |s| s.version_wall),
+        metric("rss", "resident", Mebibytes, |s| bytes(s.rss)),
+        metric("rss_anonymous", "  heap and data", Mebibytes, |s| bytes(s.rss_anonymous)),
+        metric("rss_file", "  pages of files", Mebibytes, |s| bytes(s.rss_file)),
+        metric("pss", "  proportional", Mebibytes, |s| bytes(s.pss)),
+        metric("rss_peak", "  at most so far", Mebibytes, |s| bytes(s.rss_peak)),
+    ]
+};
+
+/// Both sides of a quantity, in seconds or bytes.
+#[derive(Clone, Debug, Serialize)]
+pub struct Comparison {
+    /// Which one: a field of [`Sample`].
+    pub metric: &'static str,
+    /// A's.
+    pub a: Summary,
+    /// B's.
+    pub b: Summary,
+    /// B divided by A.
+    #[serde(flatten)]
+    pub ratio: Ratio,
+    /// Of the ratio and the limit.
+    pub verdict: Verdict,
+    /// Is it one of those that must be within the limit?
+    pub checked: bool,
+}
+
+/// Where it was measured.
+#[derive(Clone, Debug, Serialize)]
+struct Machine {
+    kernel: String,
+    processor: String,
+    cpus: usize,
+    /// The load averages at the end, as the kernel gives them.
+    load: String,
+}
+
+/// All of a measurement.
+#[derive(Clone, Debug, Serialize)]
+pub struct Report {
+    version: u32,
+    a: Side,
+    b: Side,
+    pods: usize,
+    rounds: usize,
+    rest_seconds: f64,
+    /// How many times A's value B's may be.
+    limit: f64,
+    machine: Machine,
+    /// Each quantity compared.
+    pub metrics: Vec<Comparison>,
+    samples_a: Vec<Sample>,
+    samples_b: Vec<Sample>,
+}
+
+impl Report {
+    pub(crate) fn new(a: &Side, b: &Side, options: &Options, of_a: Vec<Sample>, of_b: Vec<Sample>) -> Self {
+        let limit = options.limit;
+        let compare = |metric: &Metric| {
+            let values = |samples: &[Sample]| samples.iter().map(metric.value).collect::<Vec<_>>();
+            let (a, b) = (values(&of_a), values(&of_b));
+            let ratio = Ratio::of(&a, &b);
+            Comparison {
+                metric: metric.key,
+                a: Summary::of(&a),
+                b: Summary::of(&b),
+                ratio,
+                verdict: ratio.verdict(limit),
+                checked: metric.checked,
+            }
+        };
+        Self {
+            version: 1,
+            a: a.clone(),
+            b: b.clone(),
+            pods: options.pods,
+            rounds: options.rounds,
+            rest_seconds: options.rest.as_secs_f64(),
+            limit,
+            machine: Machine::this(),
+            metrics: METRICS.iter().map(compare).collect(),
+            samples_a: of_a,
+            samples_b: of_b,
+        }
+    }
+
+    /// The names of the checked quantities that were not shown to be within the limit.
+    pub fn not_within(&self) -> Vec<&'static str> {
+        let failed = self.metrics.iter().filter(|row| row.checked && row.verdict != Verdict::Within);
+        failed.map(|row| row.metric).collect()
+    }
+
+    /// For people.
+    pub fn table(&self) -> String {
+        let mut lines = vec![
+            format!("A {}", self.a.described()),
+            format!("B {}", self.b.described()),
+            format!(
+                "{} rounds of {} pods on {} x {}, load {}; median (min .. max)",
+                self.rounds, self.pods, self.machine.cpus, self.machine.processor, self.machine.load
+            ),
+            String::new(),
+            format!("{:25} {:^32} {:^32} B/A (95 % interval)", "", "A", "B"),
+        ];
+        lines.extend(METRICS.iter().zip(&self.metrics).map(|(metric, row)| self.line(metric, row)));
+        if self.rounds < 6 {
+            lines.push(format!("{} rounds are too few to judge anything by; 6 are the least.", self.rounds));
+        }
+        lines.join("\n")
+    }
+
+    fn line(&self, metric: &Metric, row: &Comparison) -> String {
+        let (scale, unit) = match metric.unit {
+            Unit::Milliseconds => (1e3, "ms"),
+            Unit::Mebibytes => (1.0 / f64::from(1 << 20), "MiB"),
+        };
+        let side = |Summary { median, min, max }: Summary| {
+            format!("{:9.2} ({:.2} .. {:.2})", median * scale, min * scale, max * scale)
+        };
+        let interval = row.ratio.interval.map(|(low, high)| format!(" ({low:.3} .. {high:.3})")).unwrap_or_default();
+        let limit = (self.limit - 1.0) * 100.0;
+        let verdict = match row.verdict {
+            Verdict::Within => format!("at most {limit:.0} % more"),
+            Verdict::Over => format!("over {limit:.0} % more"),
+            Verdict::Unsure => "too noisy to judge".to_owned(),
+        };
+        let name = format!("{}, {unit}", metric.what);
+        format!("{name:27} {:30} {:30} {:.3}{interval}  {verdict}", side(row.a), side(row.b), row.ratio.ratio)
+    }
+}
+
+impl Side {
+    fn described(&self) -> String {
+        let env = if self.env.is_empty() { String::new() } else { format!(" with {}", self.env.join(" ")) };
+        match &self.program {
+            Some(_) => format!("{} in {}{env}", self.name, self.layout.display()),
+            None => format!("{}{env}", self.name),
+        }
+    }
+}
+
+impl Machine {
+    fn this() -> Self {
+        let read = |path: &str| fs::read_to_string(path).unwrap_or_default().trim().to_owned();
+        let cpuinfo = read("/proc/cpuinfo");
+        let model = cpuinfo.lines().find_map(|line| line.strip_prefix("model name")?.split_once(": "));
+        let load = read("/proc/loadavg");
+        Self {
+            kernel: read("/proc/sys/kernel/osrelease"),
+            processor: model.map(|(_, name)| name.to_owned()).unwrap_or_default(),
+            cpus: std::thread::available_parallelism().map_or(1, usize::from),
+            load: load.split_whitespace().take(3).collect::<Vec<_>>().join(" "),
+        }
+    }
+}
+
+#[expect(clippy::cast_precision_loss, reason = "what is resident is far below 2^52 bytes")]
+fn bytes(number: u64) -> f64 {
+    number as f64
+}

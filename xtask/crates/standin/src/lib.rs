@@ -1,0 +1,49 @@
+//! A stand-in host with a real containerd and kubelet, for whole-program tests and measurements.
+//!
+//! It needs root and the programs that each module names; [`lacks`] says which of them are not here.
+
+pub mod cmd;
+pub mod containerd;
+pub mod host;
+pub mod image;
+pub mod kubelet;
+
+use std::time::{Duration, Instant};
+
+use anyhow::Result;
+use fault::{Fault, Kind};
+
+/// Asks again and again until there is an answer; `what` names what never came.
+pub fn wait_for<T>(what: &str, limit: Duration, ask: impl FnMut() -> Result<Option<T>>) -> Result<T> {
+    wait_every(Duration::from_millis(100), what, limit, ask)
+}
+
+/// [`wait_for`], with a pause of this length between two questions.
+pub fn wait_every<T>(
+    pause: Duration,
+    what: &str,
+    limit: Duration,
+    mut ask: impl FnMut() -> Result<Option<T>>,
+) -> Result<T> {
+    let start = Instant::now();
+    loop {
+        exec::interrupt::check()?;
+        if let Some(answer) = ask()? {
+            return Ok(answer);
+        }
+        if start.elapsed() > limit {
+            return Err(Fault::new(Kind::Failed, format!("no {what} within {} s", limit.as_secs())).into());
+        }
+        std::thread::sleep(pause);
+    }
+}
+
+/// What of root's rights and these programs is missing here, in words; nothing if all is there.
+pub fn lacks(programs: &[&str]) -> Vec<String> {
+    let missing = programs.iter().filter(|name| exec::which(name).is_none());
+    let mut lacks: Vec<_> = missing.map(|name| format!("`{name}` is not installed")).collect();
+    if !rustix::process::geteuid().is_root() {
+        lacks.push("not run as root".to_owned());
+    }
+    lacks
+}
