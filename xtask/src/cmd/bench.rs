@@ -54,6 +54,9 @@ struct Kubelet {
     /// Static pods.
     #[arg(long, value_name = "N", default_value_t = 10, value_parser = clap::value_parser!(u16).range(1..=100))]
     pods: u16,
+    /// How often all pods are started and removed in each life.
+    #[arg(long, value_name = "N", default_value_t = 3, value_parser = clap::value_parser!(u16).range(1..))]
+    cycles: u16,
     /// Pairs of an A and a B; six are the least to judge by.
     #[arg(long, value_name = "R", default_value_t = 8, value_parser = clap::value_parser!(u16).range(1..))]
     rounds: u16,
@@ -95,6 +98,7 @@ impl Kubelet {
         let (a, b) = (side(&a, &b, &self.env_a)?, side(&b, &a, &self.env_b)?);
         let options = bench::Options {
             pods: self.pods.into(),
+            cycles: self.cycles.into(),
             rounds: self.rounds.into(),
             rest: Duration::from_secs(self.rest.into()),
             starts: STARTS,

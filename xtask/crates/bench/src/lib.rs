@@ -45,6 +45,8 @@ pub struct Options {
     pub pods: usize,
     /// Pairs of an A and a B. Six are the least that give an interval.
     pub rounds: usize,
+    /// How often all pods are started and removed in each life.
+    pub cycles: usize,
     /// How long each rests.
     pub rest: Duration,
     /// How often `--version` is run in each life.
@@ -60,8 +62,11 @@ pub fn check_machine() -> Result<()> {
     if lacks.is_empty() {
         return Ok(());
     }
-    let help = "it needs root and the Debian packages containerd, runc, umoci, iproute2, util-linux, busybox-static";
-    Err(Fault::new(Kind::Tool, format!("kubelets cannot be measured here: {}", lacks.join(", "))).help(help).into())
+    let help =
+        "it needs root and the Debian packages containerd, runc, umoci, iproute2, util-linux, busybox-static";
+    Err(Fault::new(Kind::Tool, format!("kubelets cannot be measured here: {}", lacks.join(", ")))
+        .help(help)
+        .into())
 }
 
 /// Fails unless a directory is an OCI layout of one image that starts something.

@@ -46,8 +46,7 @@ pub(crate) fn add(dir: &Path, pods: usize) -> Result<()> {
         // The kubelet passes over names with a dot before them.
         let hidden = dir.join(format!(".{name}"));
         fs::write(&hidden, manifest(&name))?;
-        fs::rename(&hidden, dir.join(format!("{name}.yaml")))
-            .with_context(|| format!("cannot add `{name}`"))
+        fs::rename(&hidden, dir.join(format!("{name}.yaml"))).with_context(|| format!("cannot add `{name}`"))
     })
 }
 

@@ -52,7 +52,8 @@ impl Process {
     /// Its memory just now.
     pub(crate) fn memory(self) -> Result<Memory> {
         let (status, rollup) = (self.file("status")?, self.file("smaps_rollup")?);
-        memory(&status, &rollup).with_context(|| format!("/proc/{} does not say how much is resident", self.0))
+        memory(&status, &rollup)
+            .with_context(|| format!("/proc/{} does not say how much is resident", self.0))
     }
 
     fn file(self, name: &str) -> Result<String> {

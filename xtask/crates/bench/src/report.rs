@@ -26,7 +26,7 @@ struct Metric {
     checked: bool,
 }
 
-const METRICS: [Metric; 14] = {
+const METRICS: [Metric; 15] = {
     use Unit::{Mebibytes, Milliseconds};
     const fn metric(key: &'static str, what: &'static str, unit: Unit, value: fn(&Sample) -> f64) -> Metric {
         Metric { key, what, unit, value, checked: false }
@@ -40,6 +40,7 @@ const METRICS: [Metric; 14] = {
         metric("rest_cpu", "CPU per second at rest", Milliseconds, |s| s.rest_cpu),
         metric("removal_cpu", "CPU per pod removed", Milliseconds, |s| s.removal_cpu),
         metric("start_cpu", "CPU, start to healthz", Milliseconds, |s| s.start_cpu),
+        metric("settled_cpu", "CPU, start and 4 s more", Milliseconds, |s| s.settled_cpu),
         metric("start_wall", "time, start to healthz", Milliseconds, |s| s.start_wall),
         metric("pods_wall", "time, pods all Running", Milliseconds, |s| s.pods_wall),
         metric("version_cpu", "CPU of --version", Milliseconds, |s| s.version_cpu),
@@ -87,6 +88,7 @@ pub struct Report {
     a: Side,
     b: Side,
     pods: usize,
+    cycles: usize,
     rounds: usize,
     rest_seconds: f64,
     /// How many times A's value B's may be.
@@ -119,6 +121,7 @@ impl Report {
             a: a.clone(),
             b: b.clone(),
             pods: options.pods,
+            cycles: options.cycles,
             rounds: options.rounds,
             rest_seconds: options.rest.as_secs_f64(),
             limit,
@@ -162,7 +165,8 @@ impl Report {
         let side = |Summary { median, min, max }: Summary| {
             format!("{:9.2} ({:.2} .. {:.2})", median * scale, min * scale, max * scale)
         };
-        let interval = row.ratio.interval.map(|(low, high)| format!(" ({low:.3} .. {high:.3})")).unwrap_or_default();
+        let interval =
+            row.ratio.interval.map(|(low, high)| format!(" ({low:.3} .. {high:.3})")).unwrap_or_default();
         let limit = (self.limit - 1.0) * 100.0;
         let verdict = match row.verdict {
             Verdict::Within => format!("at most {limit:.0} % more"),

@@ -86,7 +86,8 @@ pub(crate) fn median(values: &[f64]) -> f64 {
 
 /// The means of each value with itself and each other one, sorted.
 fn walsh_averages(values: &[f64]) -> Vec<f64> {
-    let pairs = values.iter().enumerate().flat_map(|(at, a)| values[at..].iter().map(|b| f64::midpoint(*a, *b)));
+    let pairs =
+        values.iter().enumerate().flat_map(|(at, a)| values[at..].iter().map(|b| f64::midpoint(*a, *b)));
     let mut all: Vec<f64> = pairs.collect();
     all.sort_by(f64::total_cmp);
     all
