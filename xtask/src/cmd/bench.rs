@@ -122,6 +122,7 @@ impl Kubelet {
     fn given(&self, context: &Context, words: &str) -> Result<Given> {
         let path = Path::new(words);
         if path.is_file() {
+            bench::check_program(path)?;
             return Ok(Given { name: words.to_owned(), layout: None, program: Some(path.to_owned()) });
         }
         Ok(Given { name: words.to_owned(), layout: Some(self.image(context, words)?), program: None })

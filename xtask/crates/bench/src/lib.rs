@@ -10,10 +10,12 @@ mod process;
 mod report;
 mod stats;
 
+use std::fs::File;
+use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use anyhow::Result;
+use anyhow::{Context, Result};
 use fault::{Fault, Kind};
 use progress::Progress;
 use serde::Serialize;
@@ -76,6 +78,20 @@ pub fn check_layout(layout: &Path) -> Result<()> {
         let message = format!("{} is no OCI layout of one image with a name: {error:#}", layout.display());
         Fault::new(Kind::Data, message).into()
     })
+}
+
+/// Fails unless a file is an ELF program, which a kubelet is.
+pub fn check_program(file: &Path) -> Result<()> {
+    let mut magic = [0; 4];
+    let mut open = File::open(file).with_context(|| format!("cannot open {}", file.display()))?;
+    if open.read_exact(&mut magic).is_ok() && magic == *b"\x7fELF" {
+        return Ok(());
+    }
+    Err(Fault::new(
+        Kind::Data,
+        format!("{} is no program: it does not begin as an ELF file does", file.display()),
+    )
+    .into())
 }
 
 /// Measures both, `options.rounds` times.

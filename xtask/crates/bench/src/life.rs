@@ -20,7 +20,7 @@ const SYNC_FREQUENCY: &str = "syncFrequency: 1s\n";
 /// How long a kubelet is left alone between two phases, so that what one began is not counted in the next.
 const SETTLE: Duration = Duration::from_secs(4);
 /// How long any one thing may take that is waited for.
-const LIMIT: Duration = Duration::from_secs(180);
+const LIMIT: Duration = Duration::from_mins(3);
 /// How often healthz is asked, which costs a kubelet nothing before it listens.
 const HEALTH_PAUSE: Duration = Duration::from_millis(5);
 /// How often cgroups are looked at, which costs a kubelet nothing.

@@ -3,7 +3,7 @@
 //! Measurements come in pairs: an A and a B that ran one after the other, so that what slowed the machine for minutes
 //! slowed both. The ratio is the Hodges-Lehmann estimate of the pairs' log ratios, and its interval is the exact one of
 //! Wilcoxon's signed-rank test (Hollander, Wolfe: Nonparametric Statistical Methods, 3.2 and 3.3). Neither supposes that
-//! noise is normal, and one wild pair of many moves neither by much.
+//! noise is normal, and one wild pair of fifteen moves neither by much.
 
 use serde::Serialize;
 
@@ -161,13 +161,17 @@ mod tests {
         assert_eq!(ratio.verdict(1.05), Verdict::Unsure);
     }
 
+    /// Of ten the estimate does not follow it, and of fifteen neither does the interval.
     #[test]
     fn one_wild_pair_is_not_believed() {
-        let mut b = vec![1.0, 1.01, 0.99, 1.02, 0.98, 1.01, 0.99, 1.0, 1.0, 1.01];
-        b[3] = 5.0;
-        let ratio = Ratio::of(&[1.0; 10], &b);
-        assert!((ratio.ratio - 1.0).abs() < 0.02, "{ratio:?}");
-        assert_eq!(ratio.verdict(1.05), Verdict::Within);
+        let with_wild = |n: usize| {
+            let mut b: Vec<f64> = (0..n).map(|at| [0.99, 1.0, 1.01][at % 3]).collect();
+            b[3] = 5.0;
+            Ratio::of(&vec![1.0; n], &b)
+        };
+        let (ten, fifteen) = (with_wild(10), with_wild(15));
+        assert!((ten.ratio - 1.0).abs() < 0.02, "{ten:?}");
+        assert_eq!((ten.verdict(1.05), fifteen.verdict(1.05)), (Verdict::Unsure, Verdict::Within));
     }
 
     proptest! {
@@ -184,7 +188,7 @@ mod tests {
         }
     }
 
-    /// The interval must hold the truth as often as it says: 2000 times ten pairs of noise that is not normal.
+    /// The interval must hold the truth as often as it says: 20,000 times ten pairs of noise that is not normal.
     #[test]
     fn the_interval_holds_the_truth_as_often_as_it_says() {
         let mut state = 1_u64;
@@ -193,12 +197,12 @@ mod tests {
             f64::from(u32::try_from(state >> 33).unwrap()) / f64::from(1_u32 << 31)
         };
         let mut held = 0;
-        for _ in 0..2000 {
+        for _ in 0..20_000 {
             let mut noise = || (0..10).map(|_| (0.3 * uniform().powi(3)).exp()).collect::<Vec<_>>();
             let (a, b) = (noise(), noise().iter().map(|value| value * 1.07).collect::<Vec<_>>());
             let (low, high) = Ratio::of(&a, &b).interval.unwrap();
             held += i32::from(low <= 1.07 && 1.07 <= high);
         }
-        assert!((1900..=1975).contains(&held), "{held} of 2000");
+        assert!((18_900..=19_150).contains(&held), "{held} of 20,000");
     }
 }

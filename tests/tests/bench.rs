@@ -1,0 +1,79 @@
+//! `bench kubelet`: a short run through all of it, and what it refuses. How good its figures are is for longer runs.
+
+use std::fs;
+use std::path::Path;
+
+use anyhow::{Context, Result, ensure};
+use fault::Kind;
+use serde_json::Value;
+use tests::xtask::Xtask;
+use tests::{containerd, host, image, scratch, skip, xtask};
+
+const ATTR: &str = "kubelet-v1_26_0-micro-amd64";
+/// As short as it can be.
+const SHORT: [&str; 9] = ["--pods", "2", "--cycles", "1", "--rounds", "1", "--rest", "5", "--json"];
+
+fn skipped() -> Result<bool> {
+    Ok(skip::without(&host::PROGRAMS)? || skip::without(&containerd::PROGRAMS)?)
+}
+
+/// The image against its own kubelet as a binary, made slower by a garbage collector that never rests: one round sees
+/// that, and yet is not taken for a proof.
+#[test]
+fn a_kubelet_that_is_made_slower_is_seen_to_be() -> Result<()> {
+    if skipped()? {
+        return Ok(());
+    }
+    let scratch = scratch::dir()?;
+    let layout = xtask::layout(ATTR)?;
+    let rootfs = image::unpack(&layout, &scratch.path().join("bundle"))?;
+    let program = rootfs.join("usr/bin/kubelet");
+    let (a, b) = (utf8(&layout)?, utf8(&program)?);
+    let args = [&["bench", "kubelet", a, b, "--env-b", "GOGC=2", "--check"], &SHORT[..]].concat();
+    let out = Xtask::new()?.fails(&args, Kind::Failed, &["pod_cpu, sync_cpu", "--rounds"])?;
+
+    let report: Value = serde_json::from_str(&out.stdout)?;
+    assert_eq!((&report["version"], &report["rounds"]), (&1.into(), &1.into()));
+    assert_eq!(report["b"]["env"], serde_json::json!(["GOGC=2"]));
+    ensure!(report["a"]["program"].is_null() && report["b"]["program"] == b, "{report}");
+    let metrics = report["metrics"].as_array().context("no metrics")?;
+    for metric in metrics {
+        let [a, b] = ["a", "b"].map(|side| metric[side]["median"].as_f64().unwrap_or(0.0));
+        ensure!(a > 0.0 && b > 0.0, "{metric}");
+        ensure!(metric["verdict"] == "unsure" && metric["interval"].is_null(), "{metric}");
+        let name = metric["metric"].as_str().unwrap_or_default();
+        ensure!(name != "settled_cpu" || b > 1.2 * a, "a busy garbage collector is not seen: {metric}");
+        ensure!(name != "rss_anonymous" || b < a, "a busy garbage collector is not seen: {metric}");
+    }
+    ensure!(metrics.len() == 15, "{report}");
+    let sample = &report["samples_a"][0];
+    ensure!(sample["syncs"].as_u64() >= Some(2), "{sample}");
+    let bytes = |field: &str| sample[field].as_u64().unwrap_or(0);
+    assert_eq!(bytes("rss"), bytes("rss_anonymous") + bytes("rss_file"));
+    Ok(())
+}
+
+fn utf8(path: &Path) -> Result<&str> {
+    path.to_str().context("not UTF-8")
+}
+
+#[test]
+fn what_is_no_kubelet_is_refused_before_anything_starts() -> Result<()> {
+    if skipped()? {
+        return Ok(());
+    }
+    let scratch = scratch::dir()?;
+    let xtask = Xtask::new()?;
+    let dir = utf8(scratch.path())?;
+    xtask.fails(&["bench", "kubelet", dir, dir], Kind::Data, &[dir, "no OCI layout"])?;
+    xtask.fails(&["bench", "kubelet", "kubelet-v9_9_9", "x"], Kind::Unknown, &["kubelet-v9_9_9"])?;
+    xtask.fails(&["bench", "kubelet", dir, dir, "--env-a", "GOGC"], Kind::Usage, &["NAME=VALUE"])?;
+
+    let text = scratch.path().join("text");
+    fs::write(&text, "not a program")?;
+    fs::write(scratch.path().join("index.json"), r#"{"manifests": [{"annotations": {}}]}"#)?;
+    xtask.fails(&["bench", "kubelet", dir, dir], Kind::Data, &["no OCI layout of one image with a name"])?;
+    let text = utf8(&text)?;
+    xtask.fails(&["bench", "kubelet", text, text, "--image", dir], Kind::Data, &[text, "no program"])?;
+    Ok(())
+}
