@@ -297,7 +297,7 @@ kubelet_pod_worker_duration_seconds_count{operation_type=\"sync\"} 17
 
     #[test]
     fn an_error_shows_the_end_of_the_log() {
-        let log: String = (1..=12).map(|line| format!("line {line}\n")).collect();
+        let log = (1..=12).map(|line| format!("line {line}")).collect::<Vec<_>>().join("\n");
         let text = format!("{:#}", told(anyhow::anyhow!("it ended"), &log));
         assert!(text.contains("| line 3\n") && text.contains("| line 12: it ended"), "{text}");
         assert!(!text.contains("line 2\n"), "{text}");
