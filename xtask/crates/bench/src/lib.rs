@@ -100,7 +100,9 @@ pub fn compare(a: &Side, b: &Side, options: &Options, progress: &dyn Progress) -
     let (mut of_a, mut of_b) = (Vec::new(), Vec::new());
     let live = |round: usize, letter: &str, side: &Side| {
         let title = format!("round {} of {}: {letter}, {}", round + 1, options.rounds, side.name);
-        life::live(side, options, &*progress.task(&title, None))
+        let sample = life::live(side, options, &*progress.task(&title, None))?;
+        progress.note(&format!("{letter} used {}", report::brief(&sample)));
+        Ok::<_, anyhow::Error>(sample)
     };
     for round in 0..options.rounds {
         if round % 2 == 0 {

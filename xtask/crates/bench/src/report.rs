@@ -148,11 +148,11 @@ impl Report {
                 self.rounds, self.pods, self.machine.cpus, self.machine.processor, self.machine.load
             ),
             String::new(),
-            format!("{:25} {:^32} {:^32} B/A (95 % interval)", "", "A", "B"),
+            format!("{:27} {:^30} {:^30} B/A (95 % interval)", "", "A", "B"),
         ];
         lines.extend(METRICS.iter().zip(&self.metrics).map(|(metric, row)| self.line(metric, row)));
         if self.rounds < 6 {
-            lines.push(format!("{} rounds are too few to judge anything by; 6 are the least.", self.rounds));
+            lines.push("Too few rounds to judge anything by: 6 are the least.".to_owned());
         }
         lines.join("\n")
     }
@@ -170,12 +170,19 @@ impl Report {
         let limit = (self.limit - 1.0) * 100.0;
         let verdict = match row.verdict {
             Verdict::Within => format!("at most {limit:.0} % more"),
-            Verdict::Over => format!("over {limit:.0} % more"),
+            Verdict::Over => format!("more than {limit:.0} % more"),
             Verdict::Unsure => "too noisy to judge".to_owned(),
         };
         let name = format!("{}, {unit}", metric.what);
         format!("{name:27} {:30} {:30} {:.3}{interval}  {verdict}", side(row.a), side(row.b), row.ratio.ratio)
     }
+}
+
+/// The most telling quantities of one life.
+pub(crate) fn brief(sample: &Sample) -> String {
+    let (pod, sync) = (sample.pod_cpu * 1e3, sample.sync_cpu * 1e3);
+    let resident = bytes(sample.rss) / f64::from(1 << 20);
+    format!("{pod:.2} ms CPU per pod started, {sync:.3} ms per sync, {resident:.1} MiB resident")
 }
 
 impl Side {
@@ -206,4 +213,96 @@ impl Machine {
 #[expect(clippy::cast_precision_loss, reason = "what is resident is far below 2^52 bytes")]
 fn bytes(number: u64) -> f64 {
     number as f64
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    fn sample(factor: f64) -> Sample {
+        Sample {
+            version_wall: 0.03 * factor,
+            version_cpu: 0.031 * factor,
+            start_wall: 0.4,
+            start_cpu: 0.1 * factor,
+            settled_cpu: 0.3 * factor,
+            pods_wall: 1.2,
+            pod_cpu: 0.0144 * factor,
+            rest_cpu: 0.02 * factor,
+            syncs: 140,
+            sync_cpu: 0.002 * factor,
+            removal_cpu: 0.008 * factor,
+            rss: 67 << 20,
+            rss_anonymous: 21 << 20,
+            rss_file: 46 << 20,
+            pss: 67 << 20,
+            rss_peak: 68 << 20,
+        }
+    }
+
+    fn report(factors: &[f64]) -> Report {
+        let side = |name: &str, env: &[&str]| Side {
+            name: name.to_owned(),
+            layout: "layout".into(),
+            program: (name == "kubelet").then(|| name.into()),
+            env: env.iter().map(ToString::to_string).collect(),
+        };
+        let options = Options {
+            pods: 10,
+            rounds: factors.len(),
+            cycles: 3,
+            rest: Duration::from_secs(30),
+            starts: 20,
+            limit: 1.05,
+        };
+        let of_a = factors.iter().map(|_| sample(1.0)).collect();
+        let of_b = factors.iter().map(|factor| sample(*factor)).collect();
+        let (a, b) = (side("layout", &[]), side("kubelet", &["GOGC=20"]));
+        let mut report = Report::new(&a, &b, &options, of_a, of_b);
+        report.machine = Machine {
+            kernel: "6.1".into(),
+            processor: "Some CPU".into(),
+            cpus: 2,
+            load: "1.00 2.00 3.00".into(),
+        };
+        report
+    }
+
+    #[test]
+    fn what_people_read() {
+        insta::assert_snapshot!(report(&[1.1, 1.2, 1.3, 1.2, 1.1, 1.2]).table(), @r"
+        A layout
+        B kubelet in layout with GOGC=20
+        6 rounds of 10 pods on 2 x Some CPU, load 1.00 2.00 3.00; median (min .. max)
+
+                                                  A                              B                B/A (95 % interval)
+        CPU per pod started, ms         14.40 (14.40 .. 14.40)         17.28 (15.84 .. 18.72)     1.196 (1.100 .. 1.300)  more than 5 % more
+        CPU per sync at rest, ms         2.00 (2.00 .. 2.00)            2.40 (2.20 .. 2.60)       1.196 (1.100 .. 1.300)  more than 5 % more
+        CPU per second at rest, ms      20.00 (20.00 .. 20.00)         24.00 (22.00 .. 26.00)     1.196 (1.100 .. 1.300)  more than 5 % more
+        CPU per pod removed, ms          8.00 (8.00 .. 8.00)            9.60 (8.80 .. 10.40)      1.196 (1.100 .. 1.300)  more than 5 % more
+        CPU, start to healthz, ms      100.00 (100.00 .. 100.00)      120.00 (110.00 .. 130.00)   1.196 (1.100 .. 1.300)  more than 5 % more
+        CPU, start and 4 s more, ms    300.00 (300.00 .. 300.00)      360.00 (330.00 .. 390.00)   1.196 (1.100 .. 1.300)  more than 5 % more
+        time, start to healthz, ms     400.00 (400.00 .. 400.00)      400.00 (400.00 .. 400.00)   1.000 (1.000 .. 1.000)  at most 5 % more
+        time, pods all Running, ms    1200.00 (1200.00 .. 1200.00)   1200.00 (1200.00 .. 1200.00) 1.000 (1.000 .. 1.000)  at most 5 % more
+        CPU of --version, ms            31.00 (31.00 .. 31.00)         37.20 (34.10 .. 40.30)     1.196 (1.100 .. 1.300)  more than 5 % more
+        time of --version, ms           30.00 (30.00 .. 30.00)         36.00 (33.00 .. 39.00)     1.196 (1.100 .. 1.300)  more than 5 % more
+        resident, MiB                   67.00 (67.00 .. 67.00)         67.00 (67.00 .. 67.00)     1.000 (1.000 .. 1.000)  at most 5 % more
+          heap and data, MiB            21.00 (21.00 .. 21.00)         21.00 (21.00 .. 21.00)     1.000 (1.000 .. 1.000)  at most 5 % more
+          pages of files, MiB           46.00 (46.00 .. 46.00)         46.00 (46.00 .. 46.00)     1.000 (1.000 .. 1.000)  at most 5 % more
+          proportional, MiB             67.00 (67.00 .. 67.00)         67.00 (67.00 .. 67.00)     1.000 (1.000 .. 1.000)  at most 5 % more
+          at most so far, MiB           68.00 (68.00 .. 68.00)         68.00 (68.00 .. 68.00)     1.000 (1.000 .. 1.000)  at most 5 % more
+        ");
+        assert_eq!(report(&[1.2; 6]).not_within(), ["pod_cpu", "sync_cpu"]);
+        assert_eq!(report(&[1.0; 6]).not_within(), [""; 0]);
+    }
+
+    #[test]
+    fn one_round_is_not_judged_by() {
+        let one = report(&[1.0]);
+        assert!(one.table().ends_with("Too few rounds to judge anything by: 6 are the least."));
+        assert_eq!(one.not_within(), ["pod_cpu", "sync_cpu"]);
+        assert_eq!(brief(&sample(1.0)), "14.40 ms CPU per pod started, 2.000 ms per sync, 67.0 MiB resident");
+    }
 }
