@@ -104,11 +104,14 @@ impl Kubelet {
             starts: STARTS,
             limit: 1.0 + self.limit / 100.0,
         };
-        let report = bench::compare(&a, &b, &options, &*context.progress)?;
+        let (report, ended) = bench::compare(&a, &b, &options, &*context.progress)?;
         if context.json {
             context.print_json(&report)?;
         } else {
             write_out(&report.table())?;
+        }
+        if let Some(error) = ended {
+            return Err(error);
         }
         let failed = report.not_within();
         if self.check && !failed.is_empty() {

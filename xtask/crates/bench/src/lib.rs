@@ -95,23 +95,74 @@ pub fn check_program(file: &Path) -> Result<()> {
 }
 
 /// Measures both, `options.rounds` times.
-pub fn compare(a: &Side, b: &Side, options: &Options, progress: &dyn Progress) -> Result<Report> {
+///
+/// What ends it early does not lose the rounds that were whole by then: with them comes the error. Without any, the error
+/// is all there is.
+pub fn compare(
+    a: &Side,
+    b: &Side,
+    options: &Options,
+    progress: &dyn Progress,
+) -> Result<(Report, Option<anyhow::Error>)> {
     check_machine()?;
-    let (mut of_a, mut of_b) = (Vec::new(), Vec::new());
     let live = |round: usize, letter: &str, side: &Side| {
         let title = format!("round {} of {}: {letter}, {}", round + 1, options.rounds, side.name);
         let sample = life::live(side, options, &*progress.task(&title, None))?;
         progress.note(&format!("{letter} used {}", report::brief(&sample)));
         Ok::<_, anyhow::Error>(sample)
     };
-    for round in 0..options.rounds {
-        if round % 2 == 0 {
-            of_a.push(live(round, "A", a)?);
-            of_b.push(live(round, "B", b)?);
+    let pair = |round: usize| {
+        if round.is_multiple_of(2) {
+            let of_a = live(round, "A", a)?;
+            Ok((of_a, live(round, "B", b)?))
         } else {
-            of_b.push(live(round, "B", b)?);
-            of_a.push(live(round, "A", a)?);
+            let of_b = live(round, "B", b)?;
+            Ok((live(round, "A", a)?, of_b))
+        }
+    };
+    let (pairs, ended) = until_error((0..options.rounds).map(pair));
+    match ended {
+        Some(error) if pairs.is_empty() => Err(error),
+        _ => {
+            let (of_a, of_b) = pairs.into_iter().unzip();
+            Ok((Report::new(a, b, options, of_a, of_b), ended))
         }
     }
-    Ok(Report::new(a, b, options, of_a, of_b))
+}
+
+/// All values before the first error, and that error.
+fn until_error<T>(results: impl Iterator<Item = Result<T>>) -> (Vec<T>, Option<anyhow::Error>) {
+    let mut values = Vec::new();
+    for result in results {
+        match result {
+            Ok(value) => values.push(value),
+            Err(error) => return (values, Some(error)),
+        }
+    }
+    (values, None)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_came_before_an_error_is_kept_and_nothing_is_done_after_it() {
+        let mut asked = 0;
+        let results = (0..5).map(|round| {
+            asked += 1;
+            if round == 3 { Err(anyhow::anyhow!("round 3")) } else { Ok(round) }
+        });
+        let (values, error) = until_error(results);
+        assert_eq!((values, asked), (vec![0, 1, 2], 4));
+        assert_eq!(error.unwrap().to_string(), "round 3");
+    }
+
+    #[test]
+    fn only_programs_are_run() {
+        assert!(check_program(&std::env::current_exe().unwrap()).is_ok());
+        let error = check_program(Path::new("Cargo.toml")).unwrap_err();
+        assert_eq!(fault::exit_code(&error), Kind::Data.exit_code());
+        assert!(check_layout(Path::new("src")).is_err());
+    }
 }

@@ -122,7 +122,7 @@ impl Report {
             b: b.clone(),
             pods: options.pods,
             cycles: options.cycles,
-            rounds: options.rounds,
+            rounds: of_a.len(),
             rest_seconds: options.rest.as_secs_f64(),
             limit,
             machine: Machine::this(),
