@@ -89,6 +89,9 @@ pub(crate) fn live(side: &Side, options: &Options, task: &dyn Task) -> Result<Sa
 
 /// An error with the end of what the kubelet logged.
 fn told(error: anyhow::Error, log: &str) -> anyhow::Error {
+    if fault::of(&error).is_some_and(|fault| fault.kind() == Kind::Interrupted) {
+        return error;
+    }
     let lines: Vec<_> = log.lines().collect();
     let tail = lines[lines.len().saturating_sub(10)..].join("\n  | ");
     error.context(format!("the kubelet could not be measured; it logged at last:\n  | {tail}"))

@@ -14,13 +14,16 @@ use std::time::Duration;
 use anyhow::{Context, Result, anyhow, bail, ensure};
 use nix::sched::{CloneFlags, setns};
 
-use crate::wait_for;
+use crate::wait_to_the_end;
 
 /// The programs that a stand-in host needs.
 pub const PROGRAMS: [&str; 6] = ["unshare", "nsenter", "ip", "bash", "busybox", "tar"];
 
 /// How long an HTTP server may take for a part of its answer.
 const HTTP_LIMIT: Duration = Duration::from_secs(5);
+
+/// How often it is looked whether a host has ended.
+const END_PAUSE: Duration = Duration::from_millis(100);
 
 /// What PID 1 does: makes the host, says so, and stays until its standard input is closed, which happens at the
 /// latest when the test's process ends.
@@ -159,7 +162,7 @@ impl Host {
         drop(self.unshare.stdin.take());
         self.unshare.wait()?;
         // The kernel ends all processes of the namespace; a cgroup can go once the last one is gone.
-        wait_for("empty cgroups", Duration::from_secs(10), || {
+        wait_to_the_end(END_PAUSE, "empty cgroups", Duration::from_secs(10), || {
             let mut all = cgroups(&self.cgroup);
             all.sort_by_key(|dir| std::cmp::Reverse(dir.components().count()));
             Ok(all.iter().filter(|dir| fs::remove_dir(dir).is_err()).count().eq(&0).then_some(()))

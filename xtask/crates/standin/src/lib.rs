@@ -25,9 +25,21 @@ pub fn wait_every<T>(
     limit: Duration,
     mut ask: impl FnMut() -> Result<Option<T>>,
 ) -> Result<T> {
+    wait_to_the_end(pause, what, limit, || {
+        exec::interrupt::check()?;
+        ask()
+    })
+}
+
+/// [`wait_every`], for what has to be waited for even if the user has interrupted: cleaning up.
+pub(crate) fn wait_to_the_end<T>(
+    pause: Duration,
+    what: &str,
+    limit: Duration,
+    mut ask: impl FnMut() -> Result<Option<T>>,
+) -> Result<T> {
     let start = Instant::now();
     loop {
-        exec::interrupt::check()?;
         if let Some(answer) = ask()? {
             return Ok(answer);
         }
