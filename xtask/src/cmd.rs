@@ -5,6 +5,7 @@ mod build;
 mod completions;
 mod doctor;
 mod fetch;
+mod fuzz;
 mod gc;
 mod list;
 mod lock;
@@ -22,6 +23,7 @@ pub(crate) enum Command {
     Fetch(fetch::Fetch),
     List(list::List),
     Lock(lock::Lock),
+    Fuzz(fuzz::Fuzz),
     Gc(gc::Gc),
     Doctor(doctor::Doctor),
     Bench(bench::Bench),
@@ -36,6 +38,7 @@ impl Command {
             Command::Fetch(fetch) => fetch.run(context),
             Command::List(list) => list.run(context),
             Command::Lock(lock) => lock.run(context),
+            Command::Fuzz(fuzz) => fuzz.run(context),
             Command::Gc(gc) => gc.run(context),
             Command::Doctor(doctor) => doctor.run(context),
             Command::Bench(bench) => bench.run(context),

@@ -6,23 +6,24 @@ use std::time::Instant;
 use anyhow::{Context as _, Result};
 use fault::{Fault, Kind};
 
+use super::fuzz;
 use super::session::{How, Session};
 use crate::context::Context;
 
 /// The entrypoint's crate, which is a workspace of its own.
 const ENTRYPOINT: &str = "images/entrypoint/Cargo.toml";
 
-/// Run every check and test: format, lints, generated files, unit and whole-program tests.
+/// Run every check and test: format, lints, generated files, unit and whole-program tests, fuzz targets.
 #[derive(clap::Args)]
 #[command(after_help = "Examples:
   cargo xtask test
   cargo xtask test --full     also the long ones: every architecture's kubelet, builds from empty caches
-  cargo xtask test --quick    only what needs neither root nor an image")]
+  cargo xtask test --quick    only what needs neither root, nor an image, nor a C++ compiler")]
 pub(crate) struct Test {
     /// Also the long ones.
     #[arg(long)]
     full: bool,
-    /// Leave out the whole-program tests.
+    /// Leave out the whole-program tests and the fuzz targets.
     #[arg(long, conflicts_with = "full")]
     quick: bool,
 }
@@ -37,6 +38,7 @@ impl Test {
         let deny = ["--", "-D", "warnings"];
         step("format", &mut cargo(&["fmt", "--all", "--check"]))?;
         step("format, entrypoint", &mut cargo(&["fmt", "--manifest-path", ENTRYPOINT, "--check"]))?;
+        step("format, fuzz targets", &mut cargo(&["fmt", "--manifest-path", fuzz::MANIFEST, "--check"]))?;
         let clippy = |more: &[&'static str]| [&["clippy", "--all-targets", "--locked"], more, &deny].concat();
         step("lints", &mut cargo(&clippy(&["--workspace"])))?;
         step("lints, entrypoint", &mut cargo(&clippy(&["--manifest-path", ENTRYPOINT])))?;
@@ -56,7 +58,11 @@ impl Test {
             tests.env("FULL", "1").env("RUSTBUILD_TEST_ARCHES", "amd64,arm64,arm32v7");
         }
         step("tests", &mut tests)?;
-        step("tests, entrypoint", &mut cargo(&["test", "--locked", "--manifest-path", ENTRYPOINT]))
+        step("tests, entrypoint", &mut cargo(&["test", "--locked", "--manifest-path", ENTRYPOINT]))?;
+        if self.quick {
+            return Ok(());
+        }
+        timed("fuzz targets", || fuzz::Fuzz::short().run(context))
     }
 }
 
@@ -75,14 +81,23 @@ fn give_tools(context: &Context, tests: &mut Command) -> Result<()> {
 
 /// Runs a step with its output shown as it comes; the whole of it goes on only if it succeeds.
 fn step(name: &str, command: &mut Command) -> Result<()> {
+    timed(name, || {
+        let status =
+            command.stdin(Stdio::null()).status().with_context(|| format!("starting {command:?}"))?;
+        exec::interrupt::check()?;
+        if status.success() {
+            return Ok(());
+        }
+        Err(Fault::new(Kind::Failed, format!("{name}: {status}")).help(format!("alone: {command:?}")).into())
+    })
+}
+
+/// Says that a step begins, and how long it took.
+fn timed(name: &str, step: impl FnOnce() -> Result<()>) -> Result<()> {
     exec::interrupt::check()?;
     let since = Instant::now();
     eprintln!("== {name}");
-    let status = command.stdin(Stdio::null()).status().with_context(|| format!("starting {command:?}"))?;
-    exec::interrupt::check()?;
+    let done = step();
     eprintln!("== {name}: {:.0} s", since.elapsed().as_secs_f64());
-    if status.success() {
-        return Ok(());
-    }
-    Err(Fault::new(Kind::Failed, format!("{name}: {status}")).help(format!("alone: {command:?}")).into())
+    done
 }

@@ -18,7 +18,7 @@ pub type PathVersion = (String, String);
 pub struct ModFile {
     /// The module's own path.
     pub module: String,
-    /// The `go` line: language version, and with it the defaults of the runtime's settings.
+    /// The `go` line: language version, and with it the defaults of the runtime's settings. Empty without one.
     pub go: String,
     /// The runtime's settings that differ from those defaults.
     pub godebug: BTreeMap<String, String>,
@@ -140,8 +140,12 @@ struct Text<'a> {
 impl fmt::Display for Text<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let file = self.file;
-        write!(f, "{HEADER}\n\nmodule {}\n\ngo {}\n", quoted(&file.module), file.go)?;
-        block(f, "godebug", file.godebug.iter().map(|(key, value)| format!("{key}={value}")))?;
+        write!(f, "{HEADER}\n\nmodule {}\n", quoted(&file.module))?;
+        if !file.go.is_empty() {
+            write!(f, "\ngo {}\n", quoted(&file.go))?;
+        }
+        let settings = file.godebug.iter().map(|(key, value)| quoted(&format!("{key}={value}")));
+        block(f, "godebug", settings)?;
         let line = |(path, version): (&String, &String)| format!("{} {}", quoted(path), quoted(version));
         let is_direct = |path: &str| self.direct.contains(&path);
         block(f, "require", file.require.iter().filter(|(path, _)| is_direct(path)).map(line))?;
@@ -176,7 +180,14 @@ fn quoted(word: &str) -> String {
     let plain = !word.is_empty()
         && !word.contains("//")
         && !word.contains(|c: char| c.is_whitespace() || c.is_control() || "()[]{},\"'`".contains(c));
-    if plain { word.to_owned() } else { format!("`{word}`") }
+    if plain {
+        word.to_owned()
+    } else if word.contains('`') {
+        // No word has both kinds of quotes, see `words`.
+        format!("\"{word}\"")
+    } else {
+        format!("`{word}`")
+    }
 }
 
 /// The words of a line, without its comment.
@@ -196,6 +207,9 @@ fn words(line: &str) -> Result<Vec<String>, String> {
         } else {
             let space = rest.find(|c: char| c.is_whitespace() || c == '(' || c == ')').unwrap_or(rest.len());
             let end = rest.find("//").map_or(space, |comment| comment.min(space));
+            if rest[..end].contains(['"', '\'', '`']) {
+                return Err("a quote inside a word".into());
+            }
             rest.split_at(end)
         };
         words.push(word.to_owned());
@@ -250,7 +264,19 @@ mod tests {
         insta::assert_snapshot!(error("go 1.19\n"), @"go.mod: no `module` line");
         insta::assert_snapshot!(error("module m\nfrobnicate x\n"), @"go.mod:2: `frobnicate x` is not understood");
         insta::assert_snapshot!(error("module \"m\n"), @"go.mod:1: a quote is not closed");
+        insta::assert_snapshot!(error("module m'\n"), @"go.mod:1: a quote inside a word");
         insta::assert_snapshot!(error("module m\nreplace a b\n"), @"go.mod:2: a replacement without `=>`");
+    }
+
+    #[test]
+    fn what_has_to_be_quoted_is_and_a_go_line_is_not_made_up() {
+        let text = "module \"a`b\"\ngodebug `a b=\"c\"`\nrequire `(` \"\"\n";
+        let file = ModFile::parse("go.mod", text).unwrap();
+        assert_eq!(file.module, "a`b");
+        assert_eq!(file.godebug["a b"], "\"c\"");
+        let written = file.text(&[]);
+        assert!(!written.contains("\ngo "), "{written}");
+        assert_eq!(ModFile::parse("go.mod", &written).unwrap(), file);
     }
 
     fn path() -> impl Strategy<Value = String> {
