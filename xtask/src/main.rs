@@ -8,7 +8,7 @@ mod ui;
 
 use std::process::ExitCode;
 
-use clap::Parser;
+use clap::{ColorChoice, CommandFactory, FromArgMatches, Parser};
 
 use crate::cmd::Command;
 use crate::context::{Context, Global};
@@ -16,9 +16,12 @@ use crate::context::{Context, Global};
 /// Builds, checks and publishes container images of the Kubernetes kubelet.
 #[derive(Parser)]
 #[command(name = "cargo xtask", bin_name = "cargo xtask", version, arg_required_else_help = true)]
-#[command(
-    after_help = "Exit codes: docs/exit-codes.md. Start with `cargo xtask build`, or `cargo xtask doctor`."
-)]
+#[command(after_help = "Examples:
+  cargo xtask doctor          check this machine
+  cargo xtask build --run     the newest micro kubelet for this machine, and show it running
+  cargo xtask list            everything that can be built
+
+Exit codes: docs/exit-codes.md.")]
 pub(crate) struct Cli {
     #[command(flatten)]
     global: Global,
@@ -27,7 +30,7 @@ pub(crate) struct Cli {
 }
 
 fn main() -> ExitCode {
-    let cli = Cli::parse();
+    let cli = parse();
     let color = cli.global.color;
     let run = || {
         exec::interrupt::install()?;
@@ -38,6 +41,87 @@ fn main() -> ExitCode {
         Err(error) => {
             ui::error(&error, color);
             ExitCode::from(fault::exit_code(&error))
+        }
+    }
+}
+
+/// As `Cli::parse`, but clap's own messages heed `--color never` too, which is not parsed yet when one is written.
+fn parse() -> Cli {
+    let args: Vec<_> = std::env::args().collect();
+    let never = args.windows(2).any(|pair| pair == ["--color", "never"])
+        || args.iter().any(|arg| arg == "--color=never");
+    let color = if never { ColorChoice::Never } else { ColorChoice::Auto };
+    let matches = Cli::command().color(color).get_matches();
+    Cli::from_arg_matches(&matches).unwrap_or_else(|error| error.exit())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+    use std::path::{Path, PathBuf};
+
+    use clap::error::ErrorKind;
+
+    use super::*;
+
+    /// Every page of the documentation, by its name.
+    fn pages() -> Vec<(String, String)> {
+        let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
+        let docs = fs::read_dir(root.join("docs")).unwrap().map(|entry| entry.unwrap().path());
+        let files: Vec<PathBuf> =
+            ["README.md", "CONTRIBUTING.md"].map(|name| root.join(name)).into_iter().chain(docs).collect();
+        let pages = files.iter().filter(|file| file.extension().is_some_and(|extension| extension == "md"));
+        pages.map(|file| (file.display().to_string(), fs::read_to_string(file).unwrap())).collect()
+    }
+
+    /// The examples of a command and of all below it.
+    fn examples(command: &clap::Command) -> Vec<(String, String)> {
+        let own = (
+            command.get_name().to_owned(),
+            command.get_after_help().map(ToString::to_string).unwrap_or_default(),
+        );
+        command.get_subcommands().flat_map(examples).chain([own]).collect()
+    }
+
+    /// The commands in a text: what follows `cargo xtask`, as far as it is one.
+    fn commands(text: &str) -> Vec<Vec<&str>> {
+        let after = text.lines().flat_map(|line| line.split("cargo xtask ").skip(1));
+        let end = ['`', '#', '|', '>', ')', ';', ','];
+        after
+            .map(|rest| rest.split(end).next().unwrap_or_default())
+            .map(|rest| rest.split("  ").next().unwrap_or_default().split_whitespace().collect())
+            .collect()
+    }
+
+    #[test]
+    fn every_documented_command_is_one() {
+        let mut seen = 0;
+        for (page, text) in pages().into_iter().chain(examples(&Cli::command())) {
+            for words in commands(&text) {
+                seen += 1;
+                match Cli::try_parse_from([&["xtask"], &*words].concat()) {
+                    Err(error)
+                        if !matches!(error.kind(), ErrorKind::DisplayHelp | ErrorKind::DisplayVersion) =>
+                    {
+                        panic!("{page}: `cargo xtask {}`: {error}", words.join(" "));
+                    }
+                    _ => {}
+                }
+            }
+        }
+        assert!(seen > 40, "only {seen} commands found");
+    }
+
+    #[test]
+    fn every_verb_is_documented_and_has_examples() {
+        let pages = pages();
+        for verb in Cli::command().get_subcommands() {
+            let name = verb.get_name();
+            let command = format!("cargo xtask {name}");
+            assert!(pages.iter().any(|(_, text)| text.contains(&command)), "no page has `{command}`");
+            for (name, text) in examples(verb) {
+                assert!(text.starts_with("Example"), "`{name}` has no examples");
+            }
         }
     }
 }

@@ -10,7 +10,11 @@ use crate::context::{Context, write_out};
 
 /// Check this machine, and name the command that repairs each lack.
 #[derive(clap::Args)]
-#[command(after_help = "Ends with 7 if something is missing that a build cannot add by itself.")]
+#[command(after_help = "Examples:
+  cargo xtask doctor
+  cargo xtask doctor --json | jq -r '.checks[] | select(.ok | not).repair'
+
+Ends with 7 if something is missing that a build cannot add by itself.")]
 pub(crate) struct Doctor {}
 
 #[derive(Serialize)]

@@ -1,6 +1,8 @@
 //! `fetch`: inputs ahead of time.
 
 use anyhow::Result;
+use plan::Target;
+use serde::Serialize;
 
 use super::session::{How, Session, What};
 use crate::context::Context;
@@ -17,9 +19,22 @@ pub(crate) struct Fetch {
     how: How,
 }
 
+#[derive(Serialize)]
+struct Report<'a> {
+    version: u32,
+    /// What can be built without a network now.
+    fetched: Vec<&'a str>,
+}
+
 impl Fetch {
     pub(crate) fn run(&self, context: &Context) -> Result<()> {
         let session = Session::open(context, &self.how)?;
-        session.executor()?.fetch(&session.plan(&self.what)?)
+        let plan = session.plan(&self.what)?;
+        session.executor()?.fetch(&plan)?;
+        if context.json {
+            let fetched = plan.targets.iter().map(Target::attribute).collect();
+            context.print_json(&Report { version: 1, fetched })?;
+        }
+        Ok(())
     }
 }

@@ -157,6 +157,8 @@ impl Fuzz {
         run = run.args(["-print_final_stats=1", "-verbosity=1"]);
         run = run.args(self.seed.map(|seed| format!("-seed={seed}")));
         run = run.arg(format!("-artifact_prefix={}/", artifacts.display())).arg(&corpus);
+        // What failed before comes first.
+        run = run.arg(&artifacts);
         run = run.args(Some(context.root.join("xtask/fuzz/seeds").join(target)).filter(|dir| dir.is_dir()));
         let mut seen = Seen::default();
         let finished = run.on_line(|line| seen.line(line)).finish()?;

@@ -5,6 +5,7 @@ mod go;
 mod toolchains;
 
 use anyhow::Result;
+use serde::Serialize;
 
 use crate::context::Context;
 
@@ -14,6 +15,10 @@ pub(crate) use go::ensure_closures;
 /// Make the pins of what images are built from, or check them.
 #[derive(clap::Args)]
 #[command(subcommand_required = true, arg_required_else_help = true)]
+#[command(after_help = "Examples:
+  cargo xtask lock go --check --offline
+  cargo xtask lock alpine
+  cargo xtask lock toolchains --check")]
 pub(crate) struct Lock {
     #[command(subcommand)]
     what: What,
@@ -33,5 +38,35 @@ impl Lock {
             What::Go(go) => go.run(context),
             What::Toolchains(toolchains) => toolchains.run(context),
         }
+    }
+}
+
+/// What became of the locks, for machines.
+#[derive(Serialize)]
+struct Report {
+    version: u32,
+    locks: Vec<Locked>,
+}
+
+#[derive(Serialize)]
+struct Locked {
+    name: String,
+    state: String,
+}
+
+impl Report {
+    fn new() -> Self {
+        Self { version: 1, locks: Vec::new() }
+    }
+
+    /// Takes note of a lock's state, and tells it.
+    fn add(&mut self, context: &Context, name: &str, state: &str) {
+        context.progress.note(&format!("{name}: {state}"));
+        self.locks.push(Locked { name: name.to_owned(), state: state.to_owned() });
+    }
+
+    /// For machines; people have heard it already.
+    fn print(&self, context: &Context) -> Result<()> {
+        if context.json { context.print_json(self) } else { Ok(()) }
     }
 }

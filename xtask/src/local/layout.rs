@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result};
+use fault::{Fault, Kind};
 use oci::image::{Image, LayerBlob, Spec};
 use oci::layout::{Contents, Names};
 use plan::{Plan, Target};
@@ -93,7 +94,7 @@ impl Executor<'_> {
         let layout = out.join(target.attribute());
         if !oci::layout::matches(&layout, &contents)? {
             let task = self.progress.task(&format!("layout {}", target.attribute()), Some(contents.size()));
-            oci::layout::write(&layout, &contents, &*task)?;
+            oci::layout::write(&layout, &contents, &*task).map_err(unwritable)?;
         }
         Ok(Built {
             attribute: target.attribute().to_owned(),
@@ -103,6 +104,22 @@ impl Executor<'_> {
             layout,
             images: summaries,
         })
+    }
+}
+
+/// Says what helps where the directory of layouts is the trouble.
+fn unwritable(error: anyhow::Error) -> anyhow::Error {
+    use std::io::ErrorKind::{PermissionDenied, QuotaExceeded, ReadOnlyFilesystem, StorageFull};
+    let cause = error.chain().find_map(|cause| cause.downcast_ref::<std::io::Error>());
+    match cause.map(std::io::Error::kind) {
+        Some(StorageFull | QuotaExceeded | ReadOnlyFilesystem | PermissionDenied)
+            if fault::of(&error).is_none() =>
+        {
+            Fault::new(Kind::Storage, format!("{error:#}"))
+                .help("make room there, or name another directory for layouts with --out")
+                .into()
+        }
+        _ => error,
     }
 }
 

@@ -6,6 +6,7 @@ use anyhow::Result;
 use catalog::Alpine;
 use fault::{Fault, Kind};
 
+use super::Report;
 use crate::cmd::session::{How, Session};
 use crate::context::Context;
 
@@ -42,10 +43,14 @@ impl LockAlpine {
             .help(format!("there are bases on {}", known.join(", ")))
             .into());
         }
-        chosen.into_iter().try_for_each(|alpine| self.one(&session, alpine))
+        let mut report = Report::new();
+        for alpine in chosen {
+            self.one(&session, alpine, &mut report)?;
+        }
+        report.print(context)
     }
 
-    fn one(&self, session: &Session<'_>, alpine: &Alpine) -> Result<()> {
+    fn one(&self, session: &Session<'_>, alpine: &Alpine, report: &mut Report) -> Result<()> {
         let path = session.sources.alpine_lock_path(alpine.branch.as_str());
         let name = lock::path(alpine.branch.as_str());
         let there = Lock::read(&path)?;
@@ -55,9 +60,8 @@ impl LockAlpine {
                 .into());
         }
         let made = make(session, alpine, there.as_ref())?;
-        let note = |what: &str| session.context.progress.note(&format!("{name}: {what}"));
         if there.as_ref() == Some(&made) {
-            note("unchanged");
+            report.add(session.context, &name, "unchanged");
             return Ok(());
         }
         if self.check {
@@ -67,7 +71,7 @@ impl LockAlpine {
             return Err(Fault::new(Kind::Stale, message).help("`cargo xtask lock alpine`").into());
         }
         made.write(&path)?;
-        note("made anew");
+        report.add(session.context, &name, "made anew");
         Ok(())
     }
 }

@@ -7,6 +7,7 @@ use catalog::{Catalog, Release};
 use fault::{Fault, Kind};
 use gobuild::{Closure, Spec};
 
+use super::Report;
 use crate::cmd::session::{How, Session};
 use crate::context::Context;
 
@@ -32,21 +33,20 @@ pub(crate) struct LockGo {
 impl LockGo {
     pub(crate) fn run(&self, context: &Context) -> Result<()> {
         let session = Session::open(context, &self.how)?;
-        let mut failed = Vec::new();
+        let (mut failed, mut report) = (Vec::new(), Report::new());
         for (name, spec) in specs(&session.catalog, &self.releases)? {
             exec::interrupt::check()?;
             match self.one(context, &session, &spec) {
-                Ok(done) => context.progress.note(&format!("{name}: {done}")),
+                Ok(done) => report.add(context, &name, done),
                 Err(error) if fault::of(&error).is_some_and(|fault| fault.kind() == Kind::Unavailable) => {
-                    context.progress.note(&format!(
-                        "{name}: left as it is\n  {}",
-                        format!("{error:#}").replace('\n', "\n  ")
-                    ));
+                    let why = format!("{error:#}").replace('\n', "\n  ");
+                    report.add(context, &name, &format!("left as it is\n  {why}"));
                     failed.push(name);
                 }
                 Err(error) => return Err(error.context(name)),
             }
         }
+        report.print(context)?;
         if failed.is_empty() || self.check {
             return Ok(());
         }

@@ -8,6 +8,7 @@ use std::path::Path;
 use anyhow::{Context as _, Result};
 use toolchain::relock::Versions;
 
+use super::Report;
 use crate::cmd::session::{How, Session};
 use crate::context::Context;
 
@@ -41,8 +42,11 @@ impl LockToolchains {
         let session = Session::open(context, &self.how)?;
         let setup = session.setup()?;
         let path = context.root.join(toolchain::lock::PATH);
+        let mut report = Report::new();
         if self.check {
-            return setup.check_lock(&path);
+            setup.check_lock(&path)?;
+            report.add(context, toolchain::lock::PATH, "unchanged");
+            return report.print(context);
         }
         let versions = Versions {
             go: self.go.clone(),
@@ -51,7 +55,13 @@ impl LockToolchains {
             ca_certificates: self.ca_certificates.clone(),
         };
         let text = setup.relock(&versions)?.to_text()?;
-        replace(&path, &text).with_context(|| format!("writing {}", path.display()))
+        if std::fs::read_to_string(&path).is_ok_and(|there| there == text) {
+            report.add(context, toolchain::lock::PATH, "unchanged");
+        } else {
+            replace(&path, &text).with_context(|| format!("writing {}", path.display()))?;
+            report.add(context, toolchain::lock::PATH, "made anew");
+        }
+        report.print(context)
     }
 }
 
