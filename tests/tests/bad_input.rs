@@ -215,6 +215,26 @@ fn a_full_disk_is_named() -> Result<()> {
 }
 
 #[test]
+fn a_full_disk_where_layouts_go_is_named() -> Result<()> {
+    if skip::without(&["unshare"])? {
+        return Ok(());
+    }
+    xtask::layout(ATTR)?;
+    let out = scratch::dir()?;
+    let name = out.path().to_str().context("the directory's name is not UTF-8")?;
+    // What is left is looked for inside, where the disk is.
+    let script = "mount -t tmpfs -o size=3m tmpfs \"$1\" && shift && \"$@\"; code=$?; find \"$0\" -type f >&2; exit $code";
+    let before = ["unshare", "--mount", "sh", "-c", script, name, name];
+    let xtask = xtask::Xtask::new()?.under(before);
+    let layout = out.path().join(ATTR).display().to_string();
+    let words = ["No space left", layout.as_str(), "--out"];
+    let failed = xtask.fails(&xtask::build_args(ATTR, out.path())?, Kind::Storage, &words)?;
+    let left: Vec<_> = failed.stderr.lines().filter(|line| line.starts_with(name)).collect();
+    ensure!(left.is_empty(), "left where layouts go: {left:?}");
+    Ok(())
+}
+
+#[test]
 fn a_missing_tool_is_named_with_what_helps() -> Result<()> {
     let scratch = scratch::dir()?;
     let [store, out] = ["store", "out"].map(|name| scratch.path().join(name));
@@ -237,7 +257,19 @@ fn an_interrupted_compile_ends_its_children_and_leaves_nothing() -> Result<()> {
     // With its inputs and tools there, but nothing made, the next step is to compile.
     fs::remove_dir_all(store.path().join("objects"))?;
     let xtask = store.xtask(&tests::root())?;
-    let mut command = xtask.command(&xtask::build_args(ATTR, &out)?)?;
+    // A terminal's Ctrl-C, and what a service manager sends.
+    for signal in [Signal::INT, Signal::TERM] {
+        interrupt(&xtask, &out, signal)?;
+        xtask::nothing_half_made(&store.path(), &out)?;
+    }
+
+    assert_eq!(image::digest(&xtask.build(ATTR, &out)?)?, good);
+    Ok(())
+}
+
+/// Starts a build, and sends it a signal once it compiles.
+fn interrupt(xtask: &xtask::Xtask, out: &Path, signal: Signal) -> Result<()> {
+    let mut command = xtask.command(&xtask::build_args(ATTR, out)?)?;
     let mut build = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).spawn()?;
     let id = i32::try_from(build.id())?;
     // nsenter and sh become xtask by exec, so the process is the same; what it starts has it as its parent.
@@ -246,13 +278,10 @@ fn an_interrupted_compile_ends_its_children_and_leaves_nothing() -> Result<()> {
         Ok(children(id).into_iter().find(|child| command_line(*child).contains("build")))
     })?;
     std::thread::sleep(Duration::from_millis(500));
-    kill_process(Pid::from_raw(id).context("no process id")?, Signal::INT)?;
+    kill_process(Pid::from_raw(id).context("no process id")?, signal)?;
     let status = wait_for("end of the interrupted build", Duration::from_secs(10), || Ok(build.try_wait()?))?;
-    assert_eq!(status.code(), Some(i32::from(Kind::Interrupted.exit_code())));
+    assert_eq!(status.code(), Some(i32::from(Kind::Interrupted.exit_code())), "{signal:?}");
     ensure!(!Path::new(&format!("/proc/{child}")).exists(), "the compiler outlived the build");
-    xtask::nothing_half_made(&store.path(), &out)?;
-
-    assert_eq!(image::digest(&xtask.build(ATTR, &out)?)?, good);
     Ok(())
 }
 
