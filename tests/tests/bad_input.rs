@@ -200,6 +200,29 @@ fn a_wrong_sum_in_a_go_closure_is_refused() -> Result<()> {
 }
 
 #[test]
+fn a_release_whose_modules_cannot_be_had_is_named_and_no_pin_is_touched() -> Result<()> {
+    if skip::without(&["go"])? {
+        return Ok(());
+    }
+    xtask::layout(ATTR)?;
+    let scratch = scratch::dir()?;
+    let [checkout, modules] = ["checkout", "modules"].map(|name| scratch.path().join(name));
+    scratch::checkout(&checkout)?;
+    let pins = || {
+        let files = scratch::files(&checkout.join("images/go")).into_iter();
+        files.map(|file| Ok((scratch::sha256(&file)?, file))).collect::<Result<Vec<_>>>()
+    };
+    let before = pins()?;
+    let xtask = xtask::Xtask::new()?.cwd(&checkout).env("GOMODCACHE", modules).env("GOFLAGS", "-modcacherw");
+    let words =
+        ["v1.25.5/kube: left as it is", "k8s.io/kubernetes@v1.25.5", "cri-tools@v1.25.0", "not locked"];
+    xtask.fails(&["lock", "go", "v1.25.5", "--offline"], Kind::Unavailable, &words)?;
+    ensure!(before.len() > 10, "{before:?}");
+    assert_eq!(pins()?, before);
+    Ok(())
+}
+
+#[test]
 fn a_full_disk_is_named() -> Result<()> {
     if skip::without(&overlay::PROGRAMS)? {
         return Ok(());
