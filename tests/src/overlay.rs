@@ -13,11 +13,13 @@ use anyhow::{Context, Result, ensure};
 use crate::xtask::{Xtask, default_store};
 
 /// The programs that it needs.
-pub const PROGRAMS: [&str; 4] = ["unshare", "nsenter", "mount", "sh"];
+pub const PROGRAMS: [&str; 5] = ["unshare", "nsenter", "mount", "mknod", "sh"];
 
-/// A copy on write of the real store: what it has is there, what is done to it stays here.
+/// A copy on write of the real store: what it has is there, what is done to it stays here. But for its temporary files
+/// (the device is a whiteout): locks do not reach through an overlay, so those of builds at work there would be taken
+/// for dead ones'.
 const COPY: &str = r#"
-mount -t tmpfs tmpfs /mnt && mkdir /mnt/upper /mnt/work &&
+mount -t tmpfs tmpfs /mnt && mkdir /mnt/upper /mnt/work && mknod /mnt/upper/tmp c 0 0 &&
 mount -t overlay -o "lowerdir=$1,upperdir=/mnt/upper,workdir=/mnt/work" overlay "$1" && echo ready && read -r _"#;
 /// An empty one, on the disk.
 const EMPTY: &str = r#"mount --bind "$2" "$1" && echo ready && read -r _"#;

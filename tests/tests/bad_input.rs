@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::Duration;
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result, bail, ensure};
 use fault::Kind;
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
@@ -293,11 +293,17 @@ fn an_interrupted_compile_ends_its_children_and_leaves_nothing() -> Result<()> {
 /// Starts a build, and sends it a signal once it compiles.
 fn interrupt(xtask: &xtask::Xtask, out: &Path, signal: Signal) -> Result<()> {
     let mut command = xtask.command(&xtask::build_args(ATTR, out)?)?;
-    let mut build = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).spawn()?;
+    let scratch = scratch::dir()?;
+    let said = scratch.path().join("said");
+    let stderr = fs::File::create(&said)?;
+    let mut build = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(stderr).spawn()?;
     let id = i32::try_from(build.id())?;
     // nsenter and sh become xtask by exec, so the process is the same; what it starts has it as its parent.
     let child = wait_for("compiler under the build", Duration::from_mins(2), || {
-        ensure!(build.try_wait()?.is_none(), "the build ended before it compiled anything");
+        if let Some(status) = build.try_wait()? {
+            let said = fs::read_to_string(&said)?;
+            bail!("{signal:?}: the build ended before it compiled anything, {status}:\n{said}");
+        }
         Ok(children(id).into_iter().find(|child| command_line(*child).contains("build")))
     })?;
     std::thread::sleep(Duration::from_millis(500));
