@@ -4,6 +4,7 @@
 //! Two switches, both environment variables: `CI=true` makes a missing tool a failure instead of a skip, and
 //! `FULL=1` adds the tests that compile for an hour.
 
+pub mod browser;
 pub mod overlay;
 pub mod qemu;
 pub mod registry;

@@ -10,6 +10,7 @@ mod gc;
 mod list;
 mod lock;
 mod session;
+mod size;
 mod test;
 
 use anyhow::Result;
@@ -24,6 +25,7 @@ pub(crate) enum Command {
     List(list::List),
     Lock(lock::Lock),
     Fuzz(fuzz::Fuzz),
+    Size(size::Size),
     Gc(gc::Gc),
     Doctor(doctor::Doctor),
     Bench(bench::Bench),
@@ -39,6 +41,7 @@ impl Command {
             Command::List(list) => list.run(context),
             Command::Lock(lock) => lock.run(context),
             Command::Fuzz(fuzz) => fuzz.run(context),
+            Command::Size(size) => size.run(context),
             Command::Gc(gc) => gc.run(context),
             Command::Doctor(doctor) => doctor.run(context),
             Command::Bench(bench) => bench.run(context),

@@ -1,5 +1,8 @@
 //! What every verb has: the repository, and the way to speak to the user.
 
+use std::fs::Permissions;
+use std::io::Write;
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -64,13 +67,23 @@ impl Context {
 
 /// Writes a line to standard output; a reader that left early (`| head`) is no error.
 pub(crate) fn write_out(line: &str) -> Result<()> {
-    use std::io::Write;
     match writeln!(std::io::stdout(), "{line}") {
         Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => {
             Err(anyhow::Error::from(error).context("standard output"))
         }
         _ => Ok(()),
     }
+}
+
+/// Writes a file whole or not at all.
+pub(crate) fn replace(path: &Path, bytes: &[u8]) -> Result<()> {
+    let mut new = tempfile::Builder::new()
+        .permissions(Permissions::from_mode(0o644))
+        .tempfile_in(path.parent().context("no directory")?)?;
+    new.write_all(bytes)?;
+    new.as_file().sync_all()?;
+    new.persist(path)?;
+    Ok(())
 }
 
 /// The repository we stand in, from whichever of its folders.

@@ -1,16 +1,11 @@
 //! `lock toolchains`: images/locks/toolchains.json.
 
-use std::fs::Permissions;
-use std::io::Write;
-use std::os::unix::fs::PermissionsExt;
-use std::path::Path;
-
 use anyhow::{Context as _, Result};
 use toolchain::relock::Versions;
 
 use super::Report;
 use crate::cmd::session::{How, Session};
-use crate::context::Context;
+use crate::context::{Context, replace};
 
 /// Make images/locks/toolchains.json anew, or check it: fetches every archive for every host and hashes it.
 #[derive(clap::Args)]
@@ -58,20 +53,9 @@ impl LockToolchains {
         if std::fs::read_to_string(&path).is_ok_and(|there| there == text) {
             report.add(context, toolchain::lock::PATH, "unchanged");
         } else {
-            replace(&path, &text).with_context(|| format!("writing {}", path.display()))?;
+            replace(&path, text.as_bytes()).with_context(|| format!("writing {}", path.display()))?;
             report.add(context, toolchain::lock::PATH, "made anew");
         }
         report.print(context)
     }
-}
-
-/// Writes a file whole or not at all.
-fn replace(path: &Path, text: &str) -> Result<()> {
-    let mut new = tempfile::Builder::new()
-        .permissions(Permissions::from_mode(0o644))
-        .tempfile_in(path.parent().context("no directory")?)?;
-    new.write_all(text.as_bytes())?;
-    new.as_file().sync_all()?;
-    new.persist(path)?;
-    Ok(())
 }

@@ -1,0 +1,56 @@
+//! `size report`: the figures as a page, as JSON, or in a few lines.
+
+use std::path::PathBuf;
+
+use anyhow::{Context as _, Result};
+
+use super::From;
+use crate::context::{Context, replace, write_out};
+
+/// Report the sizes: the means in a few lines, or everything as a page.
+#[derive(clap::Args)]
+#[command(after_help = "Examples:
+  cargo xtask size report --html             one page, for any browser: matrix, history, treemap of each image
+  cargo xtask size report --json > all.json  all that the page shows
+  cargo xtask size report --html --input all.json --out then.html")]
+pub(crate) struct Report {
+    /// Write one self-contained HTML page.
+    #[arg(long, conflicts_with = "json")]
+    html: bool,
+    /// Where to write the page [default: target/sizes.html].
+    #[arg(long, value_name = "FILE", requires = "html")]
+    out: Option<PathBuf>,
+    #[command(flatten)]
+    from: From,
+}
+
+impl Report {
+    pub(crate) fn run(&self, context: &Context) -> Result<()> {
+        let input = super::input(context, &self.from)?;
+        if self.html {
+            let page = report::page(&input)?;
+            let out = match &self.out {
+                // A bare name has no directory that a file could be made in.
+                Some(out) => std::path::absolute(out)?,
+                None => context.root.join("target/sizes.html"),
+            };
+            replace(&out, page.as_bytes()).with_context(|| format!("writing {}", out.display()))?;
+            return write_out(&out.display().to_string());
+        }
+        if context.json {
+            return context.print_json(&input);
+        }
+        let line = |mean: &report::Summary| {
+            let report::Summary { base, cells, built, compressed, extracted } = mean;
+            format!(
+                "{base}: {compressed:.3} compressed, {extracted:.3} extracted of what was published \
+                 (geometric mean over {cells} images of {built} built)"
+            )
+        };
+        let lines: Vec<String> = report::summaries(&input.matrix).iter().map(line).collect();
+        write_out(
+            if lines.is_empty() { "no image to compare was built".to_owned() } else { lines.join("\n") }
+                .as_str(),
+        )
+    }
+}
