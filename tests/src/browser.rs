@@ -1,4 +1,4 @@
-//! A real browser, Debian's Chromium, driven over WebDriver.
+//! A real browser, Debian's Chromium, driven over `WebDriver`.
 
 use std::io::{BufRead, BufReader};
 use std::path::Path;
@@ -14,7 +14,7 @@ use tempfile::TempDir;
 /// What it needs.
 pub const PROGRAMS: [&str; 2] = ["chromium", "chromedriver"];
 
-/// Keys by WebDriver's code points.
+/// Keys by `WebDriver`'s code points.
 #[expect(missing_docs, reason = "a key is called as it is labelled")]
 pub mod key {
     pub const TAB: char = '\u{E004}';
@@ -51,6 +51,7 @@ impl Browser {
     /// Starts it with a window of this size.
     pub fn open(width: u32, height: u32) -> Result<Self> {
         let profile = crate::scratch::dir()?;
+        let data = profile.path().join("profile");
         let mut driver = Command::new("chromedriver")
             .arg("--port=0")
             .stdin(Stdio::null())
@@ -85,7 +86,7 @@ impl Browser {
             "--disable-sync".to_owned(),
             "--hide-scrollbars".to_owned(),
             format!("--window-size={width},{height}"),
-            format!("--user-data-dir={}", browser._profile.path().join("profile").display()),
+            format!("--user-data-dir={}", data.display()),
         ];
         let wanted = json!({"capabilities": {"alwaysMatch": {
             "browserName": "chrome",
@@ -160,14 +161,17 @@ impl Browser {
         Ok(entries.iter().map(|entry| format!("{}: {}", entry["level"], entry["message"])).collect())
     }
 
-    /// What the browser asked for, or was told to and did not, since this was asked last: addresses.
+    /// The addresses that pages asked for since this was asked last.
     pub fn requests(&self) -> Result<Vec<String>> {
         let log = self.post("/se/log", &json!({"type": "performance"}))?;
         let mut urls = Vec::new();
         for entry in log.as_array().context("no log")? {
             let event: Value = serde_json::from_str(entry["message"].as_str().context("no message")?)?;
-            if event["message"]["method"] == "Network.requestWillBeSent" {
-                let url = event["message"]["params"]["request"]["url"].as_str();
+            let params = &event["message"]["params"];
+            // The browser's own first page is none of ours.
+            let own = params["documentURL"].as_str().is_some_and(|url| url.starts_with("chrome://"));
+            if event["message"]["method"] == "Network.requestWillBeSent" && !own {
+                let url = params["request"]["url"].as_str();
                 urls.push(url.context("a request without an address")?.to_owned());
             }
         }

@@ -17,7 +17,7 @@ use crate::palette;
 use crate::svg;
 
 /// Width of one of the page's charts in pixels.
-const WIDTH: u32 = 520;
+const WIDTH: u32 = 400;
 
 /// Writes the page.
 ///

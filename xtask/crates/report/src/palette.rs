@@ -75,7 +75,8 @@ pub(crate) fn all() -> impl Iterator<Item = Tone> {
 
 /// Declares the variables for one ground.
 pub(crate) fn variables(dark: bool) -> String {
-    all().map(|tone| format!("--{}:#{:06X};", tone.name, if dark { tone.dark } else { tone.light })).collect()
+    let declare = |tone: Tone| format!("--{}:#{:06X};", tone.name, if dark { tone.dark } else { tone.light });
+    all().map(declare).collect::<Vec<_>>().concat()
 }
 
 /// Rules that replace each colour of a chart by what `value` gives for it.

@@ -29,7 +29,8 @@
   if (!element("explorer")) return;
   const data = JSON.parse(element("data").textContent);
   const [map, table, parts, path, detail] = ["map", "table", "parts", "path", "detail"].map(element);
-  /** Below this area in square pixels, a part is shown together with all that are smaller; but never the first few. */
+  /** Below this area in square pixels, a part is shown together with all that are smaller; where all are, the first few
+   * are not. */
   const LEAST_AREA = 500;
   const FIRST = 24;
   /** What is shown inside a part: how deep, from what area on, and how many at most. */
@@ -69,7 +70,9 @@
   /** The parts that can be seen in so many square pixels. */
   const visible = (of, area) => {
     const all = partsOf(of).filter((part) => part.bytes > 0);
-    const large = all.filter((part, index) => index < FIRST || (part.bytes / of.bytes) * area >= LEAST_AREA);
+    const whole = all.reduce((sum, part) => sum + part.bytes, 0);
+    const count = all.filter((part) => (part.bytes / whole) * area >= LEAST_AREA).length;
+    const large = all.slice(0, count || FIRST);
     const small = all.slice(large.length);
     if (small.length < 2) return all;
     const bytes = small.reduce((sum, part) => sum + part.bytes, 0);
