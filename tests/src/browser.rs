@@ -161,7 +161,7 @@ impl Browser {
         Ok(entries.iter().map(|entry| format!("{}: {}", entry["level"], entry["message"])).collect())
     }
 
-    /// The addresses that pages asked for since this was asked last.
+    /// The addresses that pages asked for since this was asked last, whether or not that was refused.
     pub fn requests(&self) -> Result<Vec<String>> {
         let log = self.post("/se/log", &json!({"type": "performance"}))?;
         let mut urls = Vec::new();
