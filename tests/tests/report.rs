@@ -13,7 +13,7 @@ use tempfile::TempDir;
 use tests::browser::{self, Browser, key};
 use tests::{scratch, skip, xtask};
 
-/// Real figures and the tree of a real image, as `size report --json` writes them.
+/// Real figures of one release and the tree of a real image, with a made-up history.
 fn input() -> PathBuf {
     tests::root().join("xtask/crates/report/testdata/input.json")
 }
