@@ -10,15 +10,16 @@ use rustix::process::{Pid, WaitOptions, WaitStatus};
 
 use crate::args::Command;
 use crate::failure::err;
+use crate::iptables;
 use crate::path;
 use crate::signals::{self, Held};
 
 /// Exit code for a program that is there but cannot be executed, as shells have it.
-const NOT_EXECUTABLE: u8 = 126;
+pub(crate) const NOT_EXECUTABLE: u8 = 126;
 /// Exit code for a program that is not there.
-const NOT_FOUND: u8 = 127;
+pub(crate) const NOT_FOUND: u8 = 127;
 /// Where programs are looked up when the container has no PATH.
-const DEFAULT_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+pub(crate) const DEFAULT_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
 /// Runs the command until it ends. Returns its exit code, 128 + N when signal N ended it.
 pub(crate) fn run(command: &Command) -> u8 {
@@ -47,6 +48,9 @@ pub(crate) fn run(command: &Command) -> u8 {
     let terminal = Terminal::ours();
     let mut process = Process::new(file);
     process.arg0(&command.program).args(&command.args);
+    if let Err(code) = iptables::prepare(&command.program, &mut process) {
+        return code;
+    }
     signals::prepare(&mut process, terminal.is_some());
     let child = match process.spawn() {
         Ok(child) => Pid::from_child(&child),
