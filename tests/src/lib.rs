@@ -4,7 +4,12 @@
 //! Two switches, both environment variables: `CI=true` makes a missing tool a failure instead of a skip, and
 //! `FULL=1` adds the tests that compile for an hour.
 
+pub mod alpine;
+pub mod api;
 pub mod browser;
+pub mod debian;
+pub mod inside;
+pub mod kube_proxy;
 pub mod overlay;
 pub mod qemu;
 pub mod registry;

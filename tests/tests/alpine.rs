@@ -1,107 +1,20 @@
-//! Images on Alpine: Alpine's real root filesystems, and a package of the tests' own in a signed repository beside them.
+//! Images on Alpine: Alpine's real root filesystems, and packages of the tests' own in a signed repository beside them.
 
 use std::collections::BTreeSet;
 use std::fs;
-use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
 
 use anyhow::{Context, Result, ensure};
-use apk::testrepo::{Item, PackageMaker, Signer};
+use apk::testrepo::Item;
 use fault::Kind;
-use serde_json::{Value, json};
-use tempfile::TempDir;
-use tests::{cmd, image, qemu, scratch, skip, xtask};
+use serde_json::Value;
+use tests::alpine::{ARCHES, LOCK, Place, real};
+use tests::inside::Inside;
+use tests::{debian, image, skip, xtask};
 
-/// The catalog's names of architectures, and Alpine's.
-const ARCHES: [(&str, &str); 3] = [("amd64", "x86_64"), ("arm64", "aarch64"), ("arm32v7", "armv7")];
-const LOCK: &str = "images/locks/alpine-3.15.json";
 /// How many packages Alpine's root filesystem has.
 const REAL: usize = 14;
-
-/// Alpine's real files: beside the repository, or where `ALPINE_TEST_MIRROR` says, as the `apk` crate's tests have it.
-fn real() -> Option<PathBuf> {
-    match std::env::var_os("ALPINE_TEST_MIRROR") {
-        Some(dir) => Some(dir.into()),
-        None => skip::beside("shared").map(|dir| dir.join("mirror/alpine")),
-    }
-}
-
-/// A checkout that trusts a key of the tests' and asks for a package of theirs, and a mirror that has all it needs.
-struct Place {
-    dir: TempDir,
-    xtask: xtask::Xtask,
-}
-
-impl Place {
-    fn new(real: &Path) -> Result<Self> {
-        Self::with(real, &[])
-    }
-
-    /// With more in one of the packages.
-    fn with(real: &Path, more: &[Item]) -> Result<Self> {
-        let dir = scratch::dir()?;
-        let [checkout, mirror] = ["checkout", "mirror"].map(|name| dir.path().join(name));
-        scratch::checkout(&checkout)?;
-        // Those of the real packages, should they be locked by now.
-        let _ = fs::remove_file(checkout.join(LOCK));
-        let catalog = checkout.join("images/catalog.toml");
-        let text = fs::read_to_string(&catalog)?;
-        let worlds = |line: &str| {
-            let product =
-                ["kubelet = [", "kube-proxy = ["].into_iter().find(|product| line.starts_with(product));
-            product.map_or_else(|| line.to_owned(), |product| format!("{product}\"test-tool\"]"))
-        };
-        fs::write(&catalog, text.lines().map(worlds).collect::<Vec<_>>().join("\n"))?;
-        let signer = Signer::new("test.rsa.pub", 9)?;
-        for (_, arch) in ARCHES {
-            fs::write(checkout.join("images/keys/alpine").join(arch).join(signer.name()), signer.pem())?;
-            let name = format!("v3.15/releases/{arch}/alpine-minirootfs-3.15.11-{arch}.tar.gz");
-            put(&mirror.join(&name), &fs::read(real.join(&name)).with_context(|| format!("no {name}"))?)?;
-            let main = mirror.join("v3.15/main").join(arch);
-            let mut packages = Vec::new();
-            for name in ["test-tool", "test-libs"] {
-                let mut package = package(name, arch);
-                package.items.extend_from_slice(more);
-                let parts = package.make(&signer)?;
-                put(&main.join(parts.record.file_name()), &parts.file())?;
-                packages.push(parts.record);
-            }
-            put(&main.join("APKINDEX.tar.gz"), &signer.index("v3.15.11-1-gtest", &packages)?)?;
-        }
-        let xtask = xtask::Xtask::new()?.cwd(&checkout).env("KUBELET_IMAGES_MIRROR", &mirror);
-        Ok(Self { dir, xtask })
-    }
-
-    fn lock(&self) -> PathBuf {
-        self.dir.path().join("checkout").join(LOCK)
-    }
-}
-
-fn put(to: &Path, bytes: &[u8]) -> Result<()> {
-    fs::create_dir_all(to.parent().context("no directory")?)?;
-    fs::write(to, bytes).with_context(|| format!("writing {}", to.display()))
-}
-
-/// `test-tool` needs `test-libs`; its files try what layers can hold, and it takes the place of a link to busybox.
-fn package(name: &str, arch: &str) -> PackageMaker {
-    let mut items =
-        vec![Item::directory("usr"), Item::directory("usr/share"), Item::directory("usr/share/test")];
-    items.push(Item::file(&format!("usr/share/test/{name}"), name.as_bytes()));
-    if name == "test-tool" {
-        items.extend([
-            Item::directory("bin"),
-            Item::file("bin/test-tool", b"#!/bin/sh\necho a tool\n").mode(0o755),
-            Item::hardlink("bin/test-tool-too", "bin/test-tool").mode(0o755),
-            Item::file("bin/rev", b"#!/bin/sh\necho not busybox\n").mode(0o755),
-            Item { group: (42, "shadow".into()), ..Item::file("usr/share/test/shadowed", b"s").mode(0o2640) },
-        ]);
-    }
-    let mut maker = PackageMaker::new(name, "1.0-r0", arch, items);
-    if name == "test-tool" {
-        maker.index = "D:test-libs /bin/sh\n".into();
-    }
-    maker
-}
 
 #[test]
 fn a_missing_lock_is_made_and_locked_refuses_to() -> Result<()> {
@@ -210,25 +123,87 @@ fn real_root_filesystems_with_packages_become_images_that_run() -> Result<()> {
     Ok(())
 }
 
+/// What the catalog asks for, made of this machine's programs: they are there, they are the ones that are called, and
+/// they work.
 #[test]
-fn kube_proxy_has_its_own_packages_and_starts_by_default() -> Result<()> {
-    if skip::without(&["umoci", "runc"])? || skip::unless_full("kube-proxy is compiled") {
+fn the_kubelets_image_has_the_tools_that_the_catalog_names() -> Result<()> {
+    if skip::without(&["umoci", "runc"])? || skip::without(&debian::PROGRAMS)? {
         return Ok(());
     }
     let Some(real) = real() else { return Ok(()) };
-    let place = Place::new(&real)?;
-    let layout = place.xtask.build("kube-proxy-v1_26_0-amd64", &place.dir.path().join("out"))?;
-    assert_eq!(image::entrypoint(&layout)?, ["/usr/bin/entrypoint", "kube-proxy"]);
-    let bundle = place.dir.path().join("proxy");
+    let place = Place::of_this_machine(&real)?;
+    let layout = place.xtask.build("kubelet-v1_26_0-amd64", &place.dir.path().join("out"))?;
+    let bundle = place.dir.path().join("bundle");
     let root = image::unpack(&layout, &bundle)?;
-    ensure!(
-        !root.join("var/lib/kubelet").exists() && !root.join("usr/bin/kubelet").exists(),
-        "it has the kubelet's files"
-    );
     let inside = Inside::new("amd64", &bundle)?;
-    let said = inside.ok(&["/usr/bin/entrypoint", "kube-proxy", "--version"])?;
-    assert_eq!(said, "Kubernetes v1.26.0\n");
-    assert_eq!(inside.ok(&["/sbin/apk", "info"])?.lines().count(), REAL + 2);
+    for (words, says) in [
+        (&["mount", "--version"], "mount from util-linux"),
+        (&["nsenter", "--version"], "nsenter from util-linux"),
+        (&["ls", "--version"], "ls (GNU coreutils)"),
+        (&["find", "--version"], "find (GNU findutils)"),
+        (&["conntrack", "--version"], "conntrack v"),
+        (&["iptables", "--version"], "(legacy)"),
+        (&["iptables-nft", "--version"], "(nf_tables)"),
+    ] {
+        // By way of the entrypoint, so that PATH decides between them and busybox's.
+        let said = inside.ok(&[&["/usr/bin/entrypoint"], words.as_slice()].concat())?;
+        ensure!(said.contains(says), "{words:?}: {said}");
+    }
+    assert_eq!(inside.ok(&["/usr/bin/entrypoint", "kubelet", "--version"])?, "Kubernetes v1.26.0\n");
+    ensure!(inside.ok(&["/usr/bin/entrypoint", "mount"])?.contains(" on /proc "), "mount lists nothing");
+    let mode = fs::symlink_metadata(root.join("bin/mount"))?.permissions().mode();
+    assert_eq!(mode & 0o7777, 0o4755, "mount is setuid, as in the package");
+    ensure!(!root.join("usr/local/sbin/iptables").exists(), "it has kube-proxy's iptables");
+
+    let packages = inside.ok(&["/sbin/apk", "info", "-v"])?;
+    let world = ["util-linux", "coreutils", "findutils", "ca-certificates", "conntrack-tools", "iptables"];
+    for name in world.iter().chain(&["debian-libraries"]) {
+        let package = format!("{name}-{}", debian::VERSION);
+        ensure!(packages.lines().any(|line| line == package), "no {package} among {packages}");
+    }
+    assert_eq!(packages.lines().count(), REAL + world.len() + 1, "{packages}");
+    let audit = inside.ok(&["/sbin/apk", "audit", "--system"])?;
+    let changed: Vec<&str> = audit.lines().filter(|line| !line.starts_with("A ")).collect();
+    ensure!(changed.is_empty(), "{changed:?}");
+    // apk itself finds that all that is needed is there.
+    inside.ok(&["/sbin/apk", "add", "--no-network", "--simulate", "iptables"]).map(drop)
+}
+
+/// All three architectures in one go, kube-proxy's packages too.
+#[test]
+fn what_the_catalog_asks_for_is_locked_for_every_architecture() -> Result<()> {
+    if skip::without(&debian::PROGRAMS)? {
+        return Ok(());
+    }
+    let Some(real) = real() else { return Ok(()) };
+    let place = Place::of_this_machine(&real)?;
+    place.xtask.ok(&["lock", "alpine", "--offline"])?;
+    let lock: Value = serde_json::from_slice(&fs::read(place.lock())?)?;
+    for (arch, _) in ARCHES {
+        for (product, world) in [
+            (
+                "kubelet",
+                &["util-linux", "coreutils", "findutils", "ca-certificates", "conntrack-tools", "iptables"],
+            ),
+            ("kube-proxy", &["conntrack-tools", "iptables", "ip6tables", "ebtables", "ipset", "kmod"]),
+        ] {
+            let locked = &lock["arches"][arch]["worlds"][product];
+            let mut sorted = world.to_vec();
+            sorted.sort_unstable();
+            let mut found: Vec<&str> =
+                locked["world"].as_array().into_iter().flatten().filter_map(Value::as_str).collect();
+            found.sort_unstable();
+            assert_eq!(found, sorted, "{arch}, {product}");
+            let install: Vec<&str> =
+                locked["install"].as_array().into_iter().flatten().filter_map(Value::as_str).collect();
+            let at = |name: &str| install.iter().position(|id| id.starts_with(name));
+            ensure!(world.iter().all(|name| at(name).is_some()), "{arch}, {product}: {install:?}");
+            if arch == "amd64" {
+                // What others need comes before them.
+                ensure!(at("debian-libraries") < at("iptables"), "{install:?}");
+            }
+        }
+    }
     Ok(())
 }
 
@@ -282,51 +257,4 @@ fn check_files(root: &Path) -> Result<()> {
     let world = fs::read_to_string(root.join("etc/apk/world"))?;
     assert_eq!(world, "alpine-baselayout\nalpine-keys\napk-tools\nbusybox\nlibc-utils\ntest-tool\n");
     Ok(())
-}
-
-/// Runs programs in an unpacked image: in a container of runc's where they are this machine's, else by qemu in a chroot.
-struct Inside {
-    arch: String,
-    bundle: PathBuf,
-}
-
-impl Inside {
-    fn new(arch: &str, bundle: &Path) -> Result<Self> {
-        if arch != "amd64" {
-            let emulator = qemu::program(arch)?;
-            let to = bundle.join("rootfs").join(emulator);
-            fs::copy(skip::which(emulator).context("no emulator")?, to)?;
-        }
-        Ok(Self { arch: arch.to_owned(), bundle: bundle.to_owned() })
-    }
-
-    fn ok(&self, args: &[&str]) -> Result<String> {
-        if self.arch == "amd64" { self.container(args) } else { self.emulated(args) }
-    }
-
-    fn container(&self, args: &[&str]) -> Result<String> {
-        let file = self.bundle.join("config.json");
-        let mut config: Value = serde_json::from_slice(&fs::read(&file)?)?;
-        config["process"]["args"] = args.into();
-        config["process"]["terminal"] = false.into();
-        // Its own mounts, processes and names; the machine's cgroups are left alone.
-        config["linux"]["namespaces"] = json!([{ "type": "mount" }, { "type": "pid" }, { "type": "uts" }]);
-        if let Some(mounts) = config["mounts"].as_array_mut() {
-            mounts.retain(|mount| {
-                mount["type"] != "cgroup" && mount["type"] != "mqueue" && mount["type"] != "sysfs"
-            });
-        }
-        fs::write(&file, serde_json::to_vec(&config)?)?;
-        let id = format!("kubelet-images-test-{}", std::process::id());
-        cmd::ok(Command::new("runc").arg("run").arg("--bundle").arg(&self.bundle).arg(id))
-    }
-
-    fn emulated(&self, args: &[&str]) -> Result<String> {
-        // With /proc, for mount's list; in a mount namespace of its own, so that nothing of it stays.
-        let script = "mount -t proc proc \"$0/proc\" && exec chroot \"$0\" \"$@\"";
-        let mut command = Command::new("unshare");
-        command.args(["--mount", "sh", "-c", script]).arg(self.bundle.join("rootfs"));
-        command.env("PATH", "/usr/sbin:/usr/bin:/sbin:/bin").arg(format!("/{}", qemu::program(&self.arch)?));
-        cmd::ok(command.args(args))
-    }
 }

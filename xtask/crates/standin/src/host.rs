@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use std::ffi::{OsStr, OsString};
 use std::fs::{self, File};
 use std::io::{BufRead, BufReader, Read, Write};
-use std::net::{Ipv4Addr, TcpStream};
+use std::net::{Ipv4Addr, TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::thread;
@@ -101,6 +101,11 @@ impl Host {
         command
     }
 
+    /// A socket that listens on an address of the host's.
+    pub fn listen(&self, address: &str) -> Result<TcpListener> {
+        self.in_network(|| TcpListener::bind(address).with_context(|| format!("listening on {address}")))
+    }
+
     /// The words before a command line that is to run on the host in this directory.
     pub fn entered(&self, dir: &Path) -> Vec<OsString> {
         // Entering a mount namespace leaves the directory, so it is entered again.
@@ -140,12 +145,18 @@ impl Host {
     /// The socket is made by a thread that enters the host's network: no program has to be started, which matters
     /// where the machine's time is being measured.
     pub fn http(&self, port: u16, path: &str) -> Result<String> {
+        self.in_network(|| get(port, path))
+    }
+
+    /// Does something in the host's network, on a thread of its own: a thread is in one network, and a socket stays in
+    /// the one that it was made in.
+    fn in_network<T: Send>(&self, work: impl FnOnce() -> Result<T> + Send) -> Result<T> {
         let network = File::open(format!("/proc/{}/ns/net", self.init))?;
-        let ask = || {
+        let inside = || {
             setns(network, CloneFlags::CLONE_NEWNET).context("cannot enter the host's network")?;
-            get(port, path)
+            work()
         };
-        thread::scope(|scope| scope.spawn(ask).join().map_err(|_| anyhow!("asking for {path} died"))?)
+        thread::scope(|scope| scope.spawn(inside).join().map_err(|_| anyhow!("a thread on the host died"))?)
     }
 
     /// Ends it, and shows that nothing of it is left on the machine: no process, mount or cgroup.
