@@ -91,13 +91,17 @@ fn real_root_filesystems_with_packages_become_images_that_run() -> Result<()> {
     for (arch, _) in ARCHES {
         let attr = format!("kubelet-v1_26_0-{arch}");
         let micro = format!("kubelet-v1_26_0-cni-micro-{arch}");
-        if !xtask::at_hand(&micro)?
-            && skip::unless_full(&format!("the kubelet for {arch} was never built here"))
-        {
-            continue;
+        // Alpine's part of the image is tried on every machine; other tests compile amd64's kubelet anyway.
+        let whole = arch == "amd64"
+            || xtask::at_hand(&micro)?
+            || !skip::unless_full(&format!("the kubelet in {attr}: none for {arch} was ever built here"));
+        let mut args = xtask::build_args(&attr, &out)?;
+        if !whole {
+            args.extend(["--omit", "kubelet", "--omit", "entrypoint"]);
         }
-        let layout = place.xtask.build(&attr, &out)?;
-        assert_eq!(image::layers(&layout)?.len(), 2, "{attr}");
+        place.xtask.ok(&args)?;
+        let layout = out.join(&attr);
+        assert_eq!(image::layers(&layout)?.len(), if whole { 2 } else { 1 }, "{attr}");
         let bundle = place.dir.path().join(arch);
         let root = image::unpack(&layout, &bundle)?;
         let inside = Inside::new(arch, &bundle)?;
@@ -117,8 +121,10 @@ fn real_root_filesystems_with_packages_become_images_that_run() -> Result<()> {
         );
         ensure!(inside.ok(&["/bin/busybox"])?.starts_with("BusyBox v1.34.1"), "{arch}: no busybox");
         ensure!(inside.ok(&["/bin/mount"])?.contains(" on "), "{arch}: mount lists nothing");
-        assert_eq!(inside.ok(&["/usr/bin/kubelet", "--version"])?, "Kubernetes v1.26.0\n");
-        check_files(&root).with_context(|| attr.clone())?;
+        if whole {
+            assert_eq!(inside.ok(&["/usr/bin/kubelet", "--version"])?, "Kubernetes v1.26.0\n");
+        }
+        check_files(&root, whole).with_context(|| attr.clone())?;
     }
     Ok(())
 }
@@ -233,8 +239,8 @@ fn lock_and_root_filesystems_are_the_same_from_another_machine() -> Result<()> {
     Ok(())
 }
 
-/// What is where, of whom and with which mode, as umoci unpacked it.
-fn check_files(root: &Path) -> Result<()> {
+/// What is where, of whom and with which mode, as umoci unpacked it; `whole` with what is compiled.
+fn check_files(root: &Path, whole: bool) -> Result<()> {
     use std::os::unix::fs::MetadataExt;
     let meta = |path: &str| fs::symlink_metadata(root.join(path)).with_context(|| format!("no {path}"));
     for (path, mode, gid) in [
@@ -243,8 +249,6 @@ fn check_files(root: &Path) -> Result<()> {
         ("root", 0o40700, 0),
         ("var/empty", 0o40555, 0),
         ("usr/bin", 0o40755, 0),
-        ("usr/bin/kubelet", 0o100_755, 0),
-        ("usr/bin/entrypoint", 0o100_755, 0),
         ("var/lib/kubelet/config.yaml", 0o100_644, 0),
         ("etc/shadow", 0o100_640, 42),
         ("usr/share/test/shadowed", 0o102_640, 42),
@@ -252,6 +256,10 @@ fn check_files(root: &Path) -> Result<()> {
     ] {
         let found = meta(path)?;
         assert_eq!((found.mode(), found.uid(), found.gid()), (mode, 0, gid), "{path}");
+    }
+    for program in ["usr/bin/kubelet", "usr/bin/entrypoint"].iter().filter(|_| whole) {
+        let found = meta(program)?;
+        assert_eq!((found.mode(), found.uid(), found.gid()), (0o100_755, 0, 0), "{program}");
     }
     assert_eq!(meta("bin/test-tool")?.ino(), meta("bin/test-tool-too")?.ino(), "hard links");
     let world = fs::read_to_string(root.join("etc/apk/world"))?;

@@ -165,6 +165,30 @@ fn the_world_resolves_and_each_library_is_there() {
     assert!(world.iter().all(|need| need.versions == Versions::Any));
 }
 
+/// `ebtables` is no package there, but iptables provides it; and the entrypoint of kube-proxy's image starts programs by
+/// names that must be iptables'.
+#[test]
+fn kube_proxys_world_resolves_and_brings_both_kinds_of_iptables() {
+    let Some(index) = index() else { return };
+    let world = Dependency::parse_all(
+        "alpine-baselayout busybox conntrack-tools iptables ip6tables ebtables ipset kmod",
+    )
+    .unwrap();
+    let found =
+        resolve(&Request { world: &world, repositories: &[&index.packages], installed: &[] }).unwrap();
+    let get = |name: &str| found.iter().find(|package| package.name == name);
+    for name in ["conntrack-tools", "iptables", "ip6tables", "ipset", "kmod"] {
+        assert!(get(name).is_some(), "no {name}");
+    }
+    assert!(get("ebtables").is_none());
+    let provides = |name: &str| get("iptables").unwrap().provides.iter().any(|provide| provide.name == name);
+    for name in ["ebtables", "cmd:xtables-nft-multi", "cmd:xtables-legacy-multi", "cmd:iptables"] {
+        assert!(provides(name), "iptables provides no {name}");
+    }
+    let place = |name: &str| found.iter().position(|package| package.name == name).unwrap();
+    assert!(place("libnftnl") < place("iptables") && place("iptables") < place("ip6tables"));
+}
+
 /// What an index would say of the real package.
 fn package_record(file: &[u8]) -> Record {
     let signature = apk::gzip::unpack(file, 0, 65536, "signature").unwrap();
