@@ -14,8 +14,10 @@ use apk::testrepo::{Item, PackageMaker};
 
 use crate::cmd;
 
-/// What lists the files of installed packages, and what tells which libraries a program loads.
-pub const PROGRAMS: [&str; 2] = ["dpkg-query", "ldd"];
+/// What lists the files of installed packages, what tells which libraries a program loads, and a program of each package
+/// that not every machine has.
+pub const PROGRAMS: [&str; 7] =
+    ["dpkg-query", "ldd", "iptables-nft", "conntrack", "ebtables-legacy", "ipset", "kmod"];
 /// All of them have this one.
 pub const VERSION: &str = "1.0-r0";
 /// The package of the libraries, and of the loader.
