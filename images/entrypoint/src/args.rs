@@ -18,16 +18,18 @@ pub(crate) struct Command {
     pub(crate) program: OsString,
     /// Its arguments, without the program's name.
     pub(crate) args: Vec<OsString>,
+    /// Does the image choose the arguments, which a user's flags only add to?
+    pub(crate) defaults: bool,
 }
 
 /// The kubelet with its default flags when there is no argument or the first is a flag; else what is given.
 pub(crate) fn command(mut args: Vec<OsString>) -> Command {
     if args.first().is_none_or(|first| first.as_bytes().starts_with(b"-")) {
         let flags = KUBELET_FLAGS.iter().map(OsString::from).chain(args).collect();
-        return Command { program: "kubelet".into(), args: flags };
+        return Command { program: "kubelet".into(), args: flags, defaults: true };
     }
     let program = args.remove(0);
-    Command { program, args }
+    Command { program, args, defaults: false }
 }
 
 #[cfg(test)]

@@ -1,6 +1,7 @@
 //! The program inside the images: `/usr/bin/entrypoint`, with the hard links `mount` and `umount`.
 //!
 //! - `entrypoint [FLAG...]` starts the kubelet with the image's default flags, then these.
+//! - `entrypoint COMMAND [ARG...]` does one of [`COMMANDS`].
 //! - `entrypoint PROGRAM [ARG...]` starts that program exactly as given.
 //! - Called `mount` or `umount` it is that command, as far as the kubelet and CSI drivers call it.
 //! - Called `iptables`, in kube-proxy's image, it starts the iptables whose rules the host has.
@@ -16,21 +17,69 @@ mod mount;
 mod mountinfo;
 mod path;
 mod signals;
+mod stop;
 mod umount;
 
 use std::ffi::OsString;
 use std::path::Path;
 use std::process::ExitCode;
 
+use args::Command;
+use failure::err;
+use stop::Stop;
+
+/// Something that is done here, without starting a program; it returns the exit code.
+type Do = fn(Vec<OsString>) -> u8;
+
+/// What the program is when it is called by another name.
+const LINKS: [(&str, Do); 2] = [("mount", mount::main), ("umount", umount::main)];
+
+/// Commands of its own, by the first word. A program of the same name is started by its path.
+const COMMANDS: [(&str, Do); 0] = [];
+
+/// What is done before a program starts.
+struct Hook {
+    /// The program.
+    program: &'static str,
+    /// Only where the image chooses the arguments, not where the user gave program and arguments?
+    only_defaults: bool,
+    /// Completes or checks the arguments; refuses the start with an error.
+    run: fn(&mut Command) -> Result<(), Stop>,
+}
+
+/// In this order; the first that refuses ends it.
+const BEFORE_START: [Hook; 0] = [];
+
 fn main() -> ExitCode {
     let mut words = std::env::args_os();
     let called = words.next().unwrap_or_default();
-    let args: Vec<OsString> = words.collect();
-    let code = match Path::new(&called).file_name().and_then(|name| name.to_str()) {
-        Some("mount") => mount::main(args),
-        Some("umount") => umount::main(args),
-        Some(name) if iptables::is_command(name) => iptables::main(name, args),
-        _ => init::run(&args::command(args)),
+    let mut args: Vec<OsString> = words.collect();
+    let named = |table: &[(&str, Do)], name: Option<&str>| {
+        table.iter().find(|(known, _)| Some(*known) == name).map(|(_, main)| *main)
+    };
+    let link = Path::new(&called).file_name().and_then(|name| name.to_str());
+    let code = if let Some(main) = named(&LINKS, link) {
+        main(args)
+    } else if let Some(name) = link.filter(|name| iptables::is_command(name)) {
+        iptables::main(name, args)
+    } else if let Some(main) = named(&COMMANDS, args.first().and_then(|word| word.to_str())) {
+        main(args.split_off(1))
+    } else {
+        start(args::command(args))
     };
     ExitCode::from(code)
+}
+
+/// Starts a program once its hooks agree; its exit code.
+fn start(mut command: Command) -> u8 {
+    for hook in &BEFORE_START {
+        if command.program == hook.program
+            && (command.defaults || !hook.only_defaults)
+            && let Err(stop) = (hook.run)(&mut command)
+        {
+            err(&stop.to_string());
+            return stop.code;
+        }
+    }
+    init::run(&command)
 }
