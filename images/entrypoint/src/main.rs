@@ -12,6 +12,7 @@ mod args;
 mod failure;
 mod init;
 mod iptables;
+mod kubelet;
 mod loopdev;
 mod mount;
 mod mountinfo;
@@ -48,7 +49,10 @@ struct Hook {
 }
 
 /// In this order; the first that refuses ends it.
-const BEFORE_START: [Hook; 0] = [];
+const BEFORE_START: [Hook; 2] = [
+    Hook { program: "kubelet", only_defaults: false, run: kubelet::check },
+    Hook { program: "kubelet", only_defaults: true, run: kubelet::arrange },
+];
 
 fn main() -> ExitCode {
     let mut words = std::env::args_os();

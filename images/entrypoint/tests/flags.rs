@@ -64,7 +64,9 @@ fn module(module: &str, minor: u8) -> Option<PathBuf> {
     })?;
     let start = format!("{module}.{minor}.");
     let dirs = fs::read_dir(cache.join("k8s.io")).ok()?.filter_map(Result::ok).map(|entry| entry.path());
-    let is = |dir: &Path| dir.file_name().and_then(|name| name.to_str()).is_some_and(|name| name.starts_with(&start));
+    let is = |dir: &Path| {
+        dir.file_name().and_then(|name| name.to_str()).is_some_and(|name| name.starts_with(&start))
+    };
     dirs.filter(|dir| is(dir)).max()
 }
 
@@ -188,7 +190,10 @@ fn differences(
             continue;
         };
         if fact.since > minor || fact.removed.is_some_and(|removed| removed <= minor) {
-            wrong.push(format!("1.{minor} has {name}, the table says from 1.{} to {:?}", fact.since, fact.removed));
+            wrong.push(format!(
+                "1.{minor} has {name}, the table says from 1.{} to {:?}",
+                fact.since, fact.removed
+            ));
         }
         let marked = fact.deprecated.is_some_and(|since| since <= minor);
         if fact.kind != *kind || (marked != *deprecated && !MARK_TAKEN_BACK.contains(&&**name)) {
@@ -210,7 +215,11 @@ fn check(table: &str, of: fn(u8) -> Option<BTreeMap<String, (&'static str, bool)
     for minor in MINORS {
         match of(minor) {
             Some(real) => {
-                assert!(real.len() >= at_least, "1.{minor}: only {} names were found in the sources", real.len());
+                assert!(
+                    real.len() >= at_least,
+                    "1.{minor}: only {} names were found in the sources",
+                    real.len()
+                );
                 wrong.extend(differences(&facts, minor, &real));
             }
             None => missing.push(format!("1.{minor}")),
@@ -257,6 +266,7 @@ fn calls_are_found_in_go() {
 		`raw \")`)
 	other.fs.StringVar(&f.C, \"c\")
 	fs.VarP(NewMap(&c.M, \",\"), \"v\", \"v\", \"level\")";
-    let found: Vec<_> = calls(source, "fs.").map(|(function, parameters)| (function, name(parameters[1]))).collect();
+    let found: Vec<_> =
+        calls(source, "fs.").map(|(function, parameters)| (function, name(parameters[1]))).collect();
     assert_eq!(found, [("BoolVar", Some("a-b".into())), ("VarP", Some("v".into()))]);
 }

@@ -98,15 +98,35 @@ fn what_cannot_be_started_is_explained() {
 fn the_kubelet_is_started_with_its_flags() {
     let dir = scratch("kubelet");
     program(&dir.join("kubelet"), "#!/bin/sh\nprintf '%s\\n' \"$@\"\n");
-    let run = |args: &[&str]| {
-        let path = format!("{}:/usr/bin:/bin", dir.display());
-        text(&entrypoint(false, args).env("PATH", path).output().unwrap().stdout)
+    let path = format!("{}:/usr/bin:/bin", dir.display());
+    let run = |release: &str, args: &[&str]| {
+        let mut command = entrypoint(false, args);
+        let output = command.env("PATH", &path).env("KUBELET_IMAGE_RELEASE", release).output().unwrap();
+        (output.status.code().unwrap(), text(&output.stdout), text(&output.stderr))
     };
-    let defaults = "--config=/var/lib/kubelet/config.yaml\n--register-node\n\
-        --bootstrap-kubeconfig=/etc/kubernetes/bootstrap-kubelet.conf\n--kubeconfig=/etc/kubernetes/kubelet.conf\n";
-    assert_eq!(run(&[]), defaults);
-    assert_eq!(run(&["--v=2", "--config=/x y"]), format!("{defaults}--v=2\n--config=/x y\n"));
-    assert_eq!(run(&["kubelet", "--v=2"]), "--v=2\n");
+    // What this machine has must not matter.
+    let alone = [
+        "--kubeconfig=",
+        "--bootstrap-kubeconfig=",
+        "--container-runtime-endpoint=unix:///x",
+        "--config=/x y",
+    ];
+    let lines = alone.join("\n") + "\n";
+    assert_eq!(run("v1.26.0", &alone), (0, format!("--register-node\n{lines}"), String::new()));
+    let (code, args, _) = run("v1.23.17", &alone);
+    assert_eq!((code, args), (0, format!("--register-node\n--container-runtime=remote\n{lines}")));
+    let (code, args, said) = run("", &alone);
+    assert_eq!((code, args), (0, format!("--register-node\n{lines}")));
+    assert!(said.starts_with("entrypoint: KUBELET_IMAGE_RELEASE is not set"), "{said}");
+    // As given.
+    assert_eq!(run("v1.26.0", &["kubelet", "--v=2"]), (0, "--v=2\n".into(), String::new()));
+    // The kubelet would refuse these, by either way.
+    for args in [&["--network-plugin=cni"][..], &["kubelet", "--network-plugin=cni"]] {
+        let (code, args, said) = run("v1.26.0", args);
+        assert_eq!((code, args), (64, String::new()));
+        assert!(said.contains("--network-plugin was removed in Kubernetes 1.24"), "{said}");
+    }
+    assert_eq!(run("v1.23.17", &["kubelet", "--network-plugin=cni"]).0, 0);
     fs::remove_dir_all(dir).unwrap();
 }
 

@@ -22,12 +22,26 @@ impl Config {
         Ok(Self::parse(&String::from_utf8_lossy(&bytes)))
     }
 
+    /// Reads the files `*.conf` of a directory over this, as the kubelet does: by name, later ones win.
+    pub(crate) fn read_over(&mut self, dir: &Path) {
+        let Ok(entries) = dir.read_dir() else { return };
+        let mut files: Vec<_> = entries.filter_map(Result::ok).map(|entry| entry.path()).collect();
+        files.retain(|file| file.extension().is_some_and(|extension| extension == "conf"));
+        files.sort();
+        for file in files {
+            self.0.extend(Self::read(&file).unwrap_or_default().0);
+        }
+    }
+
     /// Reads the text of a file.
     pub(crate) fn parse(text: &str) -> Self {
         let pairs = text.lines().filter_map(|line| {
             let (key, value) = line.split_once(':')?;
             let plain = |c: char| c.is_ascii_alphanumeric();
-            if key.is_empty() || !key.trim_end().chars().all(plain) || !value.starts_with([' ', '\t']) && !value.is_empty() {
+            if key.is_empty()
+                || !key.trim_end().chars().all(plain)
+                || !value.starts_with([' ', '\t']) && !value.is_empty()
+            {
                 return None;
             }
             Some((key.trim_end().to_owned(), scalar(value.trim())))
@@ -37,7 +51,11 @@ impl Config {
 
     /// The value of a key, unless it has none.
     pub(crate) fn get(&self, key: &str) -> Option<&str> {
-        self.0.iter().rfind(|(name, _)| name == key).map(|(_, value)| value.as_str()).filter(|value| !value.is_empty())
+        self.0
+            .iter()
+            .rfind(|(name, _)| name == key)
+            .map(|(_, value)| value.as_str())
+            .filter(|value| !value.is_empty())
     }
 
     /// All keys.

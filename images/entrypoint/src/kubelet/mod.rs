@@ -1,0 +1,64 @@
+//! The kubelet's command line: the image's defaults, what the release and the host need, and the user's flags.
+
+mod compose;
+mod config;
+mod facts;
+mod given;
+mod release;
+mod runtime;
+#[cfg(test)]
+mod tests;
+
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
+
+use crate::args::Command;
+use crate::failure::err;
+use crate::stop::{Stop, USAGE};
+use facts::Fact;
+use given::Given;
+use release::{Image, Release};
+
+/// Before a start by the user's flags alone: completes them.
+pub(crate) fn arrange(command: &mut Command) -> Result<(), Stop> {
+    let start = compose::compose(std::mem::take(&mut command.args), &Image::here(), Path::new("/"))?;
+    for note in start.notes {
+        err(&format!("entrypoint: {note}"));
+    }
+    command.args = start.args;
+    Ok(())
+}
+
+/// Before any start: are there flags that this release's kubelet does not have? It would fail, with its whole help.
+pub(crate) fn check(command: &mut Command) -> Result<(), Stop> {
+    let image = Image::here();
+    image.release.map_or(Ok(()), |release| check_flags(&given::flags(&command.args), release))
+}
+
+fn check_flags(given: &[Given], release: Release) -> Result<(), Stop> {
+    let mut missing: Vec<(&str, String)> = Vec::new();
+    for flag in given {
+        let why = Fact::flag(&flag.name).and_then(|fact| fact.missing_in(release));
+        if let Some(why) = why.filter(|_| missing.iter().all(|(name, _)| *name != flag.name)) {
+            missing.push((&flag.name, why));
+        }
+    }
+    if missing.is_empty() {
+        return Ok(());
+    }
+    let names: Vec<String> = missing.iter().map(|(name, _)| format!("--{name}")).collect();
+    let message = format!("Kubernetes {release} does not have {}", names.join(", "));
+    let help = missing.iter().map(|(name, why)| format!("--{name} {why}"));
+    Err(help.fold(Stop::new(USAGE, message), Stop::help))
+}
+
+/// A path under another root directory; a relative one is left alone.
+fn at(root: &Path, path: impl AsRef<Path>) -> PathBuf {
+    let path = path.as_ref();
+    path.strip_prefix("/").map_or_else(|_| path.to_owned(), |inner| root.join(inner))
+}
+
+/// Flags as words.
+fn words(flags: Vec<String>) -> impl Iterator<Item = OsString> {
+    flags.into_iter().map(OsString::from)
+}
