@@ -36,7 +36,7 @@ type Do = fn(Vec<OsString>) -> u8;
 const LINKS: [(&str, Do); 2] = [("mount", mount::main), ("umount", umount::main)];
 
 /// Commands of its own, by the first word. A program of the same name is started by its path.
-const COMMANDS: [(&str, Do); 0] = [];
+const COMMANDS: [(&str, Do); 1] = [("probe", kubelet::probe::main)];
 
 /// What is done before a program starts.
 struct Hook {

@@ -47,6 +47,9 @@ const CADVISOR_BOOLS: [&str; 5] =
 /// Marked as deprecated once, and no longer.
 const MARK_TAKEN_BACK: [&str; 1] = ["cloud-provider"];
 
+/// What one release has: kind, and whether it is marked as deprecated, by name.
+type Real = BTreeMap<String, (&'static str, bool)>;
+
 /// A flag or field: from which release on, until which, and for flags the kind and since when it is deprecated.
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct Fact {
@@ -86,19 +89,20 @@ fn calls<'a>(source: &'a str, start: &'a str) -> impl Iterator<Item = (&'a str, 
 fn parameters(text: &str) -> Vec<&str> {
     let (mut depth, mut start, mut quote, mut escaped, mut found) = (0, 0, None, false, Vec::new());
     for (at, byte) in text.bytes().enumerate() {
-        match (quote, byte) {
-            _ if escaped => escaped = false,
-            (Some(b'"'), b'\\') => escaped = true,
-            (Some(open), _) if open == byte => quote = None,
-            (Some(_), _) => {}
-            (None, b'"' | b'`') => quote = Some(byte),
-            (None, b'(' | b'[' | b'{') => depth += 1,
-            (None, b')') if depth == 0 => {
+        if let Some(open) = quote {
+            quote = (escaped || byte != open).then_some(open);
+            escaped = open == b'"' && byte == b'\\' && !escaped;
+            continue;
+        }
+        match byte {
+            b'"' | b'`' => quote = Some(byte),
+            b'(' | b'[' | b'{' => depth += 1,
+            b')' if depth == 0 => {
                 found.push(text[start..at].trim());
-                return found;
+                break;
             }
-            (None, b')' | b']' | b'}') => depth -= 1,
-            (None, b',') if depth == 0 => {
+            b')' | b']' | b'}' => depth -= 1,
+            b',' if depth == 0 => {
                 found.push(text[start..at].trim());
                 start = at + 1;
             }
@@ -117,15 +121,15 @@ fn name(parameter: &str) -> Option<String> {
 }
 
 /// The flags of a minor release: kind, and whether marked as deprecated. `None` where the sources are not all there.
-fn flags_of(minor: u8) -> Option<BTreeMap<String, (&'static str, bool)>> {
+fn flags_of(minor: u8) -> Option<Real> {
     let mut flags = BTreeMap::from([("help".into(), ("bool", false)), ("version".into(), ("bool", false))]);
     let mut deprecated = Vec::new();
     for (of, path) in SOURCES {
-        let Ok(source) = fs::read_to_string(module(&format!("{of}"), minor)?.join(path)) else { continue };
+        let Ok(source) = fs::read_to_string(module(of, minor)?.join(path)) else { continue };
         for (function, parameters) in calls(&source, "fs.") {
             if function == "MarkDeprecated" {
                 deprecated.extend(name(parameters[0]));
-            } else if matches!(function.strip_suffix('P').unwrap_or(function).strip_suffix("Var"), Some(_)) {
+            } else if function.strip_suffix('P').unwrap_or(function).ends_with("Var") {
                 let kind = if function.starts_with("Bool") { "bool" } else { "value" };
                 if let Some(name) = parameters.get(1).and_then(|parameter| name(parameter)) {
                     flags.insert(name, (kind, false));
@@ -152,7 +156,7 @@ fn flags_of(minor: u8) -> Option<BTreeMap<String, (&'static str, bool)>> {
 }
 
 /// The fields at the top of a minor release's `KubeletConfiguration`.
-fn fields_of(minor: u8) -> Option<BTreeMap<String, (&'static str, bool)>> {
+fn fields_of(minor: u8) -> Option<Real> {
     let source = fs::read_to_string(module("kubelet@v0", minor)?.join("config/v1beta1/types.go")).ok()?;
     let (_, structure) = source.split_once("type KubeletConfiguration struct")?;
     let (structure, _) = structure.split_once("\n}")?;
@@ -178,11 +182,7 @@ fn facts(table: &str) -> BTreeMap<String, Fact> {
 }
 
 /// What is wrong of a table, by what one release's sources say.
-fn differences(
-    facts: &BTreeMap<String, Fact>,
-    minor: u8,
-    real: &BTreeMap<String, (&'static str, bool)>,
-) -> Vec<String> {
+fn differences(facts: &BTreeMap<String, Fact>, minor: u8, real: &Real) -> Vec<String> {
     let mut wrong = Vec::new();
     for (name, (kind, deprecated)) in real {
         let Some(fact) = facts.get(name) else {
@@ -209,7 +209,7 @@ fn differences(
     wrong
 }
 
-fn check(table: &str, of: fn(u8) -> Option<BTreeMap<String, (&'static str, bool)>>, at_least: usize) {
+fn check(table: &str, of: fn(u8) -> Option<Real>, at_least: usize) {
     let facts = facts(table);
     let (mut wrong, mut missing) = (Vec::new(), Vec::new());
     for minor in MINORS {

@@ -2,10 +2,11 @@
 
 use std::fs;
 use std::io::{Read, Write};
+use std::net::TcpListener;
 use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
 use std::process::{Child, Command, Output, Stdio};
-use std::thread::sleep;
+use std::thread::{self, sleep};
 use std::time::{Duration, Instant};
 
 const ENTRYPOINT: &str = env!("CARGO_BIN_EXE_entrypoint");
@@ -128,6 +129,91 @@ fn the_kubelet_is_started_with_its_flags() {
     }
     assert_eq!(run("v1.23.17", &["kubelet", "--network-plugin=cni"]).0, 0);
     fs::remove_dir_all(dir).unwrap();
+}
+
+/// Serves `answer` to everyone who asks, until the test ends.
+fn serve(answer: &'static str) -> u16 {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = listener.local_addr().unwrap().port();
+    thread::spawn(move || {
+        for mut stream in listener.incoming().map_while(Result::ok) {
+            let _ = stream.read(&mut [0; 1024]);
+            let _ = stream.write_all(answer.as_bytes());
+        }
+    });
+    port
+}
+
+/// As the health check of an image does: a second program in the container of a kubelet.
+#[test]
+fn the_probe_finds_its_kubelet() {
+    let dir = scratch("probe");
+    // A process by that name whose arguments end with those of the test.
+    let script = "#!/bin/bash\nexec -a kubelet bash -c 'echo ready >$READY; sleep 20 & wait' - \"$@\"\n";
+    program(&dir.join("kubelet"), script);
+    let good = serve("HTTP/1.1 200 OK\r\n\r\nok");
+    let bad =
+        serve("HTTP/1.1 500 Internal Server Error\r\n\r\n[+]ping ok\n[-]syncloop failed: reason withheld\n");
+    let config = dir.join("config.yaml");
+    fs::write(&config, format!("healthzPort: {good}\n")).unwrap();
+    for (flags, code, says) in [
+        (vec![format!("--config={}", config.display())], 0, "ok"),
+        (vec!["--config=config.yaml".to_owned()], 0, "ok"),
+        (
+            vec!["--config".into(), config.display().to_string(), format!("--healthz-port={bad}")],
+            1,
+            "[-]syncloop failed",
+        ),
+        (vec!["--healthz-port=0".to_owned()], 0, "turned off"),
+    ] {
+        let ready = dir.join("ready");
+        let _ = fs::remove_file(&ready);
+        // A mount namespace of its own is what tells a container's kubelet from others, where there is one.
+        let isolated = ways("the_probe_finds_its_kubelet").len() == 2;
+        let inside = if isolated { &["unshare", "-m"][..] } else { &["env"][..] };
+        let mut container = Command::new(inside[0])
+            .args(&inside[1..])
+            .args([ENTRYPOINT, dir.join("kubelet").to_str().unwrap()])
+            .args(&flags)
+            .current_dir(&dir)
+            .env("READY", &ready)
+            .spawn()
+            .unwrap();
+        wait_for(ready.to_str().unwrap(), "ready");
+        let entered = |program: &[&str]| {
+            let id = container.id().to_string();
+            let enter = ["nsenter", "-m", "-t", &id];
+            let words = [if isolated { &enter[..] } else { &[][..] }, program].concat();
+            Command::new(words[0]).args(&words[1..]).output().unwrap()
+        };
+        let output = entered(&[ENTRYPOINT, "probe"]);
+        let said = text(&output.stdout) + &text(&output.stderr);
+        assert_eq!((output.status.code(), said.contains(says)), (Some(code), true), "{flags:?}: {said}");
+        // What is given wins over what was found.
+        let output = entered(&[ENTRYPOINT, "probe", &format!("--healthz-port={bad}")]);
+        assert_eq!(output.status.code(), Some(1));
+        if isolated {
+            let output = Command::new(ENTRYPOINT).arg("probe").output().unwrap();
+            let said = text(&output.stderr);
+            assert_eq!(
+                (output.status.code(), said.contains("no kubelet runs in this container")),
+                (Some(1), true),
+                "{said}"
+            );
+        }
+        signal(container.id(), "TERM");
+        container.wait().unwrap();
+    }
+    fs::remove_dir_all(dir).unwrap();
+}
+
+#[test]
+fn the_probe_takes_only_what_it_knows() {
+    for (args, code) in [(&["--help"][..], 0), (&["--bogus"], 64), (&["x"], 1), (&["--healthz-port", "x"], 1)]
+    {
+        let output = Command::new(ENTRYPOINT).arg("probe").args(args).output().unwrap();
+        assert_eq!(output.status.code(), Some(code), "{args:?}");
+    }
 }
 
 /// Starts a shell script under the entrypoint and waits for its first line.

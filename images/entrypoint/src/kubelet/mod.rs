@@ -4,6 +4,7 @@ mod compose;
 mod config;
 mod facts;
 mod given;
+pub(crate) mod probe;
 mod release;
 mod runtime;
 #[cfg(test)]
