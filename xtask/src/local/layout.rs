@@ -130,6 +130,7 @@ fn spec(image: &plan::Image) -> Spec {
         env: image.env.clone(),
         entrypoint: image.entrypoint.clone(),
         cmd: Vec::new(),
+        healthcheck: image.healthcheck.clone(),
         labels: image.annotations.clone(),
         annotations: image.annotations.clone(),
     }

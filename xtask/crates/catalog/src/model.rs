@@ -86,8 +86,29 @@ pub struct Product {
     pub licenses: String,
     /// The image's entrypoint.
     pub entrypoint: Vec<String>,
-    /// The image's environment.
+    /// The image's environment. Values may have [`PLACEHOLDERS`].
     pub env: BTreeMap<String, String>,
+    /// How to ask a container of it whether it is well.
+    pub healthcheck: Option<Healthcheck>,
+}
+
+/// What stands for a property of the image in a value of its environment.
+pub const PLACEHOLDERS: [&str; 2] = ["{release}", "{variant}"];
+
+/// A command that ends with 0 in a container that is well.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct Healthcheck {
+    /// The program and its arguments.
+    pub command: Vec<String>,
+    /// Seconds between two of them.
+    pub interval: u32,
+    /// Seconds after which one has failed.
+    pub timeout: u32,
+    /// Seconds after a start in which failures do not count.
+    pub start_period: u32,
+    /// How many in a row must fail.
+    pub retries: u32,
 }
 
 /// A Kubernetes release.

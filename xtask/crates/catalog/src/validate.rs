@@ -6,7 +6,7 @@ use std::ops::Range;
 use anyhow::Result;
 use fault::{Fault, Kind};
 
-use crate::model::{Alpine, Catalog, Content, Go, Name, VERSION};
+use crate::model::{Alpine, Catalog, Content, Go, Name, PLACEHOLDERS, VERSION};
 
 pub(crate) fn parse(text: &str, file: &str) -> Result<Catalog> {
     let at = Position { text, file };
@@ -67,6 +67,7 @@ impl Checks<'_> {
         self.unique("variant", catalog.variants.iter().map(|x| &x.name))?;
         self.unique("component", catalog.components.iter().map(|x| &x.name))?;
         self.unique("program", catalog.programs.iter().map(|x| &x.name))?;
+        self.products()?;
         self.releases()?;
         self.bases()?;
         self.variants()?;
@@ -101,6 +102,24 @@ impl Checks<'_> {
             return Ok(());
         }
         Err(self.at.name_fault(name, &format!("there is no {what} `{name}`")))
+    }
+
+    fn products(&self) -> Result<()> {
+        for product in &self.catalog.products {
+            for (name, value) in &product.env {
+                let rest = PLACEHOLDERS.iter().fold(value.clone(), |rest, known| rest.replace(known, ""));
+                if rest.contains(['{', '}']) {
+                    let message =
+                        format!("{name}: `{value}` has braces around what is none of {PLACEHOLDERS:?}");
+                    return Err(self.at.name_fault(&product.name, &message));
+                }
+            }
+            if product.healthcheck.as_ref().is_some_and(|check| check.command.is_empty()) {
+                let message = format!("the health check of `{}` has no command", product.name);
+                return Err(self.at.name_fault(&product.name, &message));
+            }
+        }
+        Ok(())
     }
 
     fn releases(&self) -> Result<()> {

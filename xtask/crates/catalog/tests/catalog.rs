@@ -103,6 +103,8 @@ fn every_kind_of_mistake_is_refused_with_its_line() {
         with("[base.alpine.rootfs.arm64]", "[base.alpine.rootfs.riscv64]"),
         with("path = \"v3.15/releases", "path = \"../v3.15/releases"),
         with("sha256 = \"1040", "sha256 = \"x040"),
+        with("\"{variant}\"", "\"{flavour}\""),
+        with("command = [\"/usr/bin/entrypoint\", \"probe\"]", "command = []"),
     ];
     let messages: Vec<_> = cases.iter().map(|text| refused(text)).collect();
     insta::assert_snapshot!(messages.join("\n"));

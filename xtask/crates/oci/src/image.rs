@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use anyhow::Result;
 use oci_spec::image::{Descriptor, MediaType};
 
+use crate::config::Healthcheck;
 use crate::digest::Digest;
 use crate::layer::Layer;
 use crate::platform::Platform;
@@ -25,6 +26,8 @@ pub struct Spec {
     pub entrypoint: Vec<String>,
     /// The arguments that a user's own replace.
     pub cmd: Vec<String>,
+    /// How to ask a container whether it is well.
+    pub healthcheck: Option<Healthcheck>,
     /// Labels of the config.
     pub labels: BTreeMap<String, String>,
     /// Annotations of the manifest, such as `org.opencontainers.image.version`.
@@ -61,7 +64,7 @@ impl Image {
     /// # Errors
     /// None that can be caused.
     pub fn new(spec: &Spec, layers: Vec<LayerBlob>) -> Result<Self> {
-        let config = json::canonical(&config::build(spec, &layers)?)?;
+        let config = json::canonical(&config::document(spec, &layers)?)?;
         let manifest = json::canonical(&manifest::build(spec, &config, &layers)?)?;
         Ok(Self { platform: spec.platform, config, manifest, layers })
     }

@@ -9,6 +9,7 @@ use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use oci::compress::{Compression, Gzip};
+use oci::config::Healthcheck;
 use oci::image::{Image, LayerBlob, Spec};
 use oci::index::Index;
 use oci::layer::{self, Options};
@@ -57,6 +58,13 @@ fn image(dir: &Path, platform: Platform) -> Image {
         env: map("PATH", "/usr/bin"),
         entrypoint: vec!["/usr/bin/kubelet".to_owned()],
         cmd: vec!["--help".to_owned()],
+        healthcheck: Some(Healthcheck {
+            command: vec!["/usr/bin/kubelet".to_owned()],
+            interval: Duration::from_secs(15),
+            timeout: Duration::from_secs(5),
+            start_period: Duration::from_secs(60),
+            retries: 3,
+        }),
         labels: map("a", "b"),
         annotations: map("org.opencontainers.image.version", "v1.26.0"),
     };

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use anyhow::Result;
 use catalog::{Arch, Attribute};
+use oci::config::Healthcheck;
 use oci::platform::Platform;
 use serde::Serialize;
 use store::Key;
@@ -24,10 +25,12 @@ pub struct Image {
     pub platform: Platform,
     /// Its time, in seconds since 1970: the release's date.
     pub created: u64,
-    /// Environment.
+    /// Environment, complete.
     pub env: BTreeMap<String, String>,
     /// Entrypoint.
     pub entrypoint: Vec<String>,
+    /// Its health check, if it has one.
+    pub healthcheck: Option<Healthcheck>,
     /// The manifest's annotations; also the config's labels.
     pub annotations: BTreeMap<String, String>,
     /// Keys of its layers, lowest first.
@@ -54,11 +57,33 @@ pub(crate) fn plan(
         reference: attribute.reference(),
         platform: Platform::new(&arch.architecture, arch.variant.as_deref())?,
         created: oci::date::parse(attribute.release.date.as_str())?,
-        env: attribute.product.env.clone(),
+        env: environment(attribute),
         entrypoint: attribute.product.entrypoint.clone(),
+        healthcheck: attribute.product.healthcheck.as_ref().map(healthcheck),
         annotations,
         layers,
     })
+}
+
+/// What the catalog says of the product's, with this image's properties in place of their placeholders.
+fn environment(attribute: &Attribute<'_>) -> BTreeMap<String, String> {
+    let properties = [attribute.release.version.as_str(), attribute.variant.name.as_str()];
+    let fill = |value: &str| {
+        let pairs = catalog::PLACEHOLDERS.into_iter().zip(properties);
+        pairs.fold(value.to_owned(), |value, (placeholder, property)| value.replace(placeholder, property))
+    };
+    attribute.product.env.iter().map(|(name, value)| (name.clone(), fill(value))).collect()
+}
+
+fn healthcheck(check: &catalog::Healthcheck) -> Healthcheck {
+    let seconds = |seconds: u32| std::time::Duration::from_secs(seconds.into());
+    Healthcheck {
+        command: check.command.clone(),
+        interval: seconds(check.interval),
+        timeout: seconds(check.timeout),
+        start_period: seconds(check.start_period),
+        retries: check.retries,
+    }
 }
 
 /// The annotations that images and their index share.

@@ -112,6 +112,28 @@ fn what_is_omitted_is_gone_and_recorded() {
 }
 
 #[test]
+fn an_image_knows_its_release_and_variant() {
+    let [micro, cni] = ["kubelet-v1_26_0-micro-amd64", "kubelet-v1_26_0-cni-micro-amd64"];
+    let plan = plan(&[micro, cni]);
+    let env = |image: &str, name: &str| plan.images[image].env[name].clone();
+    let variables = ["KUBELET_IMAGE_RELEASE", "KUBELET_IMAGE_VARIANT"];
+    assert_eq!(variables.map(|name| env(micro, name)), ["v1.26.0", "kubelet"]);
+    assert_eq!(variables.map(|name| env(cni, name)), ["v1.26.0", "cni"]);
+    assert!(env(micro, "PATH").starts_with('/'));
+    assert_eq!(plan.images[micro].healthcheck.as_ref().unwrap().command, ["/usr/bin/entrypoint", "probe"]);
+    // It is the config that says so: the layers stay shared.
+    assert_eq!(layers(&plan, micro)[..], layers(&plan, cni)[..2]);
+}
+
+#[test]
+fn the_default_configuration_is_also_where_no_mount_hides_it() {
+    let plan = plan(&["kubelet-v1_26_0-micro-amd64"]);
+    let base = plan.layers.values().find(|layer| layer.name == "micro").unwrap();
+    let default = base.entries.iter().find(|entry| entry.path == "usr/share/kubelet/config.yaml").unwrap();
+    assert!(matches!(&default.content, Content::HardLink { to } if to == "var/lib/kubelet/config.yaml"));
+}
+
+#[test]
 fn a_change_of_one_release_changes_no_other() {
     let names = ["kubelet-v1_26_0-cni-micro-amd64", "kubelet-v1_25_5-cni-micro-amd64"];
     let before = plan(&names);

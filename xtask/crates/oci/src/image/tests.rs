@@ -7,6 +7,10 @@ fn map(pairs: &[(&str, &str)]) -> BTreeMap<String, String> {
 }
 
 fn image(platform: Platform) -> Image {
+    checked(platform, None)
+}
+
+fn checked(platform: Platform, healthcheck: Option<Healthcheck>) -> Image {
     let layer = Layer {
         media_type: Compression::Gzip(Gzip::Best).media_type().to_string(),
         digest: Digest::of(b"blob"),
@@ -22,6 +26,7 @@ fn image(platform: Platform) -> Image {
         env: map(&[("PATH", "/usr/bin"), ("HOME", "/")]),
         entrypoint: vec!["/entrypoint".to_owned()],
         cmd: vec!["kubelet".to_owned()],
+        healthcheck,
         labels: map(&[("b", "2"), ("a", "1"), ("c", "3")]),
         annotations: map(&[
             ("org.opencontainers.image.version", "v1.26.0"),
@@ -49,6 +54,24 @@ fn the_documents_are_these_bytes() {
         )
     );
     assert_eq!(image.sizes(), Sizes { compressed: 4 + image.config.len() as u64, extracted: 300 });
+}
+
+/// As Docker's image specification spells it, and nothing else changes.
+#[test]
+fn a_health_check_is_in_the_config() {
+    let seconds = std::time::Duration::from_secs;
+    let check = Healthcheck {
+        command: vec!["/entrypoint".to_owned(), "probe".to_owned()],
+        interval: seconds(15),
+        timeout: seconds(5),
+        start_period: seconds(60),
+        retries: 3,
+    };
+    let [without, with] =
+        [None, Some(check)].map(|check| String::from_utf8(checked(Platform::Amd64, check).config).unwrap());
+    let added = r#""Healthcheck":{"Interval":15000000000,"Retries":3,"StartPeriod":60000000000,"Test":["CMD","/entrypoint","probe"],"Timeout":5000000000},"#;
+    assert!(with.contains(added), "{with}");
+    assert_eq!(with.replace(added, ""), without);
 }
 
 #[test]

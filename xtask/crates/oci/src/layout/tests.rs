@@ -36,6 +36,7 @@ fn image(dir: &Path, platform: Platform) -> Image {
         env: none.clone(),
         entrypoint: vec!["/opt/kubelet".to_owned()],
         cmd: Vec::new(),
+        healthcheck: None,
         labels: none.clone(),
         annotations: none,
     };
@@ -254,6 +255,7 @@ fn a_diff_id_that_lies_is_found() {
         env: none.clone(),
         entrypoint: Vec::new(),
         cmd: Vec::new(),
+        healthcheck: None,
         labels: none.clone(),
         annotations: none,
     };
