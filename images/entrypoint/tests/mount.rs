@@ -3,6 +3,8 @@
 
 mod common;
 
+use std::process::Command;
+
 use common::{Host, Outcome};
 
 /// How our standard error must compare.
@@ -100,6 +102,9 @@ const CASES: &[(&str, &str, Says)] = &[
     ("mkdir 'e e\\'", "mount -t tmpfs x 'e e\\'", Same),
     ("", "mount -t tmpfs,ext4 x b", Same),
     ("", "mount -t proc proc b", Same),
+    ("", "mount -t hugetlbfs -o pagesize=2Mi nodev b", Same),
+    ("", "mount -t tmpfs -o size=64k,noswap tmpfs b", Same),
+    ("", "mount --no-canonicalize -t tmpfs -o size=64k tmpfs $D/b", Same),
     ("", "mount -t sysfs -o ro,nosuid,nodev,noexec sysfs b", Same),
     ("", "mount -t devpts -o newinstance,ptmxmode=0666 devpts b", Same),
     ("", "mount -t overlay -o lowerdir=a:c,upperdir=up,workdir=wk overlay b", Same),
@@ -166,6 +171,8 @@ const CASES: &[(&str, &str, Says)] = &[
     ("", "umount c s", Same),
     ("", "umount -l c", Same),
     ("", "umount -f c", Same),
+    ("", "umount -f a", Same),
+    ("", "umount -f -l a", Same),
     ("", "umount -lf c s", Same),
     ("", "umount -n -i -d c", Same),
     ("", "umount -c c", Own("")),
@@ -303,4 +310,39 @@ fn devices_are_mounted_as_by_util_linux() {
         assert_eq!((ours.code, &ours.first_error), (theirs.code, &theirs.first_error), "{line}");
         assert_eq!(ours.mounts, theirs.mounts, "{line}");
     }
+}
+
+/// The Go library that the kubelet and CSI drivers mount with, where nothing but our `mount` and `umount` is in PATH: no
+/// `systemd-run` either.
+#[test]
+fn mount_utils_mounts_and_unmounts_with_it() {
+    let Some(host) = Host::new("mount_utils_mounts_and_unmounts_with_it") else { return };
+    let source = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/mount_utils");
+    let program = host.path("mount_utils");
+    let built = Command::new("go")
+        .args(["build", "-o", program.to_str().unwrap(), "."])
+        .current_dir(source)
+        .env("GOFLAGS", "-mod=readonly -buildvcs=false")
+        .output();
+    match built {
+        Ok(output) if output.status.success() => {}
+        Ok(output) => {
+            let why = String::from_utf8_lossy(&output.stderr).into_owned();
+            assert!(why.contains("dial tcp") || why.contains("GOPROXY=off"), "{why}");
+            eprintln!("skipped mount_utils_mounts_and_unmounts_with_it: Go's modules cannot be had");
+            return;
+        }
+        Err(error) => {
+            eprintln!("skipped mount_utils_mounts_and_unmounts_with_it: go: {error}");
+            return;
+        }
+    }
+    let line = format!("env PATH={} {} $D/a", host.path("bin").display(), program.display());
+    let outcome = host.run("", &line, true);
+    assert_eq!(
+        (outcome.code, &*outcome.stdout),
+        (0, "unmount of nothing: <nil>\ndone\n"),
+        "{}",
+        outcome.first_error
+    );
 }

@@ -58,6 +58,11 @@ impl Host {
         Some(Self { dir })
     }
 
+    /// A path in the directory of the test.
+    pub(crate) fn path(&self, name: &str) -> PathBuf {
+        self.dir.join(name)
+    }
+
     /// Prepares with `setup`, then runs `line` with util-linux's programs, or with `ours`.
     pub(crate) fn run(&self, setup: &str, line: &str, ours: bool) -> Outcome {
         let path = if ours { format!("{}/bin:", self.dir.display()) } else { String::new() };
