@@ -92,6 +92,17 @@ fn umoci_unpacks_it_to_files_of_root_with_fixed_modes() -> Result<()> {
 }
 
 #[test]
+fn its_configuration_has_release_variant_and_health_check() -> Result<()> {
+    let config = &image::config(&xtask::layout(ATTR)?)?["config"];
+    let env = config["Env"].as_array().context("no environment")?;
+    for variable in ["KUBELET_IMAGE_RELEASE=v1.26.0", "KUBELET_IMAGE_VARIANT=kubelet"] {
+        ensure!(env.iter().any(|found| found == variable), "no {variable} in {env:?}");
+    }
+    assert_eq!(config["Healthcheck"]["Test"], serde_json::json!(["CMD", "/usr/bin/entrypoint", "probe"]));
+    Ok(())
+}
+
+#[test]
 fn containerd_imports_it_under_its_tag() -> Result<()> {
     if skip::without(&host::PROGRAMS)? || skip::without(&containerd::PROGRAMS)? {
         return Ok(());

@@ -58,11 +58,16 @@ pub fn manifest(layout: &Path) -> Result<Value> {
     json(&blob(layout, &digest(layout)?))
 }
 
-/// What its configuration says a container starts with.
-pub fn entrypoint(layout: &Path) -> Result<Vec<String>> {
+/// The configuration of a layout's only image.
+pub fn config(layout: &Path) -> Result<Value> {
     let manifest = manifest(layout)?;
     let digest = manifest["config"]["digest"].as_str().context("no configuration")?;
-    let config = json(&blob(layout, digest))?;
+    json(&blob(layout, digest))
+}
+
+/// What its configuration says a container starts with.
+pub fn entrypoint(layout: &Path) -> Result<Vec<String>> {
+    let config = config(layout)?;
     let words = config["config"]["Entrypoint"].as_array().context("no entrypoint")?;
     Ok(words.iter().filter_map(Value::as_str).map(str::to_owned).collect())
 }
