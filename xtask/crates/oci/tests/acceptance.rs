@@ -62,7 +62,7 @@ fn image(dir: &Path, platform: Platform) -> Image {
             command: vec!["/usr/bin/kubelet".to_owned()],
             interval: Duration::from_secs(15),
             timeout: Duration::from_secs(5),
-            start_period: Duration::from_secs(60),
+            start_period: Duration::from_mins(1),
             retries: 3,
         }),
         labels: map("a", "b"),

@@ -95,12 +95,8 @@ impl<'a> Kubelet<'a> {
     }
 
     /// The flags of a kubelet without a cluster, as [`Kubelet::start`] prepares its host: they take back what the
-    /// image's default flags say of a cluster.
-    pub const FLAGS: [&'static str; 3] = [
-        "--bootstrap-kubeconfig=",
-        "--kubeconfig=",
-        "--container-runtime-endpoint=unix:///run/containerd/containerd.sock",
-    ];
+    /// image's default flags say of a cluster. The runtime is found by its socket.
+    pub const FLAGS: [&'static str; 2] = ["--bootstrap-kubeconfig=", "--kubeconfig="];
 
     /// Waits until it says of itself that it is healthy.
     pub fn wait_healthy(&self) -> Result<()> {
