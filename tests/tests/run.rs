@@ -91,6 +91,7 @@ fn a_static_pod_with_volumes_runs_and_ends_without_a_trace() -> Result<()> {
     let manifest = host.path(MANIFESTS).join("web.yaml");
     fs::write(&manifest, pod())?;
     kubelet.wait_healthy()?;
+    assert_eq!(kubelet.probe()?, "ok\n");
     kubelet.wait_running("web-node")?;
 
     // The sandbox and the pod's own container.

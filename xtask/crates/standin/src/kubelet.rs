@@ -108,6 +108,12 @@ impl<'a> Kubelet<'a> {
         .with_context(|| self.log())
     }
 
+    /// What the image's health check says in its container.
+    pub fn probe(&self) -> Result<String> {
+        let mut ctr = self.containerd.ctr(Namespace::Default);
+        cmd::ok(ctr.args(["tasks", "exec", "--exec-id", "probe", NAME, "/usr/bin/entrypoint", "probe"]))
+    }
+
     /// Waits until a pod is Running, by what the kubelet says of it.
     pub fn wait_running(&self, pod: &str) -> Result<()> {
         wait_for(&format!("pod `{pod}` that is Running"), Duration::from_secs(90), || {
