@@ -382,3 +382,38 @@ fn ctrl_z_gives_the_terminal_back_to_the_shell() {
     // 128 + SIGSTOP.
     assert!(seen.contains("stopped=147") && seen.contains("done") && seen.contains("end=0"), "{seen}");
 }
+
+/// Alone in namespaces with empty /run and /tmp, so that all which is there afterwards was left behind. Every other start
+/// is ended by a signal, and each leaves an orphan to its parent.
+const CYCLES: &str = r#"
+mount -t tmpfs run /run; mount -t tmpfs tmp /tmp
+state() { wc -l </proc/self/mountinfo; find /run /tmp | wc -l; ls -d /proc/[0-9]* | wc -l; }
+before=$(state); i=0; wrong=0
+while [ $i -lt 500 ]; do
+    "$1" sh -c '(exec true &); exit 3'; [ $? = 3 ] || wrong=$((wrong + 1))
+    "$1" sh -c '(exec true &); exec sleep 60' & kill -TERM $!; wait $!; [ $? = 143 ] || wrong=$((wrong + 1))
+    i=$((i + 1))
+done
+echo wrong $wrong
+[ "$(state)" = "$before" ] && echo clean || { echo "$before"; state; ls -d /proc/[0-9]*; }
+"#;
+
+#[test]
+fn a_thousand_starts_leave_nothing_behind() {
+    if ways("a_thousand_starts_leave_nothing_behind").len() < 2 {
+        return;
+    }
+    // The program itself must not vanish under the new /tmp.
+    let own = fs::canonicalize(ENTRYPOINT).unwrap();
+    assert!(
+        !own.starts_with("/tmp") && !own.starts_with("/run"),
+        "{}: built below /tmp or /run",
+        own.display()
+    );
+    let output = Command::new("unshare")
+        .args(["-pfm", "--mount-proc", "--propagation", "private", "sh", "-c", CYCLES, "sh"])
+        .arg(own)
+        .output()
+        .unwrap();
+    assert_eq!(text(&output.stdout), "wrong 0\nclean\n", "{}", text(&output.stderr));
+}
