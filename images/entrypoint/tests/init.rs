@@ -386,12 +386,13 @@ fn ctrl_z_gives_the_terminal_back_to_the_shell() {
 /// Alone in namespaces with empty /run and /tmp, so that all which is there afterwards was left behind. Every other start
 /// is ended by a signal, and each leaves an orphan to its parent.
 const CYCLES: &str = r#"
-mount -t tmpfs run /run; mount -t tmpfs tmp /tmp
+mount -t tmpfs run /run; mount -t tmpfs tmp /tmp; mkfifo /tmp/started
 state() { wc -l </proc/self/mountinfo; find /run /tmp | wc -l; ls -d /proc/[0-9]* | wc -l; }
 before=$(state); i=0; wrong=0
 while [ $i -lt 500 ]; do
     "$1" sh -c '(exec true &); exit 3'; [ $? = 3 ] || wrong=$((wrong + 1))
-    "$1" sh -c '(exec true &); exec sleep 60' & kill -TERM $!; wait $!; [ $? = 143 ] || wrong=$((wrong + 1))
+    "$1" sh -c '(exec true &); echo started >/tmp/started; exec sleep 60' &
+    read -r line </tmp/started; kill -TERM $!; wait $!; [ $? = 143 ] || wrong=$((wrong + 1))
     i=$((i + 1))
 done
 echo wrong $wrong
