@@ -9,6 +9,7 @@
 //! It stays the parent of what it starts: it forwards signals, reaps orphans and passes the exit code on.
 
 mod args;
+mod cni;
 mod failure;
 mod init;
 mod iptables;
@@ -17,9 +18,12 @@ mod loopdev;
 mod mount;
 mod mountinfo;
 mod path;
+mod preflight;
+mod repair;
 mod signals;
 mod stop;
 mod umount;
+mod yaml;
 
 use std::ffi::OsString;
 use std::path::Path;
@@ -36,7 +40,8 @@ type Do = fn(Vec<OsString>) -> u8;
 const LINKS: [(&str, Do); 2] = [("mount", mount::main), ("umount", umount::main)];
 
 /// Commands of its own, by the first word. A program of the same name is started by its path.
-const COMMANDS: [(&str, Do); 1] = [("probe", kubelet::probe::main)];
+const COMMANDS: [(&str, Do); 3] =
+    [("cni", cni::main), ("preflight", preflight::main), ("probe", kubelet::probe::main)];
 
 /// What is done before a program starts.
 struct Hook {
@@ -49,9 +54,11 @@ struct Hook {
 }
 
 /// In this order; the first that refuses ends it.
-const BEFORE_START: [Hook; 2] = [
+const BEFORE_START: [Hook; 4] = [
     Hook { program: "kubelet", only_defaults: false, run: kubelet::check },
     Hook { program: "kubelet", only_defaults: true, run: kubelet::arrange },
+    Hook { program: "kubelet", only_defaults: true, run: preflight::before_start },
+    Hook { program: "kubelet", only_defaults: true, run: cni::at_start },
 ];
 
 fn main() -> ExitCode {

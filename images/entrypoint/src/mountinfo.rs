@@ -1,7 +1,11 @@
 //! The table of mounts, /proc/self/mountinfo (proc(5)).
 
 use std::ffi::{OsStr, OsString};
+use std::os::fd::{AsRawFd, OwnedFd};
 use std::os::unix::ffi::OsStringExt;
+use std::path::Path;
+
+use rustix::fs::{Mode, OFlags};
 
 use crate::failure::{Failure, SYSTEM};
 
@@ -10,11 +14,19 @@ use crate::failure::{Failure, SYSTEM};
 pub(crate) struct Entry {
     pub(crate) id: u32,
     pub(crate) parent: u32,
+    /// Major and minor number of the filesystem: `8:1`.
+    pub(crate) device: String,
+    /// What of the filesystem is mounted: `/` is all of it.
+    pub(crate) root: OsString,
     pub(crate) target: OsString,
     pub(crate) fstype: String,
     pub(crate) source: OsString,
     /// Options of this mount: `ro`, `nosuid` ...
     mount_options: String,
+    /// The peer group that it shares mounts with, if it shares them.
+    pub(crate) shared: Option<u32>,
+    /// The peer group that it receives mounts from.
+    pub(crate) master: Option<u32>,
     /// Options of the filesystem: `ro`, `size=4k` ...
     super_options: String,
 }
@@ -24,14 +36,41 @@ impl Entry {
         let mut fields = line.split(|byte| *byte == b' ');
         let id = text(fields.next()?).parse().ok()?;
         let parent = text(fields.next()?).parse().ok()?;
-        let (_device, _root) = (fields.next()?, fields.next()?);
+        let device = text(fields.next()?);
+        let root = unescape(fields.next()?);
         let target = unescape(fields.next()?);
         let mount_options = text(fields.next()?);
-        fields.find(|field| *field == b"-")?;
+        let (mut shared, mut master) = (None, None);
+        loop {
+            let field = text(fields.next()?);
+            match field.split_once(':') {
+                Some(("shared", group)) => shared = group.parse().ok(),
+                Some(("master", group)) => master = group.parse().ok(),
+                None if field == "-" => break,
+                _ => {}
+            }
+        }
         let fstype = text(fields.next()?);
         let source = unescape(fields.next()?);
         let super_options = text(fields.next()?);
-        Some(Self { id, parent, target, fstype, source, mount_options, super_options })
+        Some(Self {
+            id,
+            parent,
+            device,
+            root,
+            target,
+            fstype,
+            source,
+            mount_options,
+            shared,
+            master,
+            super_options,
+        })
+    }
+
+    /// May nothing be written to it, because of the mount or of the filesystem?
+    pub(crate) fn is_read_only(&self) -> bool {
+        self.mount_options.split(',').chain(self.super_options.split(',')).any(|option| option == "ro")
     }
 
     /// Both kinds of options in one list, `rw` or `ro` (if either is) first.
@@ -51,8 +90,27 @@ pub(crate) fn read() -> Result<Vec<Entry>, Failure> {
     }
 }
 
+/// Reads the table of another process's mount namespace, or none where that may not be seen.
+pub(crate) fn of_process(pid: u32) -> Option<Vec<Entry>> {
+    std::fs::read(format!("/proc/{pid}/mountinfo")).ok().map(|bytes| parse(&bytes))
+}
+
+/// The mount that `path` is on, of the table of our mount namespace.
+pub(crate) fn of_path<'a>(table: &'a [Entry], path: &Path) -> Option<&'a Entry> {
+    let flags = OFlags::PATH | OFlags::CLOEXEC;
+    of_file(table, &rustix::fs::open(path, flags, Mode::empty()).ok()?)
+}
+
+/// The mount that an open file is on, of the table of the mount namespace that it was opened in: by the mount's number,
+/// which the kernel tells of an open file, since a table alone does not say which of its mounts others cover.
+pub(crate) fn of_file<'a>(table: &'a [Entry], file: &OwnedFd) -> Option<&'a Entry> {
+    let info = std::fs::read_to_string(format!("/proc/self/fdinfo/{}", file.as_raw_fd())).ok()?;
+    let id: u32 = info.lines().find_map(|line| line.strip_prefix("mnt_id:")?.trim().parse().ok())?;
+    table.iter().find(|entry| entry.id == id)
+}
+
 /// The entries, in the kernel's order; a line that is none is left out.
-fn parse(bytes: &[u8]) -> Vec<Entry> {
+pub(crate) fn parse(bytes: &[u8]) -> Vec<Entry> {
     bytes.split(|byte| *byte == b'\n').filter_map(Entry::parse).collect()
 }
 
@@ -125,6 +183,10 @@ broken line
         assert_eq!(table[0].options(), "rw,relatime,errors=remount-ro");
         assert_eq!(table[3].options(), "ro,noexec,mode=755");
         assert_eq!(table[4].options(), "ro");
+        assert_eq!((table[0].shared, table[0].master), (Some(1), None));
+        assert_eq!((table[2].shared, table[2].master), (None, Some(1)));
+        assert_eq!((table[3].device.as_str(), table[3].root.as_os_str()), ("0:28", OsStr::new("/x\\y")));
+        assert!(table[3].is_read_only() && !table[0].is_read_only());
     }
 
     #[test]
@@ -149,6 +211,13 @@ broken line
     fn a_root_that_is_its_own_parent_ends() {
         let table = parse(b"1 1 0:1 / / rw - rootfs rootfs rw\n2 1 0:2 / /x rw - tmpfs t rw\n");
         assert_eq!(tree(&table, &table[0]).len(), 2);
+    }
+
+    #[test]
+    fn a_path_is_on_the_mount_that_the_kernel_says() {
+        let table = read().unwrap();
+        assert_eq!(of_path(&table, Path::new("/proc/self/status")).unwrap().fstype, "proc");
+        assert_eq!(of_path(&table, Path::new("/no/such/path")), None);
     }
 
     #[test]

@@ -1,0 +1,161 @@
+//! Says what the kubelet's container lacks before the kubelet fails at it, and what repairs that.
+//!
+//! `entrypoint preflight` looks at everything and changes nothing; before the kubelet starts with the image's flags the
+//! same checks say what is wrong, repair what can be repaired from inside, and refuse the start where it would fail.
+
+mod cgroups;
+mod facts;
+mod files;
+mod finding;
+mod flags;
+mod mounts;
+mod report;
+mod runtime;
+mod settings;
+mod system;
+mod table;
+
+pub(crate) use facts::Facts;
+pub(crate) use flags::{Repair, Starter};
+pub(crate) use mounts::mounted_from_host;
+pub(crate) use table::{Access, HOST_CNI, Propagation};
+
+use std::ffi::OsString;
+use std::path::Path;
+
+use crate::args::{self, Command};
+use crate::failure::{err, out};
+use crate::stop::{HOST, Stop, USAGE};
+use crate::{cni, repair};
+use finding::{Finding, Status};
+use settings::Settings;
+
+/// How much of what is wrong stops the start.
+const MODE: &str = "KUBELET_PREFLIGHT";
+/// `off`: nothing is repaired.
+const REPAIR: &str = "KUBELET_REPAIR";
+
+/// `preflight [--json | --markdown] [KUBELET-FLAG...]`; returns the exit code.
+pub(crate) fn main(given: Vec<OsString>) -> u8 {
+    let mut given = given;
+    let form = given.first().and_then(|word| word.to_str()).unwrap_or_default().to_owned();
+    match form.as_str() {
+        "--markdown" => {
+            out(table::markdown().trim_end());
+            return 0;
+        }
+        "--json" => drop(given.remove(0)),
+        "--help" | "-h" => {
+            out("entrypoint preflight [--json | --markdown] [KUBELET-FLAG...]\n\n\
+                Looks at what this container was given of its host, for a kubelet with the image's flags and these.\n\
+                It changes nothing. --json: for programs. --markdown: the table of host paths.");
+            return 0;
+        }
+        _ => {}
+    }
+    let command = args::command(given);
+    if !command.defaults {
+        let word = command.program.to_string_lossy();
+        err(&format!("entrypoint: preflight: {word}: only flags of the kubelet are expected"));
+        return USAGE;
+    }
+    let findings = check(&Settings::of(&command.args), &Facts::gather());
+    let text = if form == "--json" { report::json(&findings) } else { report::human(&findings) };
+    out(text.trim_end());
+    if findings.iter().any(|finding| finding.status == Status::Error) { HOST } else { 0 }
+}
+
+/// Everything that is checked, in the order in which it is said.
+fn check(settings: &Settings, facts: &Facts) -> Vec<Finding> {
+    let parts = runtime::parts(settings, cni::wanted(facts));
+    let mut findings = system::check(facts, settings);
+    findings.extend(cgroups::check(facts, settings, &parts));
+    findings.extend(mounts::check(facts, settings, &parts));
+    findings.extend(runtime::check(facts, settings));
+    findings.extend(files::check(facts, settings));
+    findings
+}
+
+/// Before the kubelet starts: says what is wrong, repairs what it can, and refuses a start that would fail.
+pub(crate) fn before_start(command: &mut Command) -> Result<(), Stop> {
+    let settings = Settings::of(&command.args);
+    if settings.only_prints() {
+        return Ok(());
+    }
+    let mode = variable(MODE);
+    let stops = match mode.as_str() {
+        "" | "on" => Some(Status::Error),
+        "strict" => Some(Status::Warning),
+        "warn" | "off" => None,
+        other => {
+            let message = format!("{MODE}={other}: expected on, strict, warn or off");
+            return Err(Stop::new(USAGE, message));
+        }
+    };
+    let facts = Facts::gather();
+    let mut findings = check(&settings, &facts);
+    for finding in &mut findings {
+        repair_one(finding);
+    }
+    if mode == "off" {
+        return Ok(());
+    }
+    let starter = starter();
+    findings.retain(|finding| finding.status >= Status::Warning);
+    for finding in &findings {
+        err(&report::line(finding, starter));
+    }
+    let count = stops.map_or(0, |least| findings.iter().filter(|finding| finding.status >= least).count());
+    if count == 0 {
+        return Ok(());
+    }
+    Err(Stop::new(HOST, format!("the kubelet is not started: {count} of the above must be put right first"))
+        .help("`entrypoint preflight` in this container shows everything that is checked")
+        .help(format!("{MODE}=warn starts it nevertheless")))
+}
+
+/// Puts a mount right, and says so; or says why it cannot be.
+fn repair_one(finding: &mut Finding) {
+    if finding.status != Status::Repairable {
+        return;
+    }
+    let done = if variable(REPAIR) == "off" {
+        Err(format!("repairs are switched off ({REPAIR}=off)"))
+    } else {
+        repair::propagation(Path::new(&finding.name))
+    };
+    match done {
+        Ok(()) => {
+            err(&format!("entrypoint: repaired: {}: {}; now it is shared", finding.name, finding.found));
+            finding.status = Status::Ok;
+        }
+        Err(reason) => {
+            finding.status = Status::Error;
+            finding.found = format!("{}; it is not repaired: {reason}", finding.found);
+        }
+    }
+}
+
+/// A variable of the container's environment, empty where there is none.
+pub(crate) fn variable(name: &str) -> String {
+    std::env::var_os(name).unwrap_or_default().to_string_lossy().into_owned()
+}
+
+/// What started this container, by the marks that it leaves.
+pub(crate) fn starter() -> Starter {
+    if std::env::var_os("KUBERNETES_SERVICE_HOST").is_some() {
+        Starter::Kubernetes
+    } else if Path::new("/run/.containerenv").exists() {
+        Starter::Podman
+    } else if Path::new("/.dockerenv").exists() {
+        Starter::Docker
+    } else {
+        Starter::Ctr
+    }
+}
+
+/// An error as strerror(3) has it.
+pub(crate) fn describe(error: &std::io::Error) -> String {
+    let text = error.to_string();
+    text.split(" (os error").next().unwrap_or_default().to_owned()
+}

@@ -1,0 +1,208 @@
+//! Checks of the rows that are host paths.
+
+use std::path::{Path, PathBuf};
+
+use rustix::fs::OFlags;
+
+use super::facts::{Answer, Facts};
+use super::finding::{Finding, Status};
+use super::flags::Repair;
+use super::settings::Settings;
+use super::table::{Access, CGROUP, HOST_CNI, Needed, Part, Propagation, ROOT_DIR, ROWS, Row, host_path};
+use crate::mountinfo::{self, Entry};
+
+/// `CAP_SYS_ADMIN`.
+const SYS_ADMIN: u32 = 21;
+
+/// Checks every row that these parts need.
+pub(crate) fn check(facts: &Facts, settings: &Settings, parts: &[Part]) -> Vec<Finding> {
+    let mut findings = Vec::new();
+    for row in ROWS {
+        let missing = match row.needed {
+            Needed::Always => Status::Error,
+            Needed::No => Status::Ok,
+            Needed::With(part) if parts.contains(&part) => Status::Error,
+            Needed::Wanted(part) if parts.contains(&part) => Status::Warning,
+            Needed::With(_) | Needed::Wanted(_) => continue,
+        };
+        let path =
+            if row.path == ROOT_DIR { settings.flag("root-dir").unwrap_or(ROOT_DIR) } else { row.path };
+        for place in places(facts, path, row) {
+            findings.push(check_one(facts, settings, row, &place, missing));
+        }
+    }
+    findings
+}
+
+/// The path itself, or where else it is mounted: under the older name of /run, over the image's own plugins, or in
+/// parts, as the storage of a runtime may be.
+fn places(facts: &Facts, path: &str, row: &Row) -> Vec<PathBuf> {
+    let path = PathBuf::from(path);
+    let twin = match path.strip_prefix("/run") {
+        Ok(rest) => Some(Path::new("/var/run").join(rest)),
+        Err(_) if row.path == HOST_CNI => Some(PathBuf::from(host_path(HOST_CNI))),
+        Err(_) => path.strip_prefix("/var/run").ok().map(|rest| Path::new("/run").join(rest)),
+    };
+    if let Some(twin) = twin
+        && mounted_from_host(facts, &path).is_none()
+        && mounted_from_host(facts, &twin).is_some()
+    {
+        return vec![twin];
+    }
+    let storage = row.propagation == Propagation::Shared && row.path != ROOT_DIR;
+    if storage && mounted_from_host(facts, &path).is_none() {
+        let mut parts: Vec<PathBuf> = Vec::new();
+        for entry in &facts.mounts {
+            let target = Path::new(&entry.target);
+            if target.starts_with(&path) && !parts.iter().any(|part| target.starts_with(part)) {
+                parts.push(target.to_owned());
+            }
+        }
+        if !parts.is_empty() {
+            return parts;
+        }
+    }
+    vec![path]
+}
+
+/// The mount that a path is on, if it is not of the container itself.
+pub(crate) fn mounted_from_host<'a>(facts: &'a Facts, path: &Path) -> Option<&'a Entry> {
+    let there = path.ancestors().find(|ancestor| ancestor.exists())?;
+    let entry = mountinfo::of_path(&facts.mounts, there)?;
+    let own = entry.target == "/" || matches!(entry.fstype.as_str(), "sysfs" | "proc");
+    (!own).then_some(entry)
+}
+
+fn check_one(facts: &Facts, settings: &Settings, row: &Row, path: &Path, missing: Status) -> Finding {
+    let name = path.to_string_lossy();
+    let repair = || Repair::Mount {
+        path: name.clone().into_owned(),
+        propagation: row.propagation,
+        access: row.access,
+    };
+    let bad = |status, found: String| Finding::bad(status, &name, row.why, found, repair());
+    // What is not needed is not wrong either when it is mounted oddly.
+    let wrong = if missing == Status::Ok { Status::Warning } else { missing };
+
+    let Some(entry) = mounted_from_host(facts, path) else {
+        return match missing {
+            Status::Ok => Finding::ok(&name, row.why, "not mounted from the host"),
+            status => bad(status, "not mounted from the host".to_owned()),
+        };
+    };
+    if !path.exists() {
+        let found = "mounted, but the host has nothing there".to_owned();
+        return match missing {
+            Status::Ok => Finding::ok(&name, row.why, found),
+            status => Finding::bad(status, &name, row.why, found, Repair::Text(absent(&name))),
+        };
+    }
+    if row.path == CGROUP
+        && let Some(found) = own_cgroups(facts)
+    {
+        return bad(wrong, found);
+    }
+    if row.path != HOST_CNI && row.path != CGROUP && facts.is_hosts(path) == Answer::No {
+        let found = if path.is_dir() {
+            "another directory than the host's of this path, and the runtime looks in that one"
+        } else {
+            "another file than the host's of this path: it was replaced since this container was made"
+        };
+        return bad(wrong, found.to_owned());
+    }
+    if row.path == HOST_CNI {
+        // Whether it can be written to is said by the installation.
+        return Finding::ok(&name, row.why, "mounted");
+    }
+    if row.access == Access::Write && entry.is_read_only() && !may_be_read_only(settings, row) {
+        return bad(wrong, "read-only".to_owned());
+    }
+    if row.access == Access::Write
+        && let Some(what) = full(path)
+    {
+        let text = format!("free some on the host: `df {}{name}`", if what == "inodes" { "-i " } else { "" });
+        let found = format!("no free {what} in its filesystem ({})", entry.fstype);
+        return Finding::bad(wrong, &name, row.why, found, Repair::Text(text));
+    }
+    if row.propagation == Propagation::Shared {
+        return propagation(facts, row, path, entry, wrong);
+    }
+    Finding::ok(&name, row.why, "mounted")
+}
+
+/// What to do about a path that the host does not have.
+fn absent(path: &str) -> String {
+    let of = |runtime: &str| format!("start {runtime} on the host");
+    match path {
+        "/run/cri-dockerd.sock" => of("cri-dockerd"),
+        "/var/run/docker.sock" => of("docker"),
+        _ => format!("on the host: mkdir -p {path}"),
+    }
+}
+
+/// Once there is a kubeconfig file, nothing is written beside it.
+fn may_be_read_only(settings: &Settings, row: &Row) -> bool {
+    row.path == "/etc/kubernetes"
+        && settings.flag("kubeconfig").is_none_or(|file| file.is_empty() || Path::new(file).exists())
+}
+
+/// Is what is mounted for cgroups only this container's own part of them?
+fn own_cgroups(facts: &Facts) -> Option<String> {
+    let below = |entry: &&Entry| Path::new(&entry.target).starts_with(CGROUP);
+    let hierarchies = facts.mounts.iter().filter(below).filter(|entry| entry.fstype.starts_with("cgroup"));
+    for entry in hierarchies {
+        if facts.is_hosts(Path::new(&entry.target)) == Answer::No {
+            return Some("only this container's own cgroups, not the host's".to_owned());
+        }
+    }
+    None
+}
+
+/// What there is no more of: `space` or `inodes`. Filesystems without a size are never full.
+fn full(path: &Path) -> Option<&'static str> {
+    let stat = rustix::fs::statvfs(path).ok()?;
+    if stat.f_blocks > 0 && stat.f_bavail == 0 {
+        return Some("space");
+    }
+    (stat.f_files > 0 && stat.f_favail == 0).then_some("inodes")
+}
+
+/// Is the mount in one peer group with the host's?
+fn propagation(facts: &Facts, row: &Row, path: &Path, entry: &Entry, wrong: Status) -> Finding {
+    let name = path.to_string_lossy();
+    let peer = |group| facts.host_mounts.as_ref().map(|table| table.iter().any(|host| host.shared == group));
+    let found = match (entry.shared, entry.master) {
+        (Some(group), _) => match peer(Some(group)) {
+            Some(true) => return Finding::ok(&name, row.why, "shared with the host"),
+            None => return Finding::ok(&name, row.why, "shared"),
+            Some(false) => "shared, but not with the host",
+        },
+        (None, Some(_)) => "a slave of the host's",
+        (None, None) => "private",
+    };
+    let found = |why: &str| format!("its mount is {found}, not shared with the host{why}");
+    let repair =
+        Repair::Mount { path: name.clone().into_owned(), propagation: row.propagation, access: row.access };
+    let no = |why: &str| Finding::bad(wrong, &name, row.why, found(why), repair.clone());
+    match facts.host_pid {
+        Answer::No => return no("; this cannot be repaired from inside without the host's pid namespace"),
+        Answer::Unknown => {
+            return no("; this cannot be repaired from inside, as process 1 may not be looked at");
+        }
+        Answer::Yes => {}
+    }
+    if !facts.has(SYS_ADMIN) {
+        return no("; this cannot be repaired from inside without CAP_SYS_ADMIN (--privileged)");
+    }
+    let (Some(table), Some(Ok(outside))) = (&facts.host_mounts, facts.on_host(path, OFlags::PATH)) else {
+        return no("; this cannot be repaired from inside, as the host's mounts may not be looked at");
+    };
+    match mountinfo::of_file(table, &outside) {
+        Some(host) if host.shared.is_some() => Finding { status: Status::Repairable, ..no("") },
+        _ => {
+            let text = format!("on the host: mount --bind {name} {name} && mount --make-rshared {name}");
+            let found = found("; the host itself shares it with nobody");
+            Finding::bad(wrong, &name, row.why, found, Repair::Text(text))
+        }
+    }
+}

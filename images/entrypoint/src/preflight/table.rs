@@ -1,0 +1,209 @@
+//! The host paths that the kubelet's container needs, as data: the table of the README is made of it, and every start
+//! is checked against it.
+
+/// How mounts made on one side of a bind mount get to the other.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Propagation {
+    /// Whatever the runtime gives.
+    Default,
+    /// Mounts made in the container are seen on the host, and the other way round.
+    Shared,
+}
+
+/// What the kubelet does with a path.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Access {
+    /// Reads only.
+    Read,
+    /// Writes, too.
+    Write,
+}
+
+/// A part of the node that has host paths of its own.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Part {
+    Containerd,
+    Crio,
+    /// Docker by itself (before 1.24) or behind cri-dockerd.
+    Docker,
+    /// The runtime's socket is cri-dockerd's.
+    CriDockerd,
+    /// `cgroupDriver: systemd`.
+    Systemd,
+    /// An image with CNI plugins.
+    Cni,
+}
+
+impl Part {
+    /// As in "required: with ...".
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Containerd => "with containerd",
+            Self::Crio => "with CRI-O",
+            Self::Docker => "with docker",
+            Self::CriDockerd => "with cri-dockerd",
+            Self::Systemd => "with `cgroupDriver: systemd`",
+            Self::Cni => "with the cni variants, to install their plugins",
+        }
+    }
+}
+
+/// When a path must be there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Needed {
+    Always,
+    /// Never; there is a reason to have it.
+    No,
+    /// Only with this part.
+    With(Part),
+    /// Wanted with this part, but the kubelet starts without it.
+    Wanted(Part),
+}
+
+/// A row of the table: a path, the same on the host and in the container.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Row {
+    pub(crate) path: &'static str,
+    pub(crate) propagation: Propagation,
+    pub(crate) access: Access,
+    pub(crate) needed: Needed,
+    /// What it is for.
+    pub(crate) why: &'static str,
+}
+
+/// Where the kubelet's own files are unless `--root-dir` says otherwise.
+pub(crate) const ROOT_DIR: &str = "/var/lib/kubelet";
+/// The hierarchies of cgroups.
+pub(crate) const CGROUP: &str = "/sys/fs/cgroup";
+/// The host's directory of CNI plugins, where it is mounted beside the image's own.
+pub(crate) const HOST_CNI: &str = "/host/opt/cni/bin";
+
+use Access::{Read, Write};
+use Needed::{Always, No, Wanted, With};
+use Propagation::{Default, Shared};
+
+const fn row(
+    path: &'static str,
+    propagation: Propagation,
+    access: Access,
+    needed: Needed,
+    why: &'static str,
+) -> Row {
+    Row { path, propagation, access, needed, why }
+}
+
+/// All rows, in the order of the README.
+pub(crate) const ROWS: &[Row] = &[
+    row(ROOT_DIR, Shared, Write, Always, "pods' volumes are mounted there; the runtime must see them"),
+    row(CGROUP, Default, Write, Always, "pods' cgroups are made there"),
+    row(
+        "/var/log/pods",
+        Default,
+        Write,
+        Always,
+        "the runtime writes pods' logs there, the kubelet reads and rotates them",
+    ),
+    row("/etc/kubernetes", Default, Write, Always, "kubeconfig files, certificates and static pods"),
+    row("/run/containerd", Default, Read, With(Part::Containerd), "the runtime's socket"),
+    row(
+        "/var/lib/containerd",
+        Shared,
+        Read,
+        With(Part::Containerd),
+        "containerd's storage, whose use the kubelet measures; the directory of its snapshotter in it is enough",
+    ),
+    row("/run/crio", Default, Read, With(Part::Crio), "the runtime's socket"),
+    row(
+        "/var/lib/containers/storage",
+        Shared,
+        Read,
+        With(Part::Crio),
+        "CRI-O's storage, whose use the kubelet measures",
+    ),
+    row("/run/cri-dockerd.sock", Default, Read, With(Part::CriDockerd), "the runtime's socket"),
+    row("/var/run/docker.sock", Default, Read, With(Part::Docker), "docker's socket"),
+    row(
+        "/var/lib/docker",
+        Shared,
+        Read,
+        With(Part::Docker),
+        "docker's storage, whose use the kubelet measures; `containers`, `image/DRIVER` and `DRIVER` in it are enough",
+    ),
+    row("/run/systemd", Default, Read, With(Part::Systemd), "systemd makes the cgroups of pods"),
+    row(
+        "/run/dbus",
+        Default,
+        Read,
+        Wanted(Part::Systemd),
+        "the way to systemd for programs that do not use its own socket",
+    ),
+    row(
+        "/etc/machine-id",
+        Default,
+        Read,
+        No,
+        "identity of the node in its status; without it the kubelet logs an error",
+    ),
+    row("/var/lib/dbus/machine-id", Default, Read, No, "the same, where the host has it there"),
+    row(
+        "/etc/cni/net.d",
+        Default,
+        Read,
+        No,
+        "CNI's configuration: since Kubernetes 1.24 the runtime on the host reads it",
+    ),
+    row(
+        HOST_CNI,
+        Default,
+        Write,
+        Wanted(Part::Cni),
+        "the host's /opt/cni/bin, where its runtime looks for plugins",
+    ),
+    row(
+        "/run/flannel",
+        Default,
+        Read,
+        No,
+        "the subnet that flannel leased: since Kubernetes 1.24 its plugin runs on the host",
+    ),
+];
+
+/// The path on the host; all but one are the same in the container.
+pub(crate) fn host_path(path: &str) -> &str {
+    if path == HOST_CNI { "/opt/cni/bin" } else { path }
+}
+
+/// The table as the README has it.
+pub(crate) fn markdown() -> String {
+    let mut text =
+        String::from("| host path | propagation | required | what for |\n| --- | --- | --- | --- |\n");
+    for row in ROWS {
+        let host = host_path(row.path);
+        let place =
+            if host == row.path { format!("`{host}`") } else { format!("`{host}` at `{}`", row.path) };
+        let propagation = if row.propagation == Shared { "rshared" } else { "default" };
+        let needed = match row.needed {
+            Always => "yes".to_owned(),
+            No => "no".to_owned(),
+            With(part) => part.name().to_owned(),
+            Wanted(part) => format!("no; wanted {}", part.name()),
+        };
+        text += &format!("| {place} | {propagation} | {needed} | {} |\n", row.why);
+    }
+    text + "| paths named in `/var/lib/kubelet/config.yaml` | default | yes | the kubelet reads them |\n"
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_table_has_every_row_once() {
+        let table = markdown();
+        for row in ROWS {
+            assert_eq!(table.matches(&format!("`{}`", row.path)).count(), 1, "{}", row.path);
+            assert!(row.path.starts_with('/') && !row.why.contains('|'));
+        }
+        assert_eq!(table.lines().count(), ROWS.len() + 3);
+    }
+}

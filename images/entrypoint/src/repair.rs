@@ -1,0 +1,88 @@
+//! Makes a mount of this container a peer of the host's again, from inside.
+//!
+//! A bind mount that a runtime made private keeps the kubelet's mounts from the host, and so from the runtime. What the
+//! host has at the path is cloned in the host's mount namespace, where the clone joins its peer group, and takes the
+//! place of the private mount here. It needs the host's process 1, `CAP_SYS_ADMIN` and Linux 5.2; and a process of one
+//! thread, as only such a one may change its mount namespace.
+
+use std::os::fd::{AsFd, OwnedFd};
+use std::os::unix::fs::MetadataExt;
+use std::path::Path;
+
+use rustix::fs::{AtFlags, CWD, Mode, OFlags};
+use rustix::io::Errno;
+use rustix::mount::{MountFlags, MoveMountFlags, OpenTreeFlags, UnmountFlags};
+use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
+
+use crate::failure::err;
+use crate::mount::describe;
+use crate::mountinfo;
+use crate::stop::HOST;
+
+/// Puts the host's mount at `path` in the place of ours. The error says why that cannot be.
+pub(crate) fn propagation(path: &Path) -> Result<(), String> {
+    let tree = clone_on_host(path)?;
+    let ours = path.metadata().map_err(|error| format!("cannot be looked at: {error}"))?;
+    let hosts = rustix::fs::statat(&tree, "", AtFlags::EMPTY_PATH).map_err(|error| failed("stat", error))?;
+    if (ours.dev(), ours.ino()) != (hosts.st_dev, hosts.st_ino) {
+        return Err("the host has another directory at this path".to_owned());
+    }
+
+    let table = mountinfo::read().map_err(|failure| failure.message)?;
+    let before = mountinfo::of_path(&table, path);
+    let read_only = before.is_some_and(|entry| entry.is_read_only());
+    if before.is_some_and(|entry| entry.target == path.as_os_str()) {
+        // Left below, it would keep the host's volumes in use after the kubelet has unmounted them.
+        rustix::mount::unmount(path, UnmountFlags::DETACH).map_err(|error| failed("umount", error))?;
+    }
+    rustix::mount::move_mount(&tree, "", CWD, path, MoveMountFlags::MOVE_MOUNT_F_EMPTY_PATH)
+        .map_err(|error| failed("move_mount", error))?;
+    if read_only {
+        rustix::mount::mount_remount(path, MountFlags::BIND | MountFlags::RDONLY, c"")
+            .map_err(|error| failed("remount read-only", error))?;
+    }
+    let table = mountinfo::read().map_err(|failure| failure.message)?;
+    match mountinfo::of_path(&table, path).map(|entry| entry.shared) {
+        Some(Some(_)) => Ok(()),
+        _ => Err("the host does not share this mount".to_owned()),
+    }
+}
+
+/// A clone of all that is mounted at `path` on the host, attached nowhere.
+fn clone_on_host(path: &Path) -> Result<OwnedFd, String> {
+    let open = |file: &str, flags| {
+        rustix::fs::open(file, flags | OFlags::CLOEXEC, Mode::empty()).map_err(|error| {
+            format!("{file} cannot be opened, which needs --privileged: {}", describe(error))
+        })
+    };
+    let own = open("/proc/self/ns/mnt", OFlags::RDONLY)?;
+    let host = open("/proc/1/ns/mnt", OFlags::RDONLY)?;
+    // Entering a mount namespace changes both of them.
+    let (root, directory) = (open("/", OFlags::PATH)?, open(".", OFlags::PATH)?);
+
+    let mount = Some(LinkNameSpaceType::Mount);
+    move_into_link_name_space(host.as_fd(), mount).map_err(|error| {
+        format!("the host's mount namespace cannot be entered, which needs --privileged: {}", describe(error))
+    })?;
+    let flags =
+        OpenTreeFlags::OPEN_TREE_CLONE | OpenTreeFlags::OPEN_TREE_CLOEXEC | OpenTreeFlags::AT_RECURSIVE;
+    let tree = rustix::mount::open_tree(CWD, path, flags);
+    let back = move_into_link_name_space(own.as_fd(), mount)
+        .and_then(|()| rustix::process::fchdir(&root))
+        .and_then(|()| rustix::process::chroot("."))
+        .and_then(|()| rustix::process::fchdir(&directory));
+    if let Err(error) = back {
+        // Nothing may be done from here: it would be done to the host.
+        err(&format!("entrypoint: cannot return from the host's mount namespace: {}", describe(error)));
+        std::process::exit(i32::from(HOST));
+    }
+    tree.map_err(|error| match error {
+        Errno::NOSYS => "that needs Linux 5.2 or newer".to_owned(),
+        Errno::NOENT => "the host has nothing at this path".to_owned(),
+        error => failed("open_tree", error),
+    })
+}
+
+fn failed(call: &str, error: Errno) -> String {
+    format!("{call}: {}", describe(error))
+}
