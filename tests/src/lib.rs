@@ -7,6 +7,7 @@
 pub mod alpine;
 pub mod api;
 pub mod browser;
+pub mod bundle;
 pub mod debian;
 pub mod inside;
 pub mod kube_proxy;

@@ -49,8 +49,8 @@ fn places(facts: &Facts, path: &str, row: &Row) -> Vec<PathBuf> {
     {
         return vec![twin];
     }
-    let storage = row.propagation == Propagation::Shared && row.path != ROOT_DIR;
-    if storage && mounted_from_host(facts, &path).is_none() {
+    // Of a runtime's storage its parts will do, and of the directory of its socket the socket.
+    if matches!(row.needed, Needed::With(_)) && mounted_from_host(facts, &path).is_none() {
         let mut parts: Vec<PathBuf> = Vec::new();
         for entry in &facts.mounts {
             let target = Path::new(&entry.target);
