@@ -5,8 +5,9 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
+use tests::bundle::{self, Bundle, Style};
 use tests::containerd::{Containerd, Namespace, POD_IMAGE};
-use tests::kubelet::{Kubelet, MANIFESTS};
+use tests::kubelet::{Kubelet, MANIFESTS, Sharing};
 use tests::{containerd, host, image, scratch, skip, wait_for, xtask};
 
 const ATTR: &str = "kubelet-v1_26_0-micro-amd64";
@@ -82,17 +83,59 @@ fn one_command_builds_an_image_and_shows_it_running() -> Result<()> {
 
 #[test]
 fn a_static_pod_with_volumes_runs_and_ends_without_a_trace() -> Result<()> {
+    life_of_a_pod(Sharing::Flags)
+}
+
+/// `ctr run` as every containerd has it, with plain binds.
+#[test]
+fn mounts_of_a_container_by_stock_ctr_are_repaired() -> Result<()> {
+    life_of_a_pod(Sharing::Repair)
+}
+
+/// What the repair is for: without it no volume gets to the pod.
+#[test]
+fn without_the_repair_volumes_do_not_get_to_the_pod() -> Result<()> {
+    let scratch = scratch::dir()?;
+    let Some(Started { containerd, image: name, layout }) = start(scratch.path())? else { return Ok(()) };
+    let host = &containerd.host;
+    let command = [image::entrypoint(&layout)?, Kubelet::FLAGS.map(str::to_owned).to_vec()].concat();
+    let kubelet = Kubelet::start(&containerd, &name, &command, Sharing::None)?;
+    fs::write(host.path(MANIFESTS).join("web.yaml"), pod())?;
+    // The script in the pod fails where its labels should be.
+    let log = wait_for("log of the pod", Duration::from_secs(90), || {
+        let text = pod_log(host)?;
+        Ok(text.contains("/info/labels").then_some(text))
+    })
+    .with_context(|| kubelet.log())?;
+    ensure!(!log.contains("tmpfs on /scratch") && log.contains("No such file"), "{log}");
+    ensure!(host.mounts_in(VOLUMES)?.is_empty(), "volumes on the host: {:?}", host.mounts_in(VOLUMES)?);
+    ensure!(kubelet.log().contains("repairs are switched off"), "{}", kubelet.log());
+    fs::remove_file(host.path(MANIFESTS).join("web.yaml"))?;
+    wait_for("end of the pod", Duration::from_secs(90), || {
+        Ok(containerd.tasks(Namespace::Kubernetes)?.is_empty().then_some(()))
+    })?;
+    kubelet.terminate()?;
+    containerd.host.stop()
+}
+
+fn life_of_a_pod(sharing: Sharing) -> Result<()> {
     let scratch = scratch::dir()?;
     let Some(Started { containerd, image: name, layout }) = start(scratch.path())? else { return Ok(()) };
     let host = &containerd.host;
     // ctr puts its arguments in place of the image's entrypoint, so that is said again.
     let command = [image::entrypoint(&layout)?, Kubelet::FLAGS.map(str::to_owned).to_vec()].concat();
-    let kubelet = Kubelet::start(&containerd, &name, &command)?;
+    let kubelet = Kubelet::start(&containerd, &name, &command, sharing)?;
     let manifest = host.path(MANIFESTS).join("web.yaml");
     fs::write(&manifest, pod())?;
     kubelet.wait_healthy()?;
     assert_eq!(kubelet.probe()?, "ok\n");
     kubelet.wait_running("web-node")?;
+    assert_eq!(
+        kubelet.log().contains("entrypoint: repaired: /var/lib/kubelet: its mount is"),
+        sharing == Sharing::Repair,
+        "{}",
+        kubelet.log()
+    );
 
     // The sandbox and the pod's own container.
     let tasks = containerd.tasks(Namespace::Kubernetes)?;
@@ -127,6 +170,43 @@ fn a_static_pod_with_volumes_runs_and_ends_without_a_trace() -> Result<()> {
         host.mounts_in("/run/containerd/io.containerd.runtime.v2.task")?.is_empty(),
         "containers are still mounted"
     );
+    containerd.host.stop()
+}
+
+/// The same image as docker and podman would run it, by their other OCI runtime.
+#[test]
+fn docker_and_podman_style_containers_become_healthy() -> Result<()> {
+    let scratch = scratch::dir()?;
+    if skip::without(&bundle::PROGRAMS)? {
+        return Ok(());
+    }
+    let Some(Started { containerd, layout, .. }) = start(scratch.path())? else { return Ok(()) };
+    let host = &containerd.host;
+    let rootfs = image::unpack(&layout, &scratch.path().join("bundle"))?;
+    fs::create_dir_all(host.path(MANIFESTS))?;
+    fs::write(host.path("/var/lib/kubelet/config.yaml"), tests::kubelet::config(&host.cgroup()))?;
+    // crun refuses a cgroup2 with controllers beside cgroups v1, which some machines have.
+    tests::cmd::ok(host.command("sh").args(["-c", "umount /sys/fs/cgroup/unified 2>/dev/null || true"]))?;
+    for style in [Style::Docker, Style::Podman] {
+        let mut bundle = Bundle::new(style, &rootfs, &host.cgroup(), &Kubelet::FLAGS);
+        for path in
+            ["/sys/fs/cgroup", "/var/log/pods", "/etc/kubernetes", "/etc/machine-id", "/run/containerd"]
+        {
+            bundle.bind(path, false);
+        }
+        for path in ["/var/lib/kubelet", "/var/lib/containerd"] {
+            bundle.bind(path, true);
+        }
+        let log = "/var/log/bundle.log";
+        let text = || fs::read_to_string(host.path(log)).unwrap_or_default();
+        bundle.start(host, "crun", log).with_context(text)?;
+        wait_for("healthy kubelet", Duration::from_secs(90), || {
+            Ok(host.http(10248, "/healthz").is_ok_and(|text| text == "ok").then_some(()))
+        })
+        .with_context(text)?;
+        ensure!(!text().contains("entrypoint: "), "{style:?}: {}", text());
+        Bundle::end(host, "crun")?;
+    }
     containerd.host.stop()
 }
 

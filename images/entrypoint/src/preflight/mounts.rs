@@ -69,7 +69,14 @@ fn places(facts: &Facts, path: &str, row: &Row) -> Vec<PathBuf> {
 pub(crate) fn mounted_from_host<'a>(facts: &'a Facts, path: &Path) -> Option<&'a Entry> {
     let there = path.ancestors().find(|ancestor| ancestor.exists())?;
     let entry = mountinfo::of_path(&facts.mounts, there)?;
-    let own = entry.target == "/" || matches!(entry.fstype.as_str(), "sysfs" | "proc");
+    let own = match entry.fstype.as_str() {
+        "sysfs" | "proc" => true,
+        // What runtimes make for every container, unless it is the host's.
+        "tmpfs" if matches!(entry.target.to_str(), Some("/run" | "/var/run" | "/tmp" | "/dev")) => {
+            facts.is_hosts(Path::new(&entry.target)) != Answer::Yes
+        }
+        _ => entry.target == "/",
+    };
     (!own).then_some(entry)
 }
 

@@ -41,6 +41,8 @@ pub struct Settings<'s> {
     pub program: Option<&'s Path>,
     /// Lines that are added to its configuration.
     pub config: &'s str,
+    /// How its mounts come back to the host.
+    pub sharing: Sharing,
 }
 
 /// The kubelet's container, running.
@@ -49,13 +51,30 @@ pub struct Kubelet<'a> {
     containerd: &'a Containerd,
 }
 
+/// How the mounts of the container come back to the host.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Sharing {
+    /// By flags that tell the runtime to share them.
+    #[default]
+    Flags,
+    /// By the entrypoint's repair: nothing is said of propagation.
+    Repair,
+    /// Not at all: as before, and the repair is switched off.
+    None,
+}
+
 impl<'a> Kubelet<'a> {
     /// Starts one from an image with this command.
     ///
     /// All in the image that a pod with volumes needs of it are the kubelet, `mount` and `umount` in PATH:
     /// `--net-host` brings /etc/hosts and /etc/resolv.conf, and the kubelet makes what other directories it wants.
-    pub fn start(containerd: &'a Containerd, image: &str, command: &[String]) -> Result<Self> {
-        Self::start_with(containerd, image, command, &Settings::default())
+    pub fn start(
+        containerd: &'a Containerd,
+        image: &str,
+        command: &[String],
+        sharing: Sharing,
+    ) -> Result<Self> {
+        Self::start_with(containerd, image, command, &Settings { sharing, ..Settings::default() })
     }
 
     /// [`Kubelet::start`], with settings that differ from a user's.
@@ -70,7 +89,13 @@ impl<'a> Kubelet<'a> {
         let config = config(&host.cgroup()) + settings.config;
         fs::write(host.path("/var/lib/kubelet/config.yaml"), config)?;
         let mut ctr = containerd.ctr(Namespace::Default);
-        ctr.args(["run", "--detach", "--privileged", "--net-host", "--rootfs-propagation", "rshared"]);
+        ctr.args(["run", "--detach", "--privileged", "--net-host"]);
+        let more: &[&str] = match settings.sharing {
+            Sharing::Flags => &["--rootfs-propagation", "rshared"],
+            Sharing::Repair => &[],
+            Sharing::None => &["--env", "KUBELET_REPAIR=off", "--env", "KUBELET_PREFLIGHT=warn"],
+        };
+        ctr.args(more);
         ctr.args(["--with-ns", "pid:/proc/1/ns/pid", "--with-ns", "uts:/proc/1/ns/uts"]);
         ctr.args([
             "--log-uri",
@@ -88,6 +113,8 @@ impl<'a> Kubelet<'a> {
             ctr.args(["--mount", &format!("type=bind,src={REPLACEMENT},dst={PROGRAM},options=bind:ro")]);
         }
         for (path, options) in BINDS {
+            let options =
+                if settings.sharing == Sharing::Flags { options.to_owned() } else { options.replace(":rshared", "") };
             ctr.arg("--mount").arg(format!("type=bind,src={path},dst={path},options={options}"));
         }
         cmd::ok(ctr.arg(image).arg(NAME).args(command))?;
@@ -175,7 +202,7 @@ impl<'a> Kubelet<'a> {
 }
 
 /// Its configuration. Thresholds are as low as the kubelet takes them: how full the machine is must not matter.
-fn config(cgroup: &str) -> String {
+pub fn config(cgroup: &str) -> String {
     format!(
         "apiVersion: kubelet.config.k8s.io/v1beta1
 kind: KubeletConfiguration
