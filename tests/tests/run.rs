@@ -11,6 +11,8 @@ use tests::kubelet::{Kubelet, MANIFESTS, Sharing};
 use tests::{containerd, host, image, scratch, skip, wait_for, xtask};
 
 const ATTR: &str = "kubelet-v1_26_0-micro-amd64";
+/// The size limit of the pod's volume, as the table of mounts has it.
+const VOLUME_SIZE: &str = "size=8192k";
 const VOLUMES: &str = "/var/lib/kubelet/pods";
 
 /// Says on standard output what it sees of its two volumes, both of which are tmpfs mounts that the kubelet makes
@@ -107,7 +109,8 @@ fn without_the_repair_volumes_do_not_get_to_the_pod() -> Result<()> {
         Ok(text.contains("/info/labels").then_some(text))
     })
     .with_context(|| kubelet.log())?;
-    ensure!(!log.contains("tmpfs on /scratch") && log.contains("No such file"), "{log}");
+    // What it has at /scratch is a directory of the host, not the volume.
+    ensure!(!log.contains(VOLUME_SIZE) && log.contains("No such file"), "{log}");
     ensure!(host.mounts_in(VOLUMES)?.is_empty(), "volumes on the host: {:?}", host.mounts_in(VOLUMES)?);
     ensure!(kubelet.log().contains("repairs are switched off"), "{}", kubelet.log());
     fs::remove_file(host.path(MANIFESTS).join("web.yaml"))?;
@@ -146,6 +149,7 @@ fn life_of_a_pod(sharing: Sharing) -> Result<()> {
     })
     .with_context(|| kubelet.log())?;
     ensure!(log.contains("tmpfs on /scratch type tmpfs"), "no tmpfs in the pod:\n{log}");
+    ensure!(log.contains(VOLUME_SIZE), "not the volume in the pod:\n{log}");
     ensure!(log.contains(r#"app="web""#), "no labels in the pod:\n{log}");
     // Seen from the host too: the mounts that the kubelet's container made came out of it.
     let mounts = host.mounts_in(VOLUMES)?;

@@ -16,7 +16,7 @@ use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
 
 use crate::failure::err;
 use crate::mount::describe;
-use crate::mountinfo;
+use crate::mountinfo::{self, Entry};
 use crate::stop::HOST;
 
 /// Puts the host's mount at `path` in the place of ours. The error says why that cannot be.
@@ -30,7 +30,7 @@ pub(crate) fn propagation(path: &Path) -> Result<(), String> {
 
     let table = mountinfo::read().map_err(|failure| failure.message)?;
     let before = mountinfo::of_path(&table, path);
-    let read_only = before.is_some_and(|entry| entry.is_read_only());
+    let read_only = before.is_some_and(Entry::is_read_only);
     if before.is_some_and(|entry| entry.target == path.as_os_str()) {
         // Left below, it would keep the host's volumes in use after the kubelet has unmounted them.
         rustix::mount::unmount(path, UnmountFlags::DETACH).map_err(|error| failed("umount", error))?;

@@ -41,7 +41,8 @@ impl Done {
             self.current.len()
         );
         if !self.foreign.is_empty() {
-            text += &format!("; left alone, as they are not from here: {}", self.foreign.join(", "));
+            text += "; left alone, as they are not from here: ";
+            text += &self.foreign.join(", ");
         }
         text
     }
@@ -115,7 +116,8 @@ pub(crate) fn remove(dir: &Path) -> Result<String, String> {
     fs::remove_file(dir.join(FILE)).map_err(on(FILE))?;
     let mut text = format!("{}: {removed} plugins removed", dir.display());
     if !changed.is_empty() {
-        text += &format!("; left alone, as they were changed: {}", changed.join(", "));
+        text += "; left alone, as they were changed: ";
+        text += &changed.join(", ");
     }
     Ok(text)
 }
@@ -211,7 +213,8 @@ fn sha256(mut file: File) -> io::Result<String> {
             count => hasher.update(&buffer[..count]),
         }
     }
-    Ok(hasher.finalize().iter().map(|byte| format!("{byte:02x}")).collect())
+    let digit = |half: u8| char::from_digit(u32::from(half), 16).unwrap_or_default();
+    Ok(hasher.finalize().iter().flat_map(|byte| [digit(byte >> 4), digit(byte & 15)]).collect())
 }
 
 /// Writes one content under several names: hard links, or copies where the filesystem has no links.
@@ -238,11 +241,15 @@ fn remove_temporary(dir: &Path) {
     }
 }
 
-fn write_file(path: &Path, mode: u32, fill: impl FnOnce(&mut File) -> io::Result<()>) -> io::Result<()> {
+fn write_file(
+    path: &Path,
+    permissions: u32,
+    fill: impl FnOnce(&mut File) -> io::Result<()>,
+) -> io::Result<()> {
     // Left by a run that was interrupted; the lock says that it is nobody's now.
     let _ = fs::remove_file(path);
-    let mut file = OpenOptions::new().write(true).create_new(true).mode(mode).open(path)?;
-    rustix::fs::fchmod(&file, rustix::fs::Mode::from_raw_mode(mode))?;
+    let mut file = OpenOptions::new().write(true).create_new(true).mode(permissions).open(path)?;
+    rustix::fs::fchmod(&file, rustix::fs::Mode::from_raw_mode(permissions))?;
     fill(&mut file)?;
     file.sync_all()
 }

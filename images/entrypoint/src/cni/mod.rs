@@ -30,6 +30,7 @@ const HELP: &str = "entrypoint cni install [--to DIRECTORY]\nentrypoint cni remo
     here are left alone. Without DIRECTORY: what is mounted from the host at /host/opt/cni/bin or /opt/cni/bin.";
 
 /// `cni install` and `cni remove`; returns the exit code.
+#[expect(clippy::needless_pass_by_value, reason = "one signature for all commands")]
 pub(crate) fn main(args: Vec<OsString>) -> u8 {
     let words: Vec<_> = args.iter().map(|word| word.to_string_lossy()).collect();
     let words: Vec<&str> = words.iter().map(AsRef::as_ref).collect();

@@ -58,7 +58,9 @@ impl Source {
             }
         }
         let mut groups: Vec<_> = groups.into_values().collect();
-        groups.iter_mut().for_each(|names| names.sort());
+        for names in &mut groups {
+            names.sort();
+        }
         groups.sort();
         Ok(Self { dir, groups })
     }

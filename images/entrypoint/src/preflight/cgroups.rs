@@ -7,10 +7,8 @@ use super::finding::{Finding, Status};
 use super::flags::Repair;
 use super::settings::Settings;
 use super::table::{CGROUP, Part};
-use crate::mountinfo::Entry;
+use crate::mountinfo::{self, Entry};
 
-/// Types of filesystems that statfs(2) tells of.
-const CGROUP2: i64 = 0x6367_7270;
 /// Without one of them the kubelet ends; pids and hugetlb it can do without.
 const V1_CONTROLLERS: [&str; 4] = ["cpu", "cpuacct", "cpuset", "memory"];
 const V2_CONTROLLERS: [&str; 3] = ["cpu", "cpuset", "memory"];
@@ -22,7 +20,8 @@ pub(crate) fn check(facts: &Facts, settings: &Settings, parts: &[Part]) -> Vec<F
 
 fn controllers(facts: &Facts) -> Finding {
     let (name, why) = ("cgroup controllers", "limits of pods");
-    let v2 = rustix::fs::statfs(CGROUP).is_ok_and(|stat| i64::from(stat.f_type) == CGROUP2);
+    let v2 =
+        mountinfo::of_path(&facts.mounts, Path::new(CGROUP)).is_some_and(|entry| entry.fstype == "cgroup2");
     let (version, found, needed) = if v2 {
         let file = Path::new(CGROUP).join("cgroup.controllers");
         let text = std::fs::read_to_string(file).unwrap_or_default();

@@ -10,7 +10,7 @@ use rustix::io::Errno;
 
 use crate::mountinfo::{self, Entry};
 
-/// Numbers that the kernel gives the first namespaces of a machine (linux/proc_ns.h).
+/// Numbers that the kernel gives the first namespaces of a machine (`linux/proc_ns.h`).
 const FIRST_PID_NAMESPACE: u64 = 0xEFFF_FFFC;
 const FIRST_UTS_NAMESPACE: u64 = 0xEFFF_FFFE;
 
@@ -89,13 +89,12 @@ impl Facts {
     pub(crate) fn is_hosts(&self, path: &Path) -> Answer {
         let Ok(inside) = path.metadata() else { return Answer::Unknown };
         match self.on_host(path, OFlags::PATH) {
-            None => Answer::Unknown,
             Some(Ok(file)) => match rustix::fs::fstat(file) {
                 Ok(outside) => ((inside.dev(), inside.ino()) == (outside.st_dev, outside.st_ino)).into(),
                 Err(_) => Answer::Unknown,
             },
             Some(Err(Errno::NOENT | Errno::NOTDIR)) => Answer::No,
-            Some(Err(_)) => Answer::Unknown,
+            None | Some(Err(_)) => Answer::Unknown,
         }
     }
 

@@ -96,13 +96,13 @@ fn mount(path: &str, propagation: Propagation, access: Access, starter: Starter)
                 .chars()
                 .map(|letter| if letter.is_ascii_alphanumeric() { letter.to_ascii_lowercase() } else { '-' })
                 .collect();
-            let more = match (shared, mode) {
+            let options = match (shared, mode) {
                 (true, _) => ", mountPropagation: Bidirectional",
                 (false, "ro") => ", readOnly: true",
                 _ => "",
             };
             format!(
-                "volumes: [{{name: {name}, hostPath: {{path: {host}}}}}], volumeMounts: [{{name: {name}, mountPath: {path}{more}}}]"
+                "volumes: [{{name: {name}, hostPath: {{path: {host}}}}}], volumeMounts: [{{name: {name}, mountPath: {path}{options}}}]"
             )
         }
     }
