@@ -132,6 +132,8 @@ const BROKEN: &[Broken] = &[
         &["its mount is a slave of the host's, not shared with the host", "KUBELET_REPAIR=off"]),
     broken("private, without the host's processes", |it| { private(it); it.own_namespace("pid"); }, STOPPED,
         &["error: pid namespace: this container has one of its own", "ctr: --with-ns pid:/proc/1/ns/pid", "its mount is private, not shared with the host; this cannot be repaired from inside without the host's pid namespace"]),
+    broken("a mount of its own below", |it| { private(it); it.bind_from("/etc/hosts", "/var/lib/kubelet/config.yaml", &["bind"]); }, STOPPED,
+        &["it is not repaired: /var/lib/kubelet/config.yaml is mounted below it in this container only"]),
     on_host("mount --bind /var/lib/kubelet /var/lib/kubelet; mount --make-private /var/lib/kubelet", "umount /var/lib/kubelet",
         broken("not shared by the host itself", private, STOPPED,
             &["the host itself shares it with nobody", "on the host: mount --bind /var/lib/kubelet /var/lib/kubelet && mount --make-rshared /var/lib/kubelet"])),

@@ -29,6 +29,9 @@ pub(crate) fn propagation(path: &Path) -> Result<(), String> {
     }
 
     let table = mountinfo::read().map_err(|failure| failure.message)?;
+    if let Some(below) = only_here(&table, path) {
+        return Err(format!("{below} is mounted below it in this container only, and would be hidden"));
+    }
     let before = mountinfo::of_path(&table, path);
     let read_only = before.is_some_and(Entry::is_read_only);
     if before.is_some_and(|entry| entry.target == path.as_os_str()) {
@@ -46,6 +49,18 @@ pub(crate) fn propagation(path: &Path) -> Result<(), String> {
         Some(Some(_)) => Ok(()),
         _ => Err("the host does not share this mount".to_owned()),
     }
+}
+
+/// A mount below `path` that the host has not there. To mount it anew would be to mount it on the host.
+fn only_here(table: &[Entry], path: &Path) -> Option<String> {
+    let hosts = mountinfo::of_process(1).unwrap_or_default();
+    let alike = |entry: &Entry, host: &Entry| {
+        (&entry.target, &entry.device, &entry.root) == (&host.target, &host.device, &host.root)
+    };
+    let below =
+        |entry: &&Entry| entry.target != path.as_os_str() && Path::new(&entry.target).starts_with(path);
+    let found = table.iter().filter(below).find(|entry| !hosts.iter().any(|host| alike(entry, host)))?;
+    Some(found.target.to_string_lossy().into_owned())
 }
 
 /// A clone of all that is mounted at `path` on the host, attached nowhere.
