@@ -94,6 +94,27 @@ fn mounts_of_a_container_by_stock_ctr_are_repaired() -> Result<()> {
     life_of_a_pod(Sharing::Repair)
 }
 
+/// The README's lines, as they are but for a log, the tests' cgroup and the flags of a kubelet without a cluster.
+#[test]
+fn the_readmes_recipe_for_containerd_works() -> Result<()> {
+    let scratch = scratch::dir()?;
+    let Some(Started { containerd, .. }) = start(scratch.path())? else { return Ok(()) };
+    let host = &containerd.host;
+    let readme = fs::read_to_string(tests::root().join("README.md"))?;
+    let recipe = readme.split("```").find(|block| block.contains("ctr run -d")).context("no recipe")?;
+    let more = format!("ctr run -d --cgroup {}/kubelet --log-uri file:///var/log/kubelet.log", host.cgroup());
+    let script = format!("{} {}", recipe.replace("ctr run -d", &more).trim_end(), Kubelet::FLAGS.join(" "));
+    fs::create_dir_all(host.path(MANIFESTS))?;
+    fs::write(host.path("/var/lib/kubelet/config.yaml"), tests::kubelet::config(&host.cgroup()))?;
+    tests::cmd::ok(host.command("sh").args(["-ec", &script]))?;
+    let kubelet = Kubelet::started_by_hand(&containerd);
+    kubelet.wait_healthy()?;
+    let log = kubelet.log();
+    ensure!(!log.contains("entrypoint: warning") && !log.contains("entrypoint: error"), "{log}");
+    kubelet.terminate()?;
+    containerd.host.stop()
+}
+
 /// Started and ended again and again, with repairs each time, it leaves no container, mount or file behind.
 #[test]
 fn starts_and_ends_leave_nothing_on_the_host() -> Result<()> {

@@ -121,6 +121,11 @@ impl<'a> Kubelet<'a> {
         Ok(Self { containerd })
     }
 
+    /// The one that a person started by this name, with [`config`] on its host.
+    pub fn started_by_hand(containerd: &'a Containerd) -> Self {
+        Self { containerd }
+    }
+
     /// The flags of a kubelet without a cluster, as [`Kubelet::start`] prepares its host: they take back what the
     /// image's default flags say of a cluster. The runtime is found by its socket.
     pub const FLAGS: [&'static str; 2] = ["--bootstrap-kubeconfig=", "--kubeconfig="];
@@ -201,7 +206,7 @@ impl<'a> Kubelet<'a> {
     }
 }
 
-/// Its configuration. Thresholds are as low as the kubelet takes them: how full the machine is must not matter.
+/// Its configuration in a host's cgroup. Thresholds are as low as the kubelet takes them: how full the machine is must not matter.
 pub fn config(cgroup: &str) -> String {
     format!(
         "apiVersion: kubelet.config.k8s.io/v1beta1
