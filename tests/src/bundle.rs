@@ -156,6 +156,10 @@ impl Bundle {
     }
 
     /// A list of the configuration.
+    ///
+    /// # Panics
+    ///
+    /// Where it has none of this name.
     pub fn list(&mut self, pointer: &str) -> &mut Vec<Value> {
         self.config
             .pointer_mut(pointer)

@@ -75,6 +75,7 @@ impl Stage {
 }
 
 /// One way to break a set-up.
+#[derive(Clone, Copy)]
 struct Broken {
     name: &'static str,
     /// Done on the host before, and undone after.
@@ -283,7 +284,9 @@ fn a_repaired_mount_is_the_hosts() -> Result<()> {
         [(&["VOLUME=1"][..], true), (&["VOLUME=1", "KUBELET_REPAIR=off", "KUBELET_PREFLIGHT=warn"], false)]
     {
         let mut bundle = stage.whole(Style::Ctr);
-        variables.iter().for_each(|variable| bundle.env(variable));
+        for variable in variables {
+            bundle.env(variable);
+        }
         let out = bundle.run(&stage.host, "runc")?;
         assert_eq!(out.stdout, "started\n", "{}", out.stderr);
         let mounts = stage.host.mounts_in("/var/lib/kubelet/volume")?;
@@ -324,7 +327,7 @@ fn the_command_prints_every_row_and_its_repairs() -> Result<()> {
         "pid namespace",
         "  docker     -v /var/log/pods:/var/log/pods",
         "  kubernetes volumes: [",
-        "would not start: 1 errors",
+        "would not start (errors: 1,",
     ] {
         ensure!(out.stdout.contains(words), "{words}:\n{}", out.stdout);
     }

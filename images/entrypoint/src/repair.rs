@@ -2,8 +2,8 @@
 //!
 //! A bind mount that a runtime made private keeps the kubelet's mounts from the host, and so from the runtime. What the
 //! host has at the path is cloned in the host's mount namespace, where the clone joins its peer group, and takes the
-//! place of the private mount here. It needs the host's process 1, `CAP_SYS_ADMIN` and Linux 5.2; and a process of one
-//! thread, as only such a one may change its mount namespace.
+//! place of the private mount here. It needs the host's process 1, `CAP_SYS_ADMIN`, and Linux 5.2 (5.6 for the look at
+//! the host's mounts before); and a process of one thread, as only such a one may change its mount namespace.
 
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::fs::MetadataExt;

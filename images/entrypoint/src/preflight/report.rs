@@ -38,7 +38,7 @@ pub(crate) fn human(findings: &[Finding]) -> String {
     let count = |status| findings.iter().filter(|finding| finding.status == status).count();
     let (errors, warnings) = (count(Status::Error), count(Status::Warning));
     let verdict = if errors > 0 { "the kubelet would not start" } else { "the kubelet can start" };
-    text + &format!("\n{verdict}: {errors} errors, {warnings} warnings\n")
+    text + &format!("\n{verdict} (errors: {errors}, warnings: {warnings})\n")
 }
 
 /// All rows as one JSON document.
@@ -121,11 +121,11 @@ mod tests {
         let text = human(&findings()[..1]);
         assert_eq!(
             text,
-            "ok         pid namespace  the host's\n\nthe kubelet can start: 0 errors, 0 warnings\n"
+            "ok         pid namespace  the host's\n\nthe kubelet can start (errors: 0, warnings: 0)\n"
         );
         let text = human(&findings());
         assert!(text.contains("\nUTS namespace:\n  docker     --uts=host\n  ctr        --with-ns uts:"));
-        assert!(text.ends_with("the kubelet would not start: 1 errors, 1 warnings\n"));
+        assert!(text.ends_with("the kubelet would not start (errors: 1, warnings: 1)\n"));
         assert_eq!(
             line(&findings()[2], Starter::Podman),
             "entrypoint: warning: UTS namespace: own (name)\n  podman: --uts=host"
