@@ -1,0 +1,101 @@
+use super::*;
+
+/// An image's directory with joined plugins of this content, and a host's.
+struct Dirs(PathBuf);
+
+impl Dirs {
+    fn new(test: &str) -> Self {
+        let dir = std::env::temp_dir().join(format!("entrypoint-cni-{test}-{}", std::process::id()));
+        let _ = fs::remove_dir_all(&dir);
+        fs::create_dir_all(dir.join("host")).unwrap();
+        Self(dir)
+    }
+
+    fn host(&self) -> PathBuf {
+        self.0.join("host")
+    }
+
+    fn install(&self, content: &str, names: &[&str]) -> Result<Done, String> {
+        let image = self.0.join("image");
+        let _ = fs::remove_dir_all(&image);
+        fs::create_dir(&image).unwrap();
+        fs::write(image.join(names[0]), content).unwrap();
+        for name in &names[1..] {
+            fs::hard_link(image.join(names[0]), image.join(name)).unwrap();
+        }
+        let source = Source::of(File::open(image).unwrap().into()).unwrap();
+        install(&source, &self.host(), content)
+    }
+
+    fn names(&self) -> Vec<String> {
+        let entries = fs::read_dir(self.host()).unwrap();
+        let mut names: Vec<_> =
+            entries.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
+        names.sort();
+        names
+    }
+}
+
+impl Drop for Dirs {
+    fn drop(&mut self) {
+        let _ = fs::remove_dir_all(&self.0);
+    }
+}
+
+#[test]
+fn a_version_replaces_another_and_keeps_what_it_no_longer_has() {
+    let dirs = Dirs::new("versions");
+    assert_eq!(dirs.install("one", &["bridge", "vlan"]).unwrap().installed, ["bridge", "vlan"]);
+    assert_eq!(dirs.install("one", &["bridge", "vlan"]).unwrap().current, ["bridge", "vlan"]);
+    let done = dirs.install("two", &["bridge", "ptp"]).unwrap();
+    assert_eq!((done.installed.len(), done.foreign.len()), (2, 0));
+    assert_eq!(fs::read_to_string(dirs.host().join("vlan")).unwrap(), "one");
+    let manifest = read(&dirs.host()).unwrap().unwrap();
+    assert_eq!((manifest.release.as_str(), manifest.files.len()), ("two", 3));
+    assert!(remove(&dirs.host()).unwrap().ends_with(": 3 plugins removed"));
+    assert!(dirs.names().is_empty());
+}
+
+#[test]
+fn an_interrupted_run_is_made_good() {
+    let dirs = Dirs::new("interrupted");
+    dirs.install("one", &["bridge", "vlan"]).unwrap();
+    // As if the second version's run had ended after its first rename: both hashes are in the manifest.
+    let mut manifest = read(&dirs.host()).unwrap().unwrap();
+    fs::write(temporary(&dirs.host(), "file"), "two").unwrap();
+    let hash = sha256(File::open(temporary(&dirs.host(), "file")).unwrap()).unwrap();
+    manifest.add("bridge", &hash);
+    manifest.add("vlan", &hash);
+    write_manifest(&dirs.host(), &manifest).unwrap();
+    fs::rename(temporary(&dirs.host(), "file"), dirs.host().join("bridge")).unwrap();
+    fs::write(temporary(&dirs.host(), "link"), "half").unwrap();
+
+    let done = dirs.install("two", &["bridge", "vlan"]).unwrap();
+    assert_eq!((done.installed, done.current), (vec!["vlan".to_owned()], vec!["bridge".to_owned()]));
+    assert_eq!(dirs.names(), [FILE, "bridge", "vlan"]);
+    assert!(remove(&dirs.host()).unwrap().contains("2 plugins removed"));
+}
+
+#[test]
+fn every_byte_is_compared() {
+    for length in [0, 1, 15, 16, 17, 40] {
+        let bytes: Vec<u8> = (0..length).collect();
+        assert!(same_bytes(&bytes, &bytes));
+        assert!(!same_bytes(&bytes, &[&bytes[..], &[0]].concat()));
+        for at in 0..bytes.len() {
+            let mut other = bytes.clone();
+            other[at] ^= 1;
+            assert!(!same_bytes(&bytes, &other), "{at} of {length}");
+        }
+    }
+}
+
+#[test]
+fn what_is_no_file_is_the_hosts() {
+    let dirs = Dirs::new("foreign");
+    fs::create_dir(dirs.host().join("bridge")).unwrap();
+    std::os::unix::fs::symlink("nowhere", dirs.host().join("vlan")).unwrap();
+    let done = dirs.install("one", &["bridge", "ptp", "vlan"]).unwrap();
+    assert_eq!((done.installed, done.foreign.len()), (vec!["ptp".to_owned()], 2));
+    assert!(dirs.host().join("vlan").is_symlink());
+}
