@@ -26,7 +26,7 @@ use std::path::Path;
 use crate::args::{self, Command};
 use crate::failure::{err, out};
 use crate::stop::{HOST, Stop, USAGE};
-use crate::{cni, repair};
+use crate::{cni, kubelet, repair};
 use finding::{Finding, Status};
 use settings::Settings;
 
@@ -53,11 +53,16 @@ pub(crate) fn main(given: Vec<OsString>) -> u8 {
         }
         _ => {}
     }
-    let command = args::command(given);
+    let mut command = args::command(given);
     if !command.defaults {
         let word = command.program.to_string_lossy();
         err(&format!("entrypoint: preflight: {word}: only flags of the kubelet are expected"));
         return USAGE;
+    }
+    let given = command.args.clone();
+    if let Err(stop) = kubelet::arrange(&mut command) {
+        err(&stop.to_string());
+        command.args = given;
     }
     let findings = check(&Settings::of(&command.args), &Facts::gather());
     let text = if form == "--json" { report::json(&findings) } else { report::human(&findings) };
