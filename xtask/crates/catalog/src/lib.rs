@@ -9,6 +9,7 @@ mod validate;
 
 pub use attribute::{Attribute, Attributes, Scope};
 pub use model::{
-    Alpine, Arch, Base, Catalog, Closure, Compile, Component, Content, Directories, Files, Go, Healthcheck,
-    Links, Name, PLACEHOLDERS, Pack, Product, Program, Release, Rootfs, Script, Single, Variant,
+    Alpine, Arch, Base, BaseBudget, Budget, Catalog, Closure, Compile, Component, Content, Directories,
+    Figures, Files, Go, Healthcheck, Links, Name, PLACEHOLDERS, Pack, Product, Program, Ratios, Release,
+    Rootfs, Script, Single, Variant,
 };

@@ -71,7 +71,25 @@ impl Checks<'_> {
         self.releases()?;
         self.bases()?;
         self.variants()?;
-        self.components()
+        self.components()?;
+        self.budget()
+    }
+
+    fn budget(&self) -> Result<()> {
+        for budget in &self.catalog.budget.bases {
+            self.known("base", &budget.base, self.catalog.bases.iter().map(|x| &x.name))?;
+            for release in budget.releases.iter().flatten() {
+                self.known("release", release, self.catalog.releases.iter().map(|x| &x.version))?;
+            }
+            let ratios = [&budget.cell, &budget.mean].map(|ratios| [ratios.compressed, ratios.extracted]);
+            if let Some(ratio) =
+                ratios.as_flattened().iter().flatten().find(|ratio| !(0.01..=10.0).contains(*ratio))
+            {
+                let message = format!("{ratio} is no limit for ours / published: 0.01 to 10");
+                return Err(self.at.name_fault(&budget.base, &message));
+            }
+        }
+        Ok(())
     }
 
     fn unique<'n>(&self, what: &str, names: impl Iterator<Item = &'n Name>) -> Result<()> {

@@ -105,6 +105,10 @@ fn every_kind_of_mistake_is_refused_with_its_line() {
         with("sha256 = \"1040", "sha256 = \"x040"),
         with("\"{variant}\"", "\"{flavour}\""),
         with("command = [\"/usr/bin/entrypoint\", \"probe\"]", "command = []"),
+        with("[[budget.base]]\nbase = \"micro\"", "[[budget.base]]\nbase = \"macro\""),
+        with("releases = [\"v1.26.0\"", "releases = [\"v1.26.1\""),
+        with("mean = { compressed = 0.", "mean = { compressed = -0."),
+        with("growth = { compressed", "growth = { uncompressed"),
     ];
     let messages: Vec<_> = cases.iter().map(|text| refused(text)).collect();
     insta::assert_snapshot!(messages.join("\n"));

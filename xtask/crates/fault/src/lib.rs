@@ -27,13 +27,15 @@ pub enum Kind {
     Stale,
     /// The disk or the store failed: full, read-only, no permission.
     Storage,
+    /// An image is larger than its budget allows (`size check`).
+    Budget,
     /// Ctrl-C, or SIGTERM.
     Interrupted,
 }
 
 impl Kind {
     /// All kinds, in order of their exit codes.
-    pub const ALL: [Kind; 10] = [
+    pub const ALL: [Kind; 11] = [
         Kind::Usage,
         Kind::Data,
         Kind::Unknown,
@@ -43,6 +45,7 @@ impl Kind {
         Kind::Failed,
         Kind::Stale,
         Kind::Storage,
+        Kind::Budget,
         Kind::Interrupted,
     ];
 
@@ -58,6 +61,7 @@ impl Kind {
             Kind::Failed => 8,
             Kind::Stale => 9,
             Kind::Storage => 10,
+            Kind::Budget => 11,
             Kind::Interrupted => 130,
         }
     }

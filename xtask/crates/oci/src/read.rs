@@ -14,7 +14,7 @@ use flate2::bufread::MultiGzDecoder;
 use oci_spec::image::MediaType;
 use tar::{Archive, EntryType, Header};
 
-use crate::digest::{CHUNK, Digest, Hasher, Hashing, hash_reader};
+use crate::digest::{CHUNK, Digest, Hashing, hash_reader};
 use crate::header::BLOCK;
 use crate::pax;
 use crate::tree::{Attributes, normalize, parent_of};
@@ -119,10 +119,22 @@ pub struct Listing {
 /// [`Kind::Data`] for anything that is not a well-formed layer or is over a limit, [`Kind::Interrupted`], and what
 /// `from` gives.
 pub fn list(from: impl Read, encoding: Encoding, limits: &Limits) -> Result<Listing> {
+    list_with(from, encoding, limits, &mut |_, _, _| Ok(()))
+}
+
+/// Is shown each regular file of a layer as it is read: its path, size and content, of which it may leave any part
+/// unread.
+pub type See<'a> = dyn FnMut(&str, u64, &mut dyn Read) -> Result<()> + 'a;
+
+/// As [`list`], and shows the content of regular files to `see` on the way.
+///
+/// # Errors
+/// As [`list`], and what `see` gives.
+pub fn list_with(from: impl Read, encoding: Encoding, limits: &Limits, see: &mut See<'_>) -> Result<Listing> {
     let from = BufReader::with_capacity(CHUNK, from);
     match encoding {
-        Encoding::Tar => list_tar(from, limits),
-        Encoding::Gzip => list_tar(MultiGzDecoder::new(from), limits),
+        Encoding::Tar => list_tar(from, limits, see),
+        Encoding::Gzip => list_tar(MultiGzDecoder::new(from), limits, see),
     }
 }
 
@@ -142,10 +154,10 @@ pub fn diff_id(from: impl Read, encoding: Encoding, limits: &Limits) -> Result<(
     })
 }
 
-fn list_tar(from: impl Read, limits: &Limits) -> Result<Listing> {
+fn list_tar(from: impl Read, limits: &Limits, see: &mut See<'_>) -> Result<Listing> {
     let mut archive = Archive::new(Hashing::new(Limited::new(from, limits.tar_size)));
     let mut reader =
-        Reader { limits, items: BTreeMap::new(), seen: 0, unpacked_size: 0, extended: BTreeMap::new() };
+        Reader { limits, items: BTreeMap::new(), seen: 0, unpacked_size: 0, extended: BTreeMap::new(), see };
     // Raw: the extended headers are read here, within a limit, see `pax`.
     for entry in archive.entries().map_err(limited::fault)?.raw(true) {
         exec::interrupt::check()?;
@@ -179,16 +191,17 @@ fn check_end(rest: &mut dyn Read) -> Result<()> {
     }
 }
 
-struct Reader<'a> {
+struct Reader<'a, 's> {
     limits: &'a Limits,
     items: BTreeMap<String, Item>,
     seen: usize,
     unpacked_size: u64,
     /// What extended headers said of the entry to come, by PAX key.
     extended: BTreeMap<String, Vec<u8>>,
+    see: &'a mut See<'s>,
 }
 
-impl Reader<'_> {
+impl Reader<'_, '_> {
     fn entry(&mut self, header: &Header, size: u64, data: &mut dyn Read) -> Result<()> {
         self.seen += 1;
         if self.seen > self.limits.entries {
@@ -310,9 +323,13 @@ impl Reader<'_> {
         self.items.range(prefix.clone()..).next().is_some_and(|(next, _)| next.starts_with(&prefix))
     }
 
-    fn file(&mut self, path: &str, size: u64, mut data: &mut dyn Read) -> Result<What> {
-        let mut hashing = Hashing { inner: io::sink(), hasher: Hasher::default() };
-        io::copy(&mut data, &mut hashing).map_err(limited::fault)?;
+    fn file(&mut self, path: &str, size: u64, data: &mut dyn Read) -> Result<What> {
+        let mut hashing = Hashing::new(data);
+        (self.see)(path, size, &mut hashing).map_err(|error| match error.downcast::<io::Error>() {
+            Ok(error) => limited::fault(error),
+            Err(error) => error,
+        })?;
+        io::copy(&mut hashing, &mut io::sink()).map_err(limited::fault)?;
         let (digest, found) = hashing.hasher.finish();
         if found != size {
             return Err(malformed(&format!("it ends inside {path:?}, {found} of {size} bytes in")));

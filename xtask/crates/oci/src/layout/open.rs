@@ -211,6 +211,32 @@ impl Layout {
         image.manifest.layers().iter().map(list).collect()
     }
 
+    /// Reads one layer of an image to its end, the lowest being 0, and shows its files to `see`. All that is said of it is
+    /// verified: size and digest of the blob first, the diff ID of the archive on the way.
+    ///
+    /// # Errors
+    /// As [`Layout::verify`] and [`read::list_with`]; [`Kind::Data`] if there is no such layer.
+    pub fn contents(&self, image: &Found, index: usize, see: &mut read::See<'_>) -> Result<read::Listing> {
+        let (layers, diff_ids) = (image.manifest.layers(), image.config.rootfs().diff_ids());
+        let (Some(descriptor), Some(diff_id)) = (layers.get(index), diff_ids.get(index)) else {
+            return Err(data(format!("image {} has no layer {index}", image.descriptor.digest())));
+        };
+        let (digest, mut file) = self.layer(descriptor)?;
+        let (found, _) = hash_reader(&mut file, descriptor.size())?;
+        if found != digest {
+            return Err(Fault::mismatch(format!("blob {digest}"), digest, found).into());
+        }
+        let (_, file) = self.layer(descriptor)?;
+        let encoding = Encoding::of(descriptor.media_type().as_ref())?;
+        let listing = read::list_with(file, encoding, &self.limits.layer, see)
+            .with_context(|| format!("layer {digest}"))?;
+        if listing.diff_id.to_string() != *diff_id {
+            let what = format!("the archive in layer {digest}");
+            return Err(Fault::mismatch(what, diff_id, listing.diff_id).into());
+        }
+        Ok(listing)
+    }
+
     /// What an image costs to pull and to keep; reads all of its layers.
     ///
     /// # Errors
