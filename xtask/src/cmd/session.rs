@@ -15,7 +15,7 @@ use crate::context::Context;
 use crate::local::{Executor, Timings, Tools};
 
 /// What to build.
-#[derive(clap::Args)]
+#[derive(clap::Args, Default)]
 pub(crate) struct What {
     /// Images and indexes, as `cargo xtask list` names them [default: the newest micro kubelet for this machine].
     #[arg(value_name = "ATTR")]
@@ -31,7 +31,12 @@ pub(crate) struct What {
 impl What {
     /// These images and indexes, whole.
     pub(crate) fn of(attributes: Vec<String>) -> Self {
-        Self { attributes, omit: Vec::new(), fast: false }
+        Self { attributes, ..Self::default() }
+    }
+
+    /// One attribute, without these components.
+    pub(crate) fn one(attribute: &str, omit: &[String]) -> Self {
+        Self { omit: omit.to_vec(), ..Self::of(vec![attribute.to_owned()]) }
     }
 }
 

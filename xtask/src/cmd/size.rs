@@ -1,16 +1,29 @@
-//! `size`: how large images are, and against what.
+//! `size`: what images weigh, and why.
 
 mod chart;
+mod check;
+mod diff;
+mod record;
 mod report;
+mod table;
+mod weigh;
 
 use std::path::PathBuf;
 
 use anyhow::{Context as _, Result};
+use catalog::Catalog;
 use fault::{Fault, Kind};
+use sizes::published::Published;
+use sizes::record::Record;
 
-use crate::context::Context;
+use crate::context::{Context, replace};
 
-/// Show the images' sizes, against what was published and over time.
+/// What images weighed at the last release.
+const RECORD: &str = "images/sizes.json";
+/// The images to beat.
+const PUBLISHED: &str = "images/published-sizes.toml";
+
+/// Say what images weigh, hold them to their budget, and show what changed.
 #[derive(clap::Args)]
 #[command(subcommand_required = true, arg_required_else_help = true)]
 pub(crate) struct Size {
@@ -20,6 +33,10 @@ pub(crate) struct Size {
 
 #[derive(clap::Subcommand)]
 enum What {
+    Check(check::Check),
+    Diff(diff::DiffSizes),
+    Record(record::RecordSizes),
+    Table(table::Table),
     Report(report::Report),
     Chart(chart::Chart),
 }
@@ -27,10 +44,54 @@ enum What {
 impl Size {
     pub(crate) fn run(&self, context: &Context) -> Result<()> {
         match &self.what {
+            What::Check(check) => check.run(context),
+            What::Diff(diff) => diff.run(context),
+            What::Record(record) => record.run(context),
+            What::Table(table) => table.run(context),
             What::Report(report) => report.run(context),
             What::Chart(chart) => chart.run(context),
         }
     }
+}
+
+/// The record of the last release.
+fn record(context: &Context) -> Result<Record> {
+    let path = context.root.join(RECORD);
+    match std::fs::read_to_string(&path) {
+        Ok(text) => Record::parse(&text, RECORD),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+            let fault = Fault::new(Kind::Unknown, format!("there is no {RECORD}"));
+            Err(fault.help("`cargo xtask size record ATTR...` makes it").into())
+        }
+        Err(error) => Err(error).with_context(|| format!("{} cannot be read", path.display())),
+    }
+}
+
+/// What was published.
+fn published(context: &Context, catalog: &Catalog) -> Result<Published> {
+    let path = context.root.join(PUBLISHED);
+    let text =
+        std::fs::read_to_string(&path).with_context(|| format!("{} cannot be read", path.display()))?;
+    Published::parse(&text, PUBLISHED, catalog)
+}
+
+/// Which images to weigh.
+#[derive(clap::Args)]
+struct Which {
+    /// Images and indexes; they are built if need be [default: those of images/sizes.json that are built already].
+    #[arg(value_name = "ATTR")]
+    attributes: Vec<String>,
+    /// Weigh layouts that are here, in directories named like their attributes, and build nothing.
+    #[arg(long, value_name = "DIR")]
+    layouts: Option<PathBuf>,
+    /// Build without this program or component [default: what the recorded image lacks].
+    #[arg(long, value_name = "COMPONENT", conflicts_with = "layouts")]
+    omit: Vec<String>,
+}
+
+/// Writes a file of the repository, whole or not at all.
+fn write(context: &Context, file: &str, text: &str) -> Result<()> {
+    replace(&context.root.join(file), text.as_bytes()).with_context(|| format!("{file} cannot be written"))
 }
 
 /// Where the figures of pictures come from.

@@ -1,0 +1,96 @@
+//! `size check`: are images within their budget?
+
+use std::fmt::Write as _;
+
+use anyhow::Result;
+use serde::Serialize;
+use sizes::budget::{self, Cell, Ratio, Rules, Verdict};
+use sizes::render::mib;
+
+use super::{Which, weigh};
+use crate::cmd::session::How;
+use crate::context::{Context, write_out};
+
+/// Compare images with the last release and with the published ones; fail if one is over its budget.
+///
+/// An image is over it if it, or one of its layers, grew by more than [budget] in images/catalog.toml allows, or if it is
+/// too large beside the published one; the message names layer, component, file and Go modules. Exit code 11.
+#[derive(clap::Args)]
+#[command(after_help = "Examples:
+  cargo xtask size check                                    all recorded images that are built here
+  cargo xtask size check kubelet-v1_26_0-cni-micro-amd64    builds it first
+  cargo xtask size check --layouts target/images")]
+pub(crate) struct Check {
+    #[command(flatten)]
+    which: Which,
+    #[command(flatten)]
+    how: How,
+}
+
+#[derive(Serialize)]
+struct Answer<'a> {
+    version: u32,
+    #[serde(flatten)]
+    verdict: &'a Verdict,
+}
+
+impl Check {
+    pub(crate) fn run(&self, context: &Context) -> Result<()> {
+        let catalog = context.catalog()?;
+        let published = super::published(context, &catalog)?;
+        let record = super::record(context)?;
+        let mut weighed = weigh::weigh(context, &self.which, &self.how, &record)?;
+        let attributes = catalog::Attributes::of(&catalog);
+        weighed.retain(|name, _| {
+            let known = attributes.iter().any(|attribute| attribute.name == *name);
+            if !known {
+                context
+                    .progress
+                    .note(&format!("{name}: not an image of the catalog, so there is no budget for it"));
+            }
+            known
+        });
+        let rules = Rules { catalog: &catalog, record: &record, published: &published };
+        let verdict = budget::judge(rules, &weighed)?;
+        if context.json {
+            context.print_json(&Answer { version: 1, verdict: &verdict })?;
+        } else {
+            for cell in &verdict.cells {
+                cell.notes
+                    .iter()
+                    .for_each(|note| context.progress.note(&format!("{}: {note}", cell.attribute)));
+            }
+            write_out(&table(&verdict))?;
+        }
+        verdict.check()
+    }
+}
+
+fn table(verdict: &Verdict) -> String {
+    let width = verdict.cells.iter().map(|cell| cell.attribute.len()).max().unwrap_or(0);
+    let mut out = String::new();
+    for Cell { attribute, compressed, extracted, ratio, counted, over, .. } in &verdict.cells {
+        let (compressed, extracted) = (mib(*compressed), mib(*extracted));
+        let _ = write!(out, "{attribute:width$}  {compressed:7.2} / {extracted:7.2} MiB  {}", ratios(*ratio));
+        out.push_str(if *counted { "" } else { "  not counted" });
+        out.push_str(if over.is_empty() { "\n" } else { "  over\n" });
+    }
+    for mean in &verdict.means {
+        let over = if mean.over.is_empty() { "" } else { "  over" };
+        let what = format!("mean of {} images on {}", mean.cells, mean.base);
+        let _ = writeln!(out, "{what:width$}  {:21}  {}{over}", "", ratios(Some(mean.ratio)));
+    }
+    let over = verdict.cells.iter().filter(|cell| !cell.over.is_empty()).count();
+    let _ = write!(
+        out,
+        "{} images, {over} over their budget; ours / published, compressed and extracted",
+        verdict.cells.len()
+    );
+    out
+}
+
+fn ratios(ratio: Option<Ratio>) -> String {
+    ratio.map_or("  –       –  ".to_owned(), |ratio| {
+        format!("{:.3} / {:.3}", ratio.compressed, ratio.extracted)
+    })
+}

@@ -1,0 +1,194 @@
+//! `size diff`: what changed between two states.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use anyhow::{Context as _, Result};
+use exec::Run;
+use fault::{Fault, Kind};
+use serde::Serialize;
+use sizes::Image;
+use sizes::record::Record;
+
+use super::{RECORD, weigh};
+use crate::context::{Context, write_out};
+
+/// Show which layer, package, Go module or file of images changed by how much.
+///
+/// A and B are each: a layout, or a directory of layouts; a git revision, of which images/sizes.json is read; such a file;
+/// or an image in a registry, which is fetched by skopeo.
+#[derive(clap::Args)]
+#[command(after_help = "Examples:
+  cargo xtask size diff main HEAD --markdown
+  cargo xtask size diff HEAD target/images
+  cargo xtask size diff old/kubelet-v1_26_0-micro-amd64 target/images/kubelet-v1_26_0-micro-amd64
+  cargo xtask size diff registry.example.org/kubelet:v1.25.5-micro registry.example.org/kubelet:v1.26.0-micro")]
+pub(crate) struct DiffSizes {
+    /// The state before.
+    #[arg(value_name = "A")]
+    before: String,
+    /// The state after.
+    #[arg(value_name = "B")]
+    after: String,
+    /// For a comment on a pull request.
+    #[arg(long)]
+    markdown: bool,
+}
+
+/// The answer for machines.
+#[derive(Serialize)]
+pub(super) struct Answer<'a> {
+    pub(super) version: u32,
+    #[serde(flatten)]
+    pub(super) diff: &'a sizes::diff::Diff,
+}
+
+/// One side of the comparison.
+struct Side {
+    images: BTreeMap<String, Image>,
+    /// From a record, which has no small parts?
+    coarse: bool,
+}
+
+impl DiffSizes {
+    pub(crate) fn run(&self, context: &Context) -> Result<()> {
+        let mut before = Side::read(context, &self.before)?;
+        let mut after = Side::read(context, &self.after)?;
+        pair(&mut before.images, &mut after.images);
+        if before.coarse != after.coarse {
+            let (fine, coarse) = if before.coarse { (&mut after, &before) } else { (&mut before, &after) };
+            for (name, image) in &mut fine.images {
+                *image = image.coarse(coarse.images.get(name));
+            }
+            // A record knows every image, a directory those that were built: what is in both is compared.
+            let common = |name: &String| fine.images.contains_key(name);
+            let only: Vec<String> = coarse.images.keys().filter(|name| !common(name)).cloned().collect();
+            for name in only {
+                before.images.remove(&name);
+                after.images.remove(&name);
+            }
+        }
+        let diff = sizes::diff::images(&before.images, &after.images);
+        if context.json {
+            return context.print_json(&Answer { version: 1, diff: &diff });
+        }
+        write_out(&if self.markdown { sizes::render::markdown(&diff) } else { sizes::render::text(&diff) })
+    }
+}
+
+/// Two single images are compared whatever they are called.
+fn pair(before: &mut BTreeMap<String, Image>, after: &mut BTreeMap<String, Image>) {
+    if before.len() != 1 || after.len() != 1 || before.keys().eq(after.keys()) {
+        return;
+    }
+    if let (Some((old, a)), Some((new, b))) = (before.pop_first(), after.pop_first()) {
+        let name = format!("{old} → {new}");
+        before.insert(name.clone(), a);
+        after.insert(name, b);
+    }
+}
+
+impl Side {
+    fn read(context: &Context, what: &str) -> Result<Self> {
+        let path = Path::new(what);
+        if path.is_dir() {
+            return Self::layouts(context, path);
+        }
+        if path.is_file() {
+            let text = std::fs::read_to_string(path).with_context(|| format!("{what} cannot be read"))?;
+            return Self::record(&text, what);
+        }
+        let registry = what.strip_prefix("docker://");
+        if registry.is_none()
+            && let Some(text) = revision(context, what)?
+        {
+            return Self::record(&text, &format!("{what}:{RECORD}"));
+        }
+        let reference = registry.unwrap_or(what);
+        if registry.is_some() || reference.contains(['/', ':']) {
+            return Self::registry(context, reference);
+        }
+        Err(Fault::new(
+            Kind::Unknown,
+            format!("`{what}` is no directory, git revision or image in a registry"),
+        )
+        .help("a layout's directory, `HEAD~1`, or `registry.example.org/kubelet:v1.26.0-micro`")
+        .into())
+    }
+
+    fn layouts(context: &Context, dir: &Path) -> Result<Self> {
+        let catalog = context.catalog()?;
+        let mut images = BTreeMap::new();
+        for layout in weigh::layouts(dir)? {
+            images.extend(weigh::layout(context, &catalog, &layout)?);
+        }
+        Ok(Self { images, coarse: false })
+    }
+
+    fn record(text: &str, name: &str) -> Result<Self> {
+        Ok(Self { images: Record::parse(text, name)?.images, coarse: true })
+    }
+
+    fn registry(context: &Context, reference: &str) -> Result<Self> {
+        let Some(skopeo) = exec::which("skopeo") else {
+            return Err(Fault::new(
+                Kind::Tool,
+                format!("`{reference}` is in a registry, and there is no skopeo to fetch it"),
+            )
+            .help("install skopeo, or copy the image to a layout and name its directory")
+            .into());
+        };
+        let dir =
+            tempfile::Builder::new().prefix("size-diff-").tempdir().context("no temporary directory")?;
+        let layout = dir.path().join("layout");
+        let task = context.progress.task(&format!("fetch {reference}"), None);
+        // Only looked at, not run: no policy of signatures is asked. A registry on this machine may speak plain HTTP.
+        let host = reference.split('/').next().unwrap_or_default();
+        let local = ["localhost", "127.0.0.1", "[::1]"]
+            .iter()
+            .any(|name| host.strip_prefix(name).is_some_and(|rest| rest.is_empty() || rest.starts_with(':')));
+        let mut run = Run::new(skopeo).args(["--insecure-policy", "copy", "--all", "--quiet"]);
+        if local {
+            run = run.arg("--src-tls-verify=false");
+        }
+        for name in [
+            "PATH",
+            "HOME",
+            "TMPDIR",
+            "XDG_RUNTIME_DIR",
+            "HTTPS_PROXY",
+            "https_proxy",
+            "NO_PROXY",
+            "no_proxy",
+        ] {
+            run = run.inherit(name);
+        }
+        run.arg(format!("docker://{reference}"))
+            .arg(format!("oci:{}:image", layout.display()))
+            .on_line(|line| task.detail(line))
+            .run()
+            .with_context(|| format!("fetching {reference}"))?;
+        Self::layouts(context, &layout)
+    }
+}
+
+/// `images/sizes.json` of a git revision; None if there is no such revision.
+fn revision(context: &Context, name: &str) -> Result<Option<String>> {
+    let git = |args: &[&str]| {
+        let run = Run::new("git").args(args).cwd(&context.root);
+        ["PATH", "HOME", "GIT_DIR", "GIT_WORK_TREE"].into_iter().fold(run, Run::inherit).finish()
+    };
+    let commit = format!("{name}^{{commit}}");
+    let parsed = git(&["rev-parse", "--verify", "--quiet", "--end-of-options", &commit])?;
+    if !parsed.status.success() {
+        return Ok(None);
+    }
+    let shown =
+        git(&["cat-file", "blob", &format!("{}:{RECORD}", String::from_utf8_lossy(&parsed.stdout).trim())])?;
+    if !shown.status.success() {
+        let message = format!("revision `{name}` has no {RECORD}");
+        return Err(Fault::new(Kind::Unknown, message).help("sizes are recorded since a later one").into());
+    }
+    let text = String::from_utf8(shown.stdout);
+    text.map(Some).map_err(|_| Fault::new(Kind::Data, format!("{name}:{RECORD} is not UTF-8")).into())
+}

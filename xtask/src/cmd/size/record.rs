@@ -1,0 +1,58 @@
+//! `size record`: writes down what images weigh.
+
+use anyhow::Result;
+use catalog::Attributes;
+use fault::{Fault, Kind};
+use sizes::record::Record;
+
+use super::{RECORD, Which, weigh};
+use crate::cmd::session::How;
+use crate::context::{Context, write_out};
+
+/// Write what images weigh to images/sizes.json; what is recorded of others stays.
+#[derive(clap::Args)]
+#[command(after_help = "Examples:
+  cargo xtask size record                                   all recorded images that are built here
+  cargo xtask size record kubelet-v1_26_0-cni-micro         the images of an index
+  cargo xtask size record --layouts target/images")]
+pub(crate) struct RecordSizes {
+    #[command(flatten)]
+    which: Which,
+    #[command(flatten)]
+    how: How,
+}
+
+impl RecordSizes {
+    pub(crate) fn run(&self, context: &Context) -> Result<()> {
+        let catalog = context.catalog()?;
+        let mut record = match super::record(context) {
+            Err(error) if fault::of(&error).is_some_and(|fault| fault.kind() == Kind::Unknown) => {
+                Record::default()
+            }
+            read => read?,
+        };
+        let weighed = weigh::weigh(context, &self.which, &self.how, &record)?;
+        let before = record.images.clone();
+        let attributes = Attributes::of(&catalog);
+        let known = |name: &str| attributes.iter().any(|attribute| attribute.name == name);
+        for (name, image) in weighed.into_iter().filter(|(name, _)| known(name)) {
+            record.images.insert(name, image.coarse(None));
+        }
+        record.images.retain(|name, _| known(name));
+        if record.images.is_empty() {
+            return Err(Fault::new(Kind::Usage, "there is nothing to record")
+                .help("name images: `cargo xtask size record ATTR...`")
+                .into());
+        }
+        let path = context.root.join(RECORD);
+        let text = record.text()?;
+        if std::fs::read_to_string(&path).ok().as_ref() != Some(&text) {
+            super::write(context, RECORD, &text)?;
+        }
+        let diff = sizes::diff::images(&before, &record.images);
+        if context.json {
+            return context.print_json(&super::diff::Answer { version: 1, diff: &diff });
+        }
+        write_out(&sizes::render::text(&diff))
+    }
+}

@@ -1,0 +1,36 @@
+//! `size table`: README's table of sizes.
+
+use anyhow::{Context as _, Result};
+use fault::{Fault, Kind};
+
+use crate::context::Context;
+
+const PAGE: &str = "README.md";
+
+/// Make README's table of images/sizes.json and images/published-sizes.toml.
+#[derive(clap::Args)]
+pub(crate) struct Table {
+    /// Change nothing; fail if the table is out of date.
+    #[arg(long)]
+    check: bool,
+}
+
+impl Table {
+    pub(crate) fn run(&self, context: &Context) -> Result<()> {
+        let catalog = context.catalog()?;
+        let record = super::record(context)?;
+        let published = super::published(context, &catalog)?;
+        let path = context.root.join(PAGE);
+        let page = std::fs::read_to_string(&path).with_context(|| format!("{PAGE} cannot be read"))?;
+        let new =
+            sizes::table::replaced(&page, PAGE, &sizes::table::markdown(&catalog, &record, &published))?;
+        if new == page {
+            return Ok(());
+        }
+        if self.check {
+            let message = format!("{PAGE}: its table of sizes is not what {} gives", super::RECORD);
+            return Err(Fault::new(Kind::Stale, message).help("`cargo xtask size table`").into());
+        }
+        super::write(context, PAGE, &new)
+    }
+}

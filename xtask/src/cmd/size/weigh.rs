@@ -1,0 +1,209 @@
+//! Gets images and weighs them: from layouts on disk, or built for it.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context as _, Result, ensure};
+use catalog::{Attributes, Catalog, Content, Scope};
+use fault::{Fault, Kind};
+use oci::layout::Found;
+use plan::{Options, Plan};
+use sizes::Image;
+use sizes::measure::{self, Scales};
+use sizes::record::Record;
+
+use super::Which;
+use crate::cmd::session::{How, Session, What};
+use crate::context::Context;
+
+/// Annotations by which an image says what it is.
+const TITLE: &str = "org.opencontainers.image.title";
+const VERSION: &str = "org.opencontainers.image.version";
+const VARIANT: &str = "io.containerized-kubelet.variant";
+const BASE: &str = "io.containerized-kubelet.base";
+
+/// Images by attribute, or by what else they are called.
+pub(super) type Weighed = BTreeMap<String, Image>;
+
+/// Weighs what was asked for; images of the record that are not built here are left out, with a note.
+pub(super) fn weigh(context: &Context, which: &Which, how: &How, record: &Record) -> Result<Weighed> {
+    let catalog = context.catalog()?;
+    if let Some(dir) = &which.layouts {
+        return ready(context, &catalog, dir, &which.attributes);
+    }
+    let session = Session::open(context, how)?;
+    if which.attributes.is_empty() {
+        let mut weighed = Weighed::new();
+        let mut absent = Vec::new();
+        for (name, recorded) in &record.images {
+            if built_already(&session, name, &recorded.omitted)? {
+                weighed.extend(built(&session, name, &recorded.omitted)?);
+            } else {
+                absent.push(name.as_str());
+            }
+        }
+        if !absent.is_empty() {
+            let (count, list) = (absent.len(), absent.join(", "));
+            context
+                .progress
+                .note(&format!("not weighed, for they are not built here: {count} images: {list}"));
+        }
+        return Ok(weighed);
+    }
+    let mut weighed = Weighed::new();
+    for name in &which.attributes {
+        let recorded = images_of(&catalog, name)?.into_iter().find_map(|image| record.images.get(&image));
+        let omit = match recorded {
+            Some(recorded) if which.omit.is_empty() => &recorded.omitted,
+            _ => &which.omit,
+        };
+        weighed.extend(built(&session, name, omit)?);
+    }
+    Ok(weighed)
+}
+
+/// The attributes of the images that an attribute stands for: itself, or those of the index.
+fn images_of(catalog: &Catalog, name: &str) -> Result<Vec<String>> {
+    let attributes = Attributes::of(catalog);
+    let asked = attributes.get(name)?;
+    let is_meant = |image: &&catalog::Attribute<'_>| {
+        let part = matches!(asked.scope, Scope::Index) && image.reference() == asked.reference();
+        matches!(image.scope, Scope::Image(_)) && (image.name == name || part)
+    };
+    Ok(attributes.iter().filter(is_meant).map(|image| image.name.clone()).collect())
+}
+
+/// Are all layers of an image in the store, so that nothing has to be compiled?
+fn built_already(session: &Session<'_>, name: &str, omit: &[String]) -> Result<bool> {
+    let options = Options { omit: omit.to_vec(), ..Options::default() };
+    // A lock that is missing, or an attribute that is no more: not built, whatever the reason.
+    let Ok(plan) = Plan::of(&session.catalog, &session.sources, &[name.to_owned()], &options) else {
+        return Ok(false);
+    };
+    for key in plan.layers.keys() {
+        if session.store.find_object(key)?.is_none() {
+            return Ok(false);
+        }
+    }
+    Ok(true)
+}
+
+/// Builds and weighs an image, or the images of an index.
+fn built(session: &Session<'_>, name: &str, omit: &[String]) -> Result<Weighed> {
+    let plan = session.plan(&What::one(name, omit))?;
+    let scratch = session.store.scratch_dir()?;
+    let executor = session.executor()?;
+    let mut weighed = Weighed::new();
+    for built in executor.build(&plan, scratch.path())? {
+        weighed.extend(layout(session.context, &session.catalog, &built.layout)?);
+    }
+    Ok(weighed)
+}
+
+/// Weighs the layouts in a directory: those of these attributes, or all that there are.
+fn ready(context: &Context, catalog: &Catalog, dir: &Path, attributes: &[String]) -> Result<Weighed> {
+    let dirs: Vec<PathBuf> = if attributes.is_empty() {
+        layouts(dir)?
+    } else {
+        attributes.iter().map(|name| dir.join(name)).collect()
+    };
+    let mut weighed = Weighed::new();
+    for dir in dirs {
+        let found = layout(context, catalog, &dir)?;
+        let name = dir.file_name().unwrap_or_default().to_string_lossy();
+        if attributes.iter().any(|asked| *asked == *name) {
+            let expected = images_of(catalog, &name)?;
+            let missing = expected.iter().find(|image| !found.contains_key(*image));
+            if let Some(missing) = missing {
+                let found: Vec<_> = found.into_keys().collect();
+                let what = format!("the layout {}", dir.display());
+                return Err(Fault::mismatch(what, missing, found.join(", ")).into());
+            }
+        }
+        weighed.extend(found);
+    }
+    Ok(weighed)
+}
+
+/// The layouts in a directory, or the directory itself if it is one.
+pub(super) fn layouts(dir: &Path) -> Result<Vec<PathBuf>> {
+    let is_layout = |dir: &PathBuf| dir.join("oci-layout").exists();
+    let itself = dir.to_owned();
+    if is_layout(&itself) {
+        return Ok(vec![itself]);
+    }
+    let entries = match std::fs::read_dir(dir) {
+        Ok(entries) => entries,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+            return Err(Fault::new(Kind::Unknown, format!("no directory {}", dir.display())).into());
+        }
+        Err(error) => return Err(error).with_context(|| format!("{} cannot be read", dir.display())),
+    };
+    let entries = entries.map(|entry| Ok(entry?.path())).collect::<std::io::Result<BTreeSet<_>>>()?;
+    let found: Vec<PathBuf> = entries.into_iter().filter(is_layout).collect();
+    if found.is_empty() {
+        let message = format!("there is no OCI layout in {}", dir.display());
+        return Err(Fault::new(Kind::Unknown, message).into());
+    }
+    Ok(found)
+}
+
+/// Weighs all images of a layout.
+pub(super) fn layout(context: &Context, catalog: &Catalog, dir: &Path) -> Result<Weighed> {
+    let owner = |layer: &str, path: &str| component(context, catalog, layer, path);
+    let mut scales = Scales::new(&owner);
+    let task = context.progress.task(&format!("weigh {}", dir.display()), None);
+    let layout = measure::open(dir)?;
+    let mut weighed = Weighed::new();
+    for image in &layout.images {
+        let name = attribute(catalog, image).unwrap_or_else(|| platform(image));
+        task.detail(&name);
+        let found = scales.weigh(&layout, image).with_context(|| format!("layout {}", dir.display()))?;
+        let twice = weighed.insert(name.clone(), found).is_some();
+        ensure!(!twice, Fault::new(Kind::Data, format!("layout {}: two images are {name}", dir.display())));
+    }
+    Ok(weighed)
+}
+
+/// The attribute of an image, by what it says of itself. Another set of manifests for the same images, with another
+/// compression, has names of its own.
+fn attribute(catalog: &Catalog, image: &Found) -> Option<String> {
+    let annotations = image.manifest.annotations().as_ref()?;
+    let says = |key: &str, value: &str| annotations.get(key).is_some_and(|found| found == value);
+    let platform = platform(image);
+    let attributes = Attributes::of(catalog);
+    let found = attributes.iter().find(|attribute| {
+        let Scope::Image(arch) = attribute.scope else { return false };
+        says(TITLE, &attribute.product.title)
+            && says(VERSION, attribute.release.version.as_str())
+            && says(VARIANT, attribute.variant.name.as_str())
+            && says(BASE, attribute.base.name.as_str())
+            && arch.platform() == platform
+    })?;
+    let zstd = image.manifest.layers().iter().any(|layer| layer.media_type().to_string().ends_with("+zstd"));
+    Some(format!("{}{}", found.name, if zstd { "-zstd" } else { "" }))
+}
+
+fn platform(image: &Found) -> String {
+    let (os, architecture) = (image.config.os(), image.config.architecture());
+    let variant = image.config.variant().as_ref().map(|variant| format!("/{variant}")).unwrap_or_default();
+    format!("{os}/{architecture}{variant}").chars().filter(|char| !char.is_control()).collect()
+}
+
+/// The component that a file of a layer is of. Layers of variants have their component's name; what is in a base is
+/// told by its path.
+fn component(context: &Context, catalog: &Catalog, layer: &str, path: &str) -> Option<String> {
+    if catalog.component(layer).is_some() {
+        return Some(layer.to_owned());
+    }
+    let base = catalog.bases.iter().find(|base| base.name == *layer)?;
+    let components = base.components.iter().filter_map(|name| catalog.component(name.as_str()));
+    let owns = |component: &&catalog::Component| match component.content() {
+        Content::Go(go) => path.strip_prefix(&go.directory).is_some_and(|rest| rest.starts_with('/')),
+        Content::Rust(single) | Content::Certificates(single) => single.path == path,
+        Content::Links(links) => links.paths.iter().any(|link| link == path),
+        Content::Files(files) => context.root.join("images/rootfs").join(&files.source).join(path).is_file(),
+        Content::Directories(_) => false,
+    };
+    components.into_iter().find(owns).map(|component| component.name.to_string())
+}
