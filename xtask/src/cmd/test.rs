@@ -47,6 +47,10 @@ impl Test {
             "Go closures",
             Command::new(&itself).args(["lock", "go", "--check", "--offline"]).current_dir(&context.root),
         )?;
+        step(
+            "README's table of sizes",
+            Command::new(&itself).args(["size", "table", "--check"]).current_dir(&context.root),
+        )?;
 
         let mut tests = cargo(&["test", "--workspace", "--locked"]);
         tests.env("XTASK", &itself);

@@ -251,7 +251,10 @@ impl Verdict {
         }
         let message = format!("over the budget, {count} times:{}", text.replace('\n', "\n  "));
         Err(Fault::new(Kind::Budget, message)
-            .help("if it is worth its bytes: `cargo xtask size record`, and say why in the commit; limits are in images/catalog.toml")
+            .help(
+                "what grew for a reason: `cargo xtask size record ATTR...`, and say why in the commit; \
+                 [budget] of images/catalog.toml has the limits",
+            )
             .into())
     }
 }

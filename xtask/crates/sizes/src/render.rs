@@ -62,9 +62,9 @@ pub fn text(diff: &Diff) -> String {
         lines(&mut out, layer, "  ");
     }
     let _ = match (diff.images.len(), diff.unchanged) {
-        (0, unchanged) => writeln!(out, "no change in {unchanged} images"),
+        (0, unchanged) => writeln!(out, "no change; images compared: {unchanged}"),
         (_, 0) => Ok(()),
-        (_, unchanged) => writeln!(out, "{unchanged} other images as they were"),
+        (_, unchanged) => writeln!(out, "as they were: {unchanged} others"),
     };
     out.trim_end().to_owned()
 }
@@ -103,7 +103,7 @@ fn named(part: &PartChange) -> String {
 /// For a comment on a pull request: the images in a table, the layers to unfold.
 pub fn markdown(diff: &Diff) -> String {
     if diff.images.is_empty() {
-        return format!("**Image sizes**: no change in {} images.", diff.unchanged);
+        return format!("**Image sizes**: no change; images compared: {}.", diff.unchanged);
     }
     let mut out = String::from(
         "**Image sizes**\n\n| image | compressed MiB | | extracted MiB | |\n| --- | ---: | ---: | ---: | ---: |\n",
@@ -116,7 +116,7 @@ pub fn markdown(diff: &Diff) -> String {
         let _ = writeln!(out, "| {} | {compressed} | {extracted} |", code(&image.name));
     }
     if diff.unchanged > 0 {
-        let _ = writeln!(out, "\n{} other images are as they were.", diff.unchanged);
+        let _ = writeln!(out, "\nAs they were: {} others.", diff.unchanged);
     }
     for layer in &diff.layers {
         let images: Vec<_> = layer.images.iter().map(|image| code(image)).collect();
@@ -188,13 +188,13 @@ mod tests {
     #[test]
     fn a_terminal_is_told_what_changed_and_nothing_else() {
         insta::assert_snapshot!(text(&diff()));
-        insta::assert_snapshot!(text(&Diff { unchanged: 3, ..Diff::default() }), @"no change in 3 images");
+        insta::assert_snapshot!(text(&Diff { unchanged: 3, ..Diff::default() }), @"no change; images compared: 3");
     }
 
     #[test]
     fn a_pull_request_is_told_the_same() {
         insta::assert_snapshot!(markdown(&diff()));
-        insta::assert_snapshot!(markdown(&Diff { unchanged: 3, ..Diff::default() }), @"**Image sizes**: no change in 3 images.");
+        insta::assert_snapshot!(markdown(&Diff { unchanged: 3, ..Diff::default() }), @"**Image sizes**: no change; images compared: 3.");
         assert_eq!(code("a|<b>`@c"), "<code>a&#124;&lt;b&gt;&#96;&#64;c</code>");
     }
 

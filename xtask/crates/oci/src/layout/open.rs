@@ -139,7 +139,8 @@ impl Layout {
     fn document<T: DeserializeOwned>(&self, descriptor: &Descriptor, media_type: &MediaType) -> Result<T> {
         let digest = digest_of(descriptor)?;
         let name = format!("blob {digest}");
-        let bytes = read_document(&self.blob(&digest), &name, &self.limits)?;
+        let bytes =
+            read_document(&self.blob(&digest), &name, &self.limits).map_err(|e| missing(&digest, e))?;
         if bytes.len() as u64 != descriptor.size() {
             return Err(wrong_size(&digest, descriptor.size(), bytes.len() as u64));
         }
@@ -157,7 +158,8 @@ impl Layout {
     /// Opens a layer's blob, if it has the size that its descriptor says.
     fn layer(&self, descriptor: &Descriptor) -> Result<(Digest, File)> {
         let digest = digest_of(descriptor)?;
-        let (file, size) = open_regular(&self.blob(&digest)).with_context(|| format!("blob {digest}"))?;
+        let opened = open_regular(&self.blob(&digest)).with_context(|| format!("blob {digest}"));
+        let (file, size) = opened.map_err(|error| missing(&digest, error))?;
         if size != descriptor.size() {
             return Err(wrong_size(&digest, descriptor.size(), size));
         }
@@ -319,6 +321,17 @@ fn typed<T: DeserializeOwned>(name: &str, bytes: &[u8], media_type: &MediaType) 
 
 fn digest_of(descriptor: &Descriptor) -> Result<Digest> {
     descriptor.digest().as_ref().parse()
+}
+
+/// A blob that is not there is the layout's fault, and not the disk's.
+fn missing(digest: &Digest, error: anyhow::Error) -> anyhow::Error {
+    let cause = error.downcast_ref::<std::io::Error>();
+    if cause.is_some_and(|cause| cause.kind() == std::io::ErrorKind::NotFound) {
+        return Fault::new(Kind::Mismatch, format!("the layout has no blob {digest}"))
+            .help("copy it again: it is incomplete")
+            .into();
+    }
+    error
 }
 
 fn wrong_size(digest: &Digest, expected: u64, found: u64) -> anyhow::Error {
