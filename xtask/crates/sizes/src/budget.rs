@@ -112,7 +112,7 @@ impl Rules<'_> {
         };
         match self.record.images.get(&attribute.name) {
             None => {
-                cell.notes.push(format!("not recorded yet: `cargo xtask size record {}`", attribute.name))
+                cell.notes.push(format!("not recorded yet: `cargo xtask size record {}`", attribute.name));
             }
             Some(recorded) if recorded.omitted != image.omitted => {
                 let list = |image: &Image| {

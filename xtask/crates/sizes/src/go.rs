@@ -12,8 +12,7 @@ mod pclntab;
 use std::collections::BTreeMap;
 use std::ops::Range;
 
-use object::read::elf::ElfFile32;
-use object::read::elf::ElfFile64;
+use object::read::elf::{ElfFile32, ElfFile64};
 use object::{Endianness, Object, ObjectSection};
 
 use modules::Modules;

@@ -152,7 +152,7 @@ fn packages(installed: &str) -> BTreeMap<String, String> {
             Some(("P", name)) => (package, directory) = (name, ""),
             Some(("F", path)) => directory = path,
             Some(("R", name)) if directory.is_empty() => {
-                _ = found.insert(name.to_owned(), package.to_owned())
+                _ = found.insert(name.to_owned(), package.to_owned());
             }
             Some(("R", name)) => _ = found.insert(format!("{directory}/{name}"), package.to_owned()),
             _ => {}

@@ -154,7 +154,7 @@ fn escape(text: &str) -> String {
             '<' => out.push_str("&lt;"),
             '>' => out.push_str("&gt;"),
             '|' | '`' | '*' | '_' | '[' | ']' | '\\' | '@' | '#' | '~' => {
-                _ = write!(out, "&#{};", u32::from(char))
+                _ = write!(out, "&#{};", u32::from(char));
             }
             _ => out.push(char),
         }

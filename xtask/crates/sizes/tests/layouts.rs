@@ -17,14 +17,17 @@ use tempfile::TempDir;
 
 const OPTIONS: layer::Options = layer::Options { mtime: 1, compression: Compression::Gzip(Gzip::Fast) };
 
-/// A layout of an image with these layers: each a name, and files with their sizes.
+/// A layout of an image.
 struct Bench {
     dir: TempDir,
 }
 
-fn bench(layers: &[(&str, &[(&str, usize)])]) -> Bench {
+/// A layer: its name, and files with their sizes.
+type Row<'a> = (&'a str, &'a [(&'a str, usize)]);
+
+fn bench(layers: &[Row<'_>]) -> Bench {
     let dir = tempfile::tempdir().unwrap();
-    let blob = |(index, (name, files)): (usize, &(&str, &[(&str, usize)]))| {
+    let blob = |(index, (name, files)): (usize, &Row<'_>)| {
         let mut tree = Tree::new();
         for (path, size) in *files {
             tree.insert(path, Entry::file(0o755, &*vec![0; *size])).unwrap();

@@ -68,8 +68,8 @@ pub(super) mod tests {
         bytes.resize(STRINGS, 0);
         let modules = format!("{}{text}{}", "<".repeat(MARK), ">".repeat(MARK));
         for string in ["go1.26.8", &modules] {
-            let length = u16::try_from(string.len()).unwrap();
-            bytes.extend([(length & 0x7f) as u8 | 0x80, (length >> 7) as u8]);
+            let digits = [string.len() & 0x7f | 0x80, string.len() >> 7];
+            bytes.extend(digits.map(|digit| u8::try_from(digit).unwrap()));
             bytes.extend(string.as_bytes());
         }
         bytes

@@ -19,7 +19,7 @@ fn table(
     data: usize,
 ) -> (Vec<u8>, Range<usize>) {
     let joined = |texts: &mut dyn Iterator<Item = &str>| {
-        texts.map(|text| format!("{text}\0")).collect::<String>().into_bytes()
+        texts.flat_map(|text| text.bytes().chain([0])).collect::<Vec<u8>>()
     };
     let names = joined(&mut functions.iter().map(|function| function.0));
     let files = joined(&mut files.iter().copied());
@@ -51,7 +51,9 @@ fn table(
         places.push(at);
         at += part;
     }
-    places.into_iter().for_each(|place| put(&mut out, place, 8));
+    for place in places {
+        put(&mut out, place, 8);
+    }
     for part in [names, units, files, vec![0; tables], rows, entries, vec![0; data]] {
         out.extend(part);
     }
