@@ -263,12 +263,23 @@ impl Verdict {
 mod tests {
     use super::*;
     use crate::record::tests::{image, layer};
+    use catalog::Ratios;
 
     const ATTRIBUTE: &str = "kubelet-v1_26_0-cni-micro-amd64";
     const MIB: u64 = 1 << 20;
 
+    /// The catalog with limits of the tests' own.
     fn catalog() -> Catalog {
-        Catalog::parse(include_str!("../../../../images/catalog.toml"), "catalog.toml").unwrap()
+        let text = include_str!("../../../../images/catalog.toml");
+        let mut catalog = Catalog::parse(text, "catalog.toml").unwrap();
+        catalog.budget.growth = Figures { compressed: 32_768, extracted: 65_536 };
+        catalog.budget.bases.retain(|base| base.base == *"micro");
+        for base in &mut catalog.budget.bases {
+            base.releases = None;
+            base.cell = Ratios { compressed: Some(0.65), extracted: Some(0.80) };
+            base.mean = Ratios { compressed: Some(0.47), extracted: Some(0.70) };
+        }
+        catalog
     }
 
     fn published(catalog: &Catalog) -> Published {
