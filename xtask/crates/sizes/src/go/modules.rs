@@ -50,9 +50,18 @@ impl Modules {
             }
             match prefix.rsplit_once('/') {
                 Some((above, _)) => prefix = above,
-                None => return STANDARD.to_owned(),
+                None => return standard(package),
             }
         }
+    }
+}
+
+/// Go's own packages are one module, and most of a small program: they are told apart by the first word of their paths,
+/// as `std/crypto`.
+fn standard(package: &str) -> String {
+    match package.split('/').next() {
+        Some(first) if !first.is_empty() && !first.contains('.') => format!("{STANDARD}/{first}"),
+        _ => STANDARD.to_owned(),
     }
 }
 
@@ -114,14 +123,15 @@ mod tests {
             ("type:.eq.k8s.io/api/core/v1.Pod", "k8s.io/api"),
             ("type:.eq.[4]string", "std"),
             ("main.main", "k8s.io/kubernetes"),
+            ("crypto/tls.(*Conn).Write", "std/crypto"),
             ("k8s.io/kubernetes/cmd/kubelet/app.Run", "k8s.io/kubernetes"),
-            ("runtime.mallocgc", "std"),
-            ("vendor/golang.org/x/net/idna.F", "std"),
+            ("runtime.mallocgc", "std/runtime"),
+            ("vendor/golang.org/x/net/idna.F", "std/vendor"),
             ("_rt0_amd64_linux", "std"),
             ("", "std"),
             ("%", "std"),
             ("a%2", "std"),
-            ("a%é.x", "std"),
+            ("a%é.x", "std/a%é"),
         ] {
             assert_eq!(modules.of_symbol(symbol), module, "{symbol}");
         }
@@ -139,7 +149,7 @@ mod tests {
     fn files_carry_their_modules_version() {
         let modules = modules("k8s.io/kubernetes", true);
         assert_eq!(modules.of_file("k8s.io/api@v0.26.0/core/v1/types.go"), "k8s.io/api");
-        assert_eq!(modules.of_file("runtime/proc.go"), "std");
+        assert_eq!(modules.of_file("runtime/proc.go"), "std/runtime");
         assert_eq!(modules.of_file("_cgo_gotypes.go"), "std");
     }
 }
