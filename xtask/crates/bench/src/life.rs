@@ -77,7 +77,12 @@ pub(crate) fn live(side: &Side, options: &Options, task: &dyn Task) -> Result<Sa
     let containerd = Containerd::start(scratch.path())?;
     let name = containerd.import(Namespace::Default, &side.layout, "localhost/kubelet")?;
     let command = [image::entrypoint(&side.layout)?, Kubelet::FLAGS.map(str::to_owned).to_vec()].concat();
-    let settings = Settings { env: &side.env, program: side.program.as_deref(), config: SYNC_FREQUENCY };
+    let settings = Settings {
+        env: &side.env,
+        program: side.program.as_deref(),
+        config: SYNC_FREQUENCY,
+        ..Settings::default()
+    };
     task.detail("start");
     let kubelet = Kubelet::start_with(&containerd, &name, &command, &settings)?;
     let measured = Life { containerd: &containerd, kubelet: &kubelet, side, options, task }.measure();
