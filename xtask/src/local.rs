@@ -6,6 +6,8 @@
 mod component;
 mod layer;
 mod layout;
+mod pack;
+mod probe;
 mod timings;
 mod tools;
 
@@ -21,6 +23,7 @@ use progress::Progress;
 use store::{Key, Store};
 
 pub(crate) use layout::{Built, BuiltImage};
+pub(crate) use probe::{Machine, Probe};
 pub(crate) use timings::Timings;
 pub(crate) use tools::Tools;
 

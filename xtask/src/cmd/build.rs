@@ -18,7 +18,8 @@ use crate::ui::mib;
   cargo xtask build --run                             the newest micro kubelet for this machine, and show it running
   cargo xtask build kubelet-v1_26_0-cni-micro-arm64
   cargo xtask build kubelet-v1_26_0-micro             three architectures and their index
-  cargo xtask build kubelet-v1_26_0-kubeadm-micro-amd64 --omit crictl --load")]
+  cargo xtask build kubelet-v1_26_0-kubeadm-micro-amd64 --omit crictl --load
+  cargo xtask build kubelet-v1_26_0-cni-micro --zstd  the same images with smaller layers, as ...-zstd")]
 pub(crate) struct Build {
     #[command(flatten)]
     what: What,

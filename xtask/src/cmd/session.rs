@@ -6,9 +6,11 @@ use alpine::fetch::{Fetcher, Mirror};
 use anyhow::Result;
 use catalog::{Attributes, Catalog};
 use fault::{Fault, Kind};
+use gobuild::Spec;
+use oci::compress::{Compression, Gzip};
 use plan::{Options, Plan, Sources};
 use store::Store;
-use toolchain::{Host, Setup};
+use toolchain::{Host, Setup, Upx};
 
 use super::lock;
 use crate::context::Context;
@@ -24,8 +26,21 @@ pub(crate) struct What {
     #[arg(long, value_name = "COMPONENT")]
     omit: Vec<String>,
     /// Compress quickly instead of well: larger, with other digests.
-    #[arg(long)]
+    #[arg(long, conflicts_with = "zstd")]
     fast: bool,
+    /// Compress layers with zstd, for runtimes that read it: smaller. Layouts and tags end in `-zstd`.
+    #[arg(long)]
+    zstd: bool,
+}
+
+impl What {
+    fn compression(&self) -> Compression {
+        match (self.fast, self.zstd) {
+            (_, true) => Compression::Zstd,
+            (true, _) => Compression::Gzip(Gzip::Fast),
+            _ => Compression::default(),
+        }
+    }
 }
 
 impl What {
@@ -56,6 +71,9 @@ pub(crate) struct How {
     /// Several are separated by commas.
     #[arg(long, value_name = "DIR|URL", env = "KUBELET_IMAGES_MIRROR", value_delimiter = ',')]
     mirror: Vec<String>,
+    /// Where a policy says to pack programs, use the UPX in PATH even if it is not the locked version: images record it.
+    #[arg(long)]
+    any_upx: bool,
 }
 
 /// An open store, the catalog and the sources.
@@ -89,11 +107,27 @@ impl<'a> Session<'a> {
             })?;
             names.push(default.name.clone());
         }
-        let options = Options { omit: what.omit.clone(), fast: what.fast };
+        let options = Options { omit: what.omit.clone(), ..self.options(what.compression())? };
         let needed = plan::closures(&self.catalog, &names, &options)?;
-        lock::ensure_closures(self, &needed, self.how.locked)?;
+        self.ensure_closures(&needed)?;
         lock::ensure_alpine(self, &plan::alpine_bases(&self.catalog, &names)?, self.how.locked)?;
         Plan::of(&self.catalog, &self.sources, &names, &options)
+    }
+
+    /// What a build's flags say about all images.
+    pub(crate) fn options(&self, compression: Compression) -> Result<Options> {
+        let other_upx = if self.how.any_upx {
+            let Upx { version, sha256, locked, .. } = self.setup()?.find_upx(true)?;
+            (!locked).then_some(plan::Upx { version, other: Some(sha256) })
+        } else {
+            None
+        };
+        Ok(Options { omit: Vec::new(), compression, other_upx })
+    }
+
+    /// Makes the Go closures that are missing, unless `--locked` forbids it.
+    pub(crate) fn ensure_closures(&self, needed: &[Spec]) -> Result<()> {
+        lock::ensure_closures(self, needed, self.how.locked)
     }
 
     pub(crate) fn executor(&self) -> Result<Executor<'_>> {

@@ -3,6 +3,7 @@
 mod chart;
 mod check;
 mod diff;
+mod explain;
 mod record;
 mod report;
 mod table;
@@ -39,11 +40,13 @@ enum What {
     Table(table::Table),
     Report(report::Report),
     Chart(chart::Chart),
+    Explain(explain::Explain),
 }
 
 impl Size {
     pub(crate) fn run(&self, context: &Context) -> Result<()> {
         match &self.what {
+            What::Explain(explain) => explain.run(context),
             What::Check(check) => check.run(context),
             What::Diff(diff) => diff.run(context),
             What::Record(record) => record.run(context),

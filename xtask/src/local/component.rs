@@ -4,15 +4,14 @@ use std::fs;
 use std::path::Path;
 
 use anyhow::{Context as _, Result};
-use catalog::Pack;
-use plan::{Component, Made};
+use plan::{Component, Made, Packing};
 use store::{Key, Object};
 
 use super::Executor;
 
 impl Executor<'_> {
     /// The component, from the store or made now.
-    pub(super) fn component(&self, key: &Key, component: &Component) -> Result<Object> {
+    pub(crate) fn component(&self, key: &Key, component: &Component) -> Result<Object> {
         self.timings.measure(&component.name, || {
             self.store.object(key, &component.name, self.progress, |dir| {
                 self.make(component, &dir.join(Component::FILE))
@@ -23,12 +22,16 @@ impl Executor<'_> {
 
     fn make(&self, component: &Component, out: &Path) -> Result<()> {
         match &component.made {
-            Made::Go { recipe, pack } => {
+            Made::Go { recipe, packing: Packing { pack, upx: Some(upx) } } => {
+                let plain = component.plain().context("it is packed, and is not")?;
+                let plain = self.component(&plain.key()?, &plain)?.file(Component::FILE)?;
+                self.pack(recipe, *pack, upx, &plain, out)
+            }
+            Made::Go { recipe, .. } => {
                 let tools = self.tools.go()?;
                 let work = self.store.scratch_dir()?;
                 gobuild::fetch(recipe, tools, work.path(), self.progress)?;
-                gobuild::compile(recipe, tools, self.jobs, work.path(), out, self.progress)?;
-                self.pack(out, *pack)
+                gobuild::compile(recipe, tools, self.jobs, work.path(), out, self.progress)
             }
             Made::Rust { inputs } => {
                 let work = self.store.scratch_dir()?;
@@ -69,23 +72,6 @@ impl Executor<'_> {
     fn rust_dirs(&self, work: &Path) -> Result<rustbuild::Dirs> {
         let zig_cache = self.store.tool_cache("zig")?;
         Ok(rustbuild::Dirs { cargo_home: self.tools.cargo_home()?, work: work.to_owned(), zig_cache })
-    }
-
-    /// Packs a program in place, and has UPX test what it made.
-    fn pack(&self, program: &Path, pack: Pack) -> Result<()> {
-        let method: &[&str] = match pack {
-            Pack::None => return Ok(()),
-            Pack::Nrv => &["--best"],
-            Pack::Lzma => &["--best", "--lzma"],
-        };
-        let upx = self.tools.setup.find_upx(false)?.program;
-        let task = self.progress.task("pack with UPX", None);
-        let run = |args: &[&str]| {
-            exec::Run::new(&upx).args(args).arg(program).on_line(|line| task.detail(line)).run()
-        };
-        run(&[&["-q", "--no-progress"], method].concat())?;
-        run(&["-q", "-t"])?;
-        Ok(())
     }
 }
 

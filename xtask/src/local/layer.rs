@@ -14,7 +14,7 @@ use store::{Key, Object};
 use super::Executor;
 
 /// The names of a layer's files in the store.
-const BLOB: &str = "layer.tar.gz";
+const BLOB: &str = "layer";
 const RECORD: &str = "layer.json";
 
 impl Executor<'_> {
@@ -24,7 +24,7 @@ impl Executor<'_> {
         let object = self.timings.measure(&name, || {
             self.store.object(key, &name, self.progress, |dir| {
                 let tree = self.tree(layer)?;
-                let options = oci::layer::Options { mtime: layer.mtime, compression: layer.compression() };
+                let options = oci::layer::Options { mtime: layer.mtime, compression: layer.compression };
                 let out = File::create(dir.join(BLOB)).context("a layer cannot be created")?;
                 let task = self.progress.task(&name, None);
                 let record = oci::layer::write(&tree, &options, BufWriter::new(out), &*task)?;

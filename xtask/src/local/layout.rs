@@ -91,7 +91,7 @@ impl Executor<'_> {
             }
             (Target::Image(attribute), Err(_)) => anyhow::bail!("`{attribute}` is not one image"),
         };
-        let layout = out.join(target.attribute());
+        let layout = out.join(format!("{}{}", target.attribute(), plan.suffix));
         if !oci::layout::matches(&layout, &contents)? {
             let task = self.progress.task(&format!("layout {}", target.attribute()), Some(contents.size()));
             oci::layout::write(&layout, &contents, &*task).map_err(unwritable)?;
@@ -131,7 +131,7 @@ fn spec(image: &plan::Image) -> Spec {
         entrypoint: image.entrypoint.clone(),
         cmd: Vec::new(),
         healthcheck: image.healthcheck.clone(),
-        labels: image.annotations.clone(),
+        labels: image.labels.clone(),
         annotations: image.annotations.clone(),
     }
 }

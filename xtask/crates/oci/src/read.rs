@@ -27,7 +27,13 @@ pub enum Encoding {
     Tar,
     /// gzip, of any number of members.
     Gzip,
+    /// zstd, of any number of frames.
+    Zstd,
 }
+
+/// The base-2 logarithm of the largest window that a zstd layer may ask its reader to keep in memory: 128 MiB, the
+/// limit of zstd's own tools unless they are told otherwise.
+const MAX_ZSTD_WINDOW: u32 = 27;
 
 impl Encoding {
     /// The encoding that a layer's media type names.
@@ -38,12 +44,14 @@ impl Encoding {
         match MediaType::from(media_type) {
             MediaType::ImageLayer => Ok(Self::Tar),
             MediaType::ImageLayerGzip => Ok(Self::Gzip),
+            MediaType::ImageLayerZstd => Ok(Self::Zstd),
             _ => Err(Fault::new(
                 Kind::Data,
                 format!(
-                    "layer of media type {media_type:?}: expected {} or {}",
+                    "layer of media type {media_type:?}: expected {}, {} or {}",
                     MediaType::ImageLayer,
-                    MediaType::ImageLayerGzip
+                    MediaType::ImageLayerGzip,
+                    MediaType::ImageLayerZstd
                 ),
             )
             .into()),
@@ -131,11 +139,7 @@ pub type See<'a> = dyn FnMut(&str, u64, &mut dyn Read) -> Result<()> + 'a;
 /// # Errors
 /// As [`list`], and what `see` gives.
 pub fn list_with(from: impl Read, encoding: Encoding, limits: &Limits, see: &mut See<'_>) -> Result<Listing> {
-    let from = BufReader::with_capacity(CHUNK, from);
-    match encoding {
-        Encoding::Tar => list_tar(from, limits, see),
-        Encoding::Gzip => list_tar(MultiGzDecoder::new(from), limits, see),
-    }
+    list_tar(decoded(from, encoding, limits)?, limits, see)
 }
 
 /// The digest and size of the archive inside a layer, without a look at its entries.
@@ -143,19 +147,35 @@ pub fn list_with(from: impl Read, encoding: Encoding, limits: &Limits, see: &mut
 /// # Errors
 /// [`Kind::Data`] if it is over the limit or cannot be decompressed.
 pub fn diff_id(from: impl Read, encoding: Encoding, limits: &Limits) -> Result<(Digest, u64)> {
-    let from = BufReader::with_capacity(CHUNK, from);
-    let mut from: Box<dyn Read + '_> = match encoding {
-        Encoding::Tar => Box::new(Limited::new(from, limits.tar_size)),
-        Encoding::Gzip => Box::new(Limited::new(MultiGzDecoder::new(from), limits.tar_size)),
-    };
-    hash_reader(&mut from, u64::MAX).map_err(|error| match error.downcast::<io::Error>() {
-        Ok(error) => limited::fault(error),
-        Err(error) => error,
+    hash_reader(&mut decoded(from, encoding, limits)?, u64::MAX).map_err(|error| {
+        match error.downcast::<io::Error>() {
+            Ok(error) => limited::fault(error),
+            Err(error) => error,
+        }
     })
 }
 
+/// The archive inside a layer, up to its limit.
+fn decoded<'a>(
+    from: impl Read + 'a,
+    encoding: Encoding,
+    limits: &Limits,
+) -> Result<Limited<Box<dyn Read + 'a>>> {
+    let from = BufReader::with_capacity(CHUNK, from);
+    let from: Box<dyn Read + 'a> = match encoding {
+        Encoding::Tar => Box::new(from),
+        Encoding::Gzip => Box::new(MultiGzDecoder::new(from)),
+        Encoding::Zstd => {
+            let mut decoder = zstd::stream::read::Decoder::with_buffer(from)?;
+            decoder.window_log_max(MAX_ZSTD_WINDOW)?;
+            Box::new(decoder)
+        }
+    };
+    Ok(Limited::new(from, limits.tar_size))
+}
+
 fn list_tar(from: impl Read, limits: &Limits, see: &mut See<'_>) -> Result<Listing> {
-    let mut archive = Archive::new(Hashing::new(Limited::new(from, limits.tar_size)));
+    let mut archive = Archive::new(Hashing::new(from));
     let mut reader =
         Reader { limits, items: BTreeMap::new(), seen: 0, unpacked_size: 0, extended: BTreeMap::new(), see };
     // Raw: the extended headers are read here, within a limit, see `pax`.

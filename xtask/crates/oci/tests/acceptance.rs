@@ -35,7 +35,10 @@ fn run(program: &str, args: &[&str]) -> String {
     String::from_utf8(run.run().unwrap().stdout).unwrap()
 }
 
-fn image(dir: &Path, platform: Platform) -> Image {
+const GZIP: [Compression; 2] = [Compression::Gzip(Gzip::Fast), Compression::Gzip(Gzip::Best)];
+const ZSTD: [Compression; 2] = [Compression::Zstd; 2];
+
+fn image(dir: &Path, platform: Platform, [fast, best]: [Compression; 2]) -> Image {
     let mut base = Tree::new();
     base.insert("tmp", Entry::directory(0o1777)).unwrap();
     base.insert("etc/mtab", Entry::symlink("/proc/mounts")).unwrap();
@@ -45,9 +48,9 @@ fn image(dir: &Path, platform: Platform) -> Image {
     upper.insert("usr/bin/kubelet", Entry::file(0o4755, format!("{platform:?}").as_bytes())).unwrap();
     upper.insert("usr/bin/kubeadm", Entry::hard_link("usr/bin/kubelet")).unwrap();
     upper.insert("usr/bin/ping", Entry::file(0o755, &b"x"[..]).xattr("user.note", *b"a\nb")).unwrap();
-    let layers = [("base", base, Gzip::Fast), ("upper", upper, Gzip::Best)].map(|(name, tree, gzip)| {
+    let layers = [("base", base, fast), ("upper", upper, best)].map(|(name, tree, compression)| {
         let path = dir.join(format!("{platform:?}-{name}"));
-        let options = Options { mtime: 1_670_529_103, compression: Compression::Gzip(gzip) };
+        let options = Options { mtime: 1_670_529_103, compression };
         let layer = layer::write(&tree, &options, fs::File::create(&path).unwrap(), &Silent).unwrap();
         LayerBlob { layer, path, created_by: name.to_owned() }
     });
@@ -77,9 +80,13 @@ fn names() -> Names {
 
 /// A layout of one image, and one of all platforms.
 fn layouts() -> (TempDir, PathBuf, PathBuf) {
+    layouts_of(GZIP)
+}
+
+fn layouts_of(layers: [Compression; 2]) -> (TempDir, PathBuf, PathBuf) {
     let dir = tempfile::tempdir().unwrap();
-    let images =
-        [Platform::Amd64, Platform::Arm64, Platform::ArmV7].map(|platform| image(dir.path(), platform));
+    let images = [Platform::Amd64, Platform::Arm64, Platform::ArmV7]
+        .map(|platform| image(dir.path(), platform, layers));
     let (one, all) = (dir.path().join("one"), dir.path().join("all"));
     layout::write(&one, &Contents::image(&images[0], &names()).unwrap(), &Silent).unwrap();
     let index = Index::new(images.into(), &BTreeMap::new()).unwrap();
@@ -92,7 +99,13 @@ fn skopeo_inspects_an_image_and_each_platform_of_an_index() {
     if !have(&["skopeo"]) {
         return;
     }
-    let (_dir, one, all) = layouts();
+    for layers in [GZIP, ZSTD] {
+        skopeo_inspects(layers);
+    }
+}
+
+fn skopeo_inspects(layers: [Compression; 2]) {
+    let (_dir, one, all) = layouts_of(layers);
     let inspect = |layout: &Path, options: &[&str]| -> serde_json::Value {
         let name = format!("oci:{}:v1", layout.display());
         serde_json::from_str(&run("skopeo", &[options, &["inspect", &name]].concat())).unwrap()
@@ -217,6 +230,30 @@ fn containerd_imports_an_image_and_every_platform_of_an_index() {
         }
         containerd.ctr(&["image", "rm", "--sync", NAME]);
     }
+}
+
+/// Decompressed by containerd itself, whose decoder is not libzstd.
+#[test]
+fn containerd_unpacks_zstd_layers() {
+    if !have(&["containerd", "ctr", "tar", "umount"]) {
+        return;
+    }
+    if !rustix::process::geteuid().is_root() {
+        eprintln!("skipped: containerd needs root");
+        return;
+    }
+    let (dir, one, _) = layouts_of(ZSTD);
+    let containerd = Containerd::start();
+    let archive = dir.path().join("archive.tar");
+    run("tar", &["-C", one.to_str().unwrap(), "-cf", archive.to_str().unwrap(), "."]);
+    let native = ["--snapshotter", "native"];
+    containerd.ctr(&[&["image", "import"][..], &native, &[archive.to_str().unwrap()]].concat());
+    let root = dir.path().join("root");
+    fs::create_dir(&root).unwrap();
+    containerd.ctr(&[&["image", "mount"][..], &native, &[NAME, root.to_str().unwrap()]].concat());
+    let kubeadm = fs::read(root.join("usr/bin/kubeadm"));
+    run("umount", &[root.to_str().unwrap()]);
+    assert_eq!(kubeadm.unwrap(), b"Amd64");
 }
 
 /// crane validates what it pulls or reads from a docker-save archive; skopeo makes one of a layout.

@@ -128,7 +128,7 @@ proptest! {
 
     #[test]
     fn any_bytes_are_listed_or_refused(bytes in prop::collection::vec(any::<u8>(), 0..2000)) {
-        for encoding in [Encoding::Tar, Encoding::Gzip] {
+        for encoding in [Encoding::Tar, Encoding::Gzip, Encoding::Zstd] {
             let error = list(&bytes, encoding).unwrap_err();
             prop_assert_eq!(fault::exit_code(&error), 3, "{:#}", error);
         }
@@ -208,8 +208,8 @@ fn threads_have_no_say_in_the_bytes() {
         let content = vec![n; 60_000];
         tree.insert(&format!("d/{n}"), Entry::file(0o644, &*content)).unwrap();
     }
-    for gzip in [Gzip::Fast, Gzip::Best] {
-        let options = Options { mtime: 1, compression: Compression::Gzip(gzip) };
+    for compression in Compression::ALL {
+        let options = Options { mtime: 1, compression };
         let make = |_| layer::write(&tree, &options, std::io::sink(), &Silent).unwrap();
         let layers: Vec<_> = (0..8).into_par_iter().map(make).collect();
         assert!(layers.windows(2).all(|pair| pair[0] == pair[1]));

@@ -9,7 +9,7 @@ use gobuild::{Closure, Common, Compilers, Flags, Program, Recipe, Spec, Stamps, 
 use serde::Serialize;
 use store::Key;
 
-use crate::Sources;
+use crate::{Options, Sources};
 
 /// Raised when the same inputs would give another file.
 const VERSION: u32 = 1;
@@ -31,7 +31,8 @@ pub enum Made {
         /// All that decides the binary.
         recipe: Box<Recipe>,
         /// How it is packed.
-        pack: Pack,
+        #[serde(flatten)]
+        packing: Packing,
     },
     /// Compiled from the entrypoint's crate.
     Rust {
@@ -45,18 +46,78 @@ pub enum Made {
     },
 }
 
+/// How a program is packed, and by what.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Packing {
+    /// The method.
+    pub pack: Pack,
+    /// What packs it, if something does: another version gives other bytes.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub upx: Option<Upx>,
+}
+
+/// A UPX.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Upx {
+    /// Its version.
+    pub version: String,
+    /// The SHA-256 of the program, if it is not of the locked version.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub other: Option<store::Digest>,
+}
+
+impl Packing {
+    /// By the locked UPX, unless the user accepted another.
+    pub(crate) fn of(pack: Pack, sources: &Sources, options: &Options) -> Self {
+        let locked = || Upx { version: sources.lock.upx.version.clone(), other: None };
+        let upx = (pack != Pack::None).then(|| options.other_upx.clone().unwrap_or_else(locked));
+        Self { pack, upx }
+    }
+}
+
+impl std::fmt::Display for Upx {
+    /// As images record it: `4.2.4`, or `4.2.2 sha256:...` for one that is not locked.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match &self.other {
+            None => f.write_str(&self.version),
+            Some(sha256) => write!(f, "{} sha256:{sha256}", self.version),
+        }
+    }
+}
+
 impl Component {
     /// The name of its only file in the store.
     pub const FILE: &str = "file";
 
     /// Its key: the kind, and the hash of all that decides its bytes.
-    pub(crate) fn key(&self) -> Result<Key> {
+    pub fn key(&self) -> Result<Key> {
         let kind = match self.made {
             Made::Go { .. } => "go",
             Made::Rust { .. } => "rust",
             Made::Certificates { .. } => "certificates",
         };
         Key::of(kind, &(VERSION, &self.made))
+    }
+}
+
+impl Component {
+    /// What packs it, if something does.
+    pub fn upx(&self) -> Option<&Upx> {
+        match &self.made {
+            Made::Go { packing, .. } => packing.upx.as_ref(),
+            _ => None,
+        }
+    }
+
+    /// The same as the linker made it, if it is packed.
+    pub fn plain(&self) -> Option<Self> {
+        match &self.made {
+            Made::Go { recipe, packing: Packing { pack, .. } } if *pack != Pack::None => {
+                let packing = Packing { pack: Pack::None, upx: None };
+                Some(Self { name: self.name.clone(), made: Made::Go { recipe: recipe.clone(), packing } })
+            }
+            _ => None,
+        }
     }
 }
 
@@ -73,7 +134,7 @@ pub(crate) fn go(
     release: &Release,
     arch: &Arch,
     programs: &[&catalog::Program],
-    pack: Pack,
+    packing: Packing,
 ) -> Result<Component> {
     let (spec, stamps) = closure(release, programs)?;
     let pins = Closure::read(&sources.go(), &spec)?;
@@ -90,7 +151,7 @@ pub(crate) fn go(
     let target = Target::by_name(arch.name.as_str())?;
     let recipe = Recipe::new(programs, pins, target, stamps, flags, compilers, common)?;
     let name = format!("{} {} {}", recipe.name(), release.version, arch.name);
-    Ok(Component { name, made: Made::Go { recipe: Box::new(recipe), pack } })
+    Ok(Component { name, made: Made::Go { recipe: Box::new(recipe), packing } })
 }
 
 /// The one closure that holds the modules of all these programs, and what is stamped into them.

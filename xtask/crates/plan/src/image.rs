@@ -9,7 +9,7 @@ use oci::platform::Platform;
 use serde::Serialize;
 use store::Key;
 
-use crate::{Options, Sources};
+use crate::{Options, Sources, Upx};
 
 /// What our own annotations and labels begin with.
 const PREFIX: &str = "io.containerized-kubelet";
@@ -31,7 +31,9 @@ pub struct Image {
     pub entrypoint: Vec<String>,
     /// Its health check, if it has one.
     pub healthcheck: Option<Healthcheck>,
-    /// The manifest's annotations; also the config's labels.
+    /// The config's labels: the same, whatever compresses the layers.
+    pub labels: BTreeMap<String, String>,
+    /// The manifest's annotations: the labels, and what compressed the layers.
     pub annotations: BTreeMap<String, String>,
     /// Keys of its layers, lowest first.
     pub layers: Vec<Key>,
@@ -42,24 +44,29 @@ pub(crate) fn plan(
     arch: &Arch,
     sources: &Sources,
     layers: Vec<Key>,
+    upx: Option<&Upx>,
     options: &Options,
 ) -> Result<Image> {
-    let mut annotations = annotations(attribute, options);
+    let mut labels = annotations(attribute, options);
     // What built it, so that anyone can build it again.
     let tools = [
         ("go", attribute.release.go.as_str()),
         ("zig", &sources.lock.zig.version),
         ("rust", &sources.lock.rust.version),
     ];
-    annotations.extend(tools.map(|(tool, version)| (format!("{PREFIX}.{tool}"), version.to_owned())));
+    labels.extend(tools.map(|(tool, version)| (format!("{PREFIX}.{tool}"), version.to_owned())));
+    labels.extend(upx.map(|upx| (format!("{PREFIX}.upx"), upx.to_string())));
+    let mut annotations = labels.clone();
+    annotations.insert(format!("{PREFIX}.encoder"), options.compression.encoder());
     Ok(Image {
         attribute: attribute.name.clone(),
-        reference: attribute.reference(),
+        reference: attribute.reference() + options.suffix(),
         platform: Platform::new(&arch.architecture, arch.variant.as_deref())?,
         created: oci::date::parse(attribute.release.date.as_str())?,
         env: environment(attribute),
         entrypoint: attribute.product.entrypoint.clone(),
         healthcheck: attribute.product.healthcheck.as_ref().map(healthcheck),
+        labels,
         annotations,
         layers,
     })

@@ -5,12 +5,12 @@ use std::path::PathBuf;
 use alpine::rootfs::Recipe;
 use anyhow::Result;
 use catalog::{Arch, Attribute, Catalog, Content as Kind, Name};
-use oci::compress::{Compression, Gzip};
+use oci::compress::Compression;
 use oci::tree::Tree;
 use serde::Serialize;
 use store::{Digest, Key};
 
-use crate::component::{self, Component, Made};
+use crate::component::{self, Component, Made, Packing};
 use crate::sources::Sources;
 use crate::{Options, Plan};
 
@@ -24,8 +24,8 @@ pub struct Layer {
     pub name: String,
     /// The time of all its entries, in seconds since 1970.
     pub mtime: u64,
-    /// Compressed quickly instead of well?
-    pub fast: bool,
+    /// How it is compressed.
+    pub compression: Compression,
     /// The root filesystem below all else in it, if it is a base of Alpine's.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub alpine: Option<Box<Recipe>>,
@@ -82,12 +82,7 @@ pub enum From {
 impl Layer {
     /// The encoder and its version belong to the key: another one gives another blob of the same archive.
     fn key(&self) -> Result<Key> {
-        Key::of("layer", &(VERSION, self.compression().encoder(), self))
-    }
-
-    /// How it is compressed.
-    pub fn compression(&self) -> Compression {
-        Compression::Gzip(if self.fast { Gzip::Fast } else { Gzip::Best })
+        Key::of("layer", &(VERSION, self.compression.encoder(), self))
     }
 
     /// What it holds, without content and without Alpine's files, which nobody has read yet: for questions of place and
@@ -167,7 +162,8 @@ impl Builder<'_> {
             return Ok(None);
         }
         let mtime = oci::date::parse(self.attribute.release.date.as_str())?;
-        let layer = Layer { name: name.to_owned(), mtime, fast: self.options.fast, alpine, entries };
+        let compression = self.options.compression;
+        let layer = Layer { name: name.to_owned(), mtime, compression, alpine, entries };
         let key = layer.key()?;
         self.plan.layers.insert(key.clone(), layer);
         Ok(Some(key))
@@ -184,7 +180,8 @@ impl Builder<'_> {
                 let Some((first, others)) = programs.split_first() else { return Ok(()) };
                 let release = self.attribute.release;
                 let flags = component::flags(&self.catalog.compile, go.prune);
-                let made = component::go(self.sources, flags, release, self.arch, &programs, go.pack)?;
+                let packing = Packing::of(go.pack, self.sources, self.options);
+                let made = component::go(self.sources, flags, release, self.arch, &programs, packing)?;
                 let from = self.component(made)?;
                 let at = |program: &catalog::Program| format!("{}/{}", go.directory, program.name);
                 entries.push(Entry { path: at(first), content: file(0o755, from) });

@@ -15,10 +15,11 @@ use anyhow::{Context, Result};
 use catalog::{Attribute, Attributes, Catalog, Scope};
 use fault::{Fault, Kind};
 use gobuild::Spec;
+use oci::compress::Compression;
 use serde::Serialize;
 use store::Key;
 
-pub use component::{Component, Made};
+pub use component::{Component, Made, Packing, Upx};
 pub use image::Image;
 pub use layer::{Content, Entry, From, Layer};
 pub use sources::Sources;
@@ -28,11 +29,21 @@ pub use sources::Sources;
 pub struct Options {
     /// Programs and components to leave out; recorded in the image.
     pub omit: Vec<String>,
-    /// Compress quickly instead of well: other digests, same content.
-    pub fast: bool,
+    /// How layers are compressed: other digests, same content.
+    pub compression: Compression,
+    /// A UPX that is not the locked one, accepted by its user; recorded in images with packed programs.
+    pub other_upx: Option<Upx>,
 }
 
 impl Options {
+    /// What sets the layouts and tags of another set of manifests apart from the released ones: `-zstd`.
+    pub fn suffix(&self) -> &'static str {
+        match self.compression {
+            Compression::Zstd => "-zstd",
+            _ => "",
+        }
+    }
+
     fn omits(&self, name: &str) -> bool {
         self.omit.iter().any(|omit| omit == name)
     }
@@ -75,6 +86,8 @@ impl Target {
 pub struct Plan {
     /// What was asked for, in that order.
     pub targets: Vec<Target>,
+    /// What is added to a target's attribute for the name of its layout.
+    pub suffix: &'static str,
     /// Every image needed, by attribute.
     pub images: BTreeMap<String, Image>,
     /// Every layer needed, by key.
@@ -88,7 +101,7 @@ impl Plan {
     pub fn of(catalog: &Catalog, sources: &Sources, names: &[String], options: &Options) -> Result<Self> {
         check_omit(catalog, &options.omit)?;
         let attributes = Attributes::of(catalog);
-        let mut plan = Self::default();
+        let mut plan = Self { suffix: options.suffix(), ..Self::default() };
         for name in names {
             if plan.targets.iter().any(|target| target.attribute() == name) {
                 continue;
@@ -123,7 +136,7 @@ impl Plan {
         }
         Ok(Target::Index(Index {
             attribute: index.name.clone(),
-            reference: index.reference(),
+            reference: index.reference() + options.suffix(),
             images: members.iter().map(|member| member.name.clone()).collect(),
             annotations: image::annotations(index, options),
         }))
@@ -143,9 +156,72 @@ impl Plan {
         let outlines = outlines.collect::<Result<Vec<_>>>()?;
         oci::tree::check_stack(&outlines.iter().collect::<Vec<_>>())
             .with_context(|| format!("the layers of `{}`", attribute.name))?;
-        let image = image::plan(attribute, arch, sources, layers, options)?;
+        let upx = self.upx(&layers).cloned();
+        let image = image::plan(attribute, arch, sources, layers, upx.as_ref(), options)?;
         self.images.insert(attribute.name.clone(), image);
         Ok(())
+    }
+}
+
+impl Plan {
+    /// The UPX that packs a program of these layers, if one is packed.
+    fn upx(&self, layers: &[Key]) -> Option<&Upx> {
+        let layers = layers.iter().filter_map(|key| self.layers.get(key));
+        let mut components = layers.flat_map(Layer::components).filter_map(|key| self.components.get(key));
+        components.find_map(Component::upx)
+    }
+}
+
+/// The component of the catalog with this name, for a release and architecture, by itself: packed like this, whatever
+/// its policy is.
+///
+/// # Errors
+/// [`Kind::Unknown`] if there is no such component; [`Kind::Usage`] if it is not made of Go programs.
+pub fn go_component(
+    catalog: &Catalog,
+    sources: &Sources,
+    name: &str,
+    release: &catalog::Release,
+    arch: &catalog::Arch,
+    pack: catalog::Pack,
+    options: &Options,
+) -> Result<Component> {
+    check_omit(catalog, &options.omit)?;
+    let go = go_content(catalog, name)?;
+    let programs = layer::programs(catalog, go, options);
+    let packing = Packing::of(pack, sources, options);
+    component::go(sources, component::flags(&catalog.compile), release, arch, &programs, packing)
+}
+
+/// The Go closures that planning such a component reads.
+///
+/// # Errors
+/// As [`go_component`].
+pub fn go_closures(
+    catalog: &Catalog,
+    name: &str,
+    release: &catalog::Release,
+    options: &Options,
+) -> Result<Vec<Spec>> {
+    let programs = layer::programs(catalog, go_content(catalog, name)?, options);
+    let (spec, _) = component::closure(release, &programs)?;
+    Ok(vec![spec])
+}
+
+/// The Go programs of a component of the catalog.
+///
+/// # Errors
+/// As [`go_component`].
+pub fn go_content<'c>(catalog: &'c Catalog, name: &str) -> Result<&'c catalog::Go> {
+    let packable = |component: &&catalog::Component| matches!(component.content(), catalog::Content::Go(_));
+    let help = || {
+        let all = catalog.components.iter().filter(packable).map(|component| component.name.as_str());
+        format!("components of Go programs: {}", all.collect::<Vec<_>>().join(", "))
+    };
+    match catalog.component(name).map(catalog::Component::content) {
+        Some(catalog::Content::Go(go)) => Ok(go),
+        Some(_) => Err(Fault::new(Kind::Usage, format!("`{name}` has no Go programs")).help(help()).into()),
+        None => Err(Fault::new(Kind::Unknown, format!("there is no component `{name}`")).help(help()).into()),
     }
 }
 

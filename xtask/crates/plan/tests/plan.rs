@@ -4,7 +4,11 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use catalog::{Catalog, Pack};
-use plan::{Content, From, Made, Options, Plan, Sources, Target};
+use oci::compress::{Compression, Gzip};
+use plan::{Content, From, Made, Options, Plan, Sources, Target, Upx};
+use store::Digest;
+
+const UPX: &str = "io.containerized-kubelet.upx";
 
 fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../../..")
@@ -25,7 +29,7 @@ fn plan(names: &[&str]) -> Plan {
 }
 
 fn without_crictl() -> Options {
-    Options { omit: vec!["crictl".into()], fast: false }
+    Options { omit: vec!["crictl".into()], ..Options::default() }
 }
 
 /// The keys of an image's layers.
@@ -94,7 +98,7 @@ fn what_is_omitted_is_gone_and_recorded() {
     let name = "kubelet-v1_26_0-kubeadm-cni-micro-amd64";
     let all = plan(&[name]);
     assert!(!all.images[name].annotations.contains_key("io.containerized-kubelet.omitted"));
-    let options = Options { omit: vec!["crictl".into(), "cni".into()], fast: false };
+    let options = Options { omit: vec!["crictl".into(), "cni".into()], ..Options::default() };
     let less = plan_with(&catalog(), &[name], &options).unwrap();
     assert_eq!(less.images[name].annotations["io.containerized-kubelet.omitted"], "cni,crictl");
     assert_eq!((all.images[name].layers.len(), less.images[name].layers.len()), (3, 2));
@@ -144,23 +148,72 @@ fn a_change_of_one_release_changes_no_other() {
 }
 
 #[test]
-fn a_change_of_policy_changes_the_component() {
+fn a_change_of_policy_changes_the_component_and_is_recorded() {
     let name = "kubelet-v1_26_0-micro-amd64";
+    let plain = plan(&[name]);
+    assert!(!plain.images[name].labels.contains_key(UPX));
     let text = catalog().replacen("pack = \"none\"", "pack = \"lzma\"", 1);
     let packed = plan_with(&text, &[name], &Options::default()).unwrap();
-    assert!(
-        packed
-            .components
-            .values()
-            .any(|component| matches!(component.made, Made::Go { pack: Pack::Lzma, .. }))
-    );
-    assert_ne!(layers(&packed, name), layers(&plan(&[name]), name));
-    let fast = plan_with(&catalog(), &[name], &Options { omit: Vec::new(), fast: true }).unwrap();
-    assert_ne!(layers(&fast, name), layers(&plan(&[name]), name));
-    assert_eq!(
-        fast.components.keys().collect::<Vec<_>>(),
-        plan(&[name]).components.keys().collect::<Vec<_>>()
-    );
+    let made = packed.components.values().find(|component| component.plain().is_some()).unwrap();
+    let Made::Go { packing, .. } = &made.made else { panic!("not of Go") };
+    assert_eq!((packing.pack, packing.upx.as_ref().unwrap().to_string()), (Pack::Lzma, "4.2.4".to_owned()));
+    assert_ne!(layers(&packed, name), layers(&plain, name));
+    assert_eq!(packed.images[name].labels[UPX], "4.2.4");
+    // What is packed is the very component that is not.
+    let unpacked = made.plain().unwrap();
+    assert!(plain.components.contains_key(&unpacked.key().unwrap()) && unpacked.plain().is_none());
+
+    let other = Upx { version: "4.2.2".into(), other: Some(Digest::of(b"upx")) };
+    let options = Options { other_upx: Some(other), ..Options::default() };
+    let by_another = plan_with(&text, &[name], &options).unwrap();
+    assert_ne!(layers(&by_another, name), layers(&packed, name));
+    let recorded = format!("4.2.2 sha256:{}", Digest::of(b"upx"));
+    assert_eq!(by_another.images[name].labels[UPX], recorded);
+    // Where nothing is packed, it has no say.
+    let unpacked = plan_with(&catalog(), &[name], &options).unwrap();
+    assert_eq!(layers(&unpacked, name), layers(&plain, name));
+}
+
+#[test]
+fn each_compression_has_its_layers_of_the_same_components_and_its_record() {
+    let name = "kubelet-v1_26_0-micro-amd64";
+    let plain = plan(&[name]);
+    for compression in [Compression::Gzip(Gzip::Fast), Compression::Zstd] {
+        let options = Options { compression, ..Options::default() };
+        let other = plan_with(&catalog(), &[name], &options).unwrap();
+        assert!(layers(&other, name).iter().all(|key| !layers(&plain, name).contains(key)));
+        assert!(other.components.keys().eq(plain.components.keys()));
+        let (other, plain) = (&other.images[name], &plain.images[name]);
+        assert_eq!(other.annotations["io.containerized-kubelet.encoder"], compression.encoder());
+        assert_eq!(other.labels, plain.labels, "the config is the same");
+    }
+}
+
+#[test]
+fn zstd_images_and_indexes_have_tags_and_layouts_of_their_own() {
+    let options = Options { compression: Compression::Zstd, ..Options::default() };
+    let plan = plan_with(&catalog(), &["kubelet-v1_26_0-cni-micro"], &options).unwrap();
+    let [Target::Index(index)] = &plan.targets[..] else { panic!("not an index") };
+    assert_eq!((index.reference.as_str(), plan.suffix), ("kubelet:v1.26.0-cni-micro-zstd", "-zstd"));
+    assert!(plan.images.values().all(|image| image.reference == index.reference));
+}
+
+#[test]
+fn a_component_is_planned_by_itself_as_images_have_it() {
+    let (catalog, sources) = (Catalog::parse(&catalog(), "").unwrap(), Sources::read(&root()).unwrap());
+    let planned = |name: &str, pack| {
+        let (release, arch) = (catalog.release("v1.26.0").unwrap(), &catalog.arches[0]);
+        plan::go_component(&catalog, &sources, name, release, arch, pack, &Options::default())
+    };
+    let whole = plan(&["kubelet-v1_26_0-cni-micro-amd64"]);
+    assert!(whole.components.contains_key(&planned("cni", Pack::None).unwrap().key().unwrap()));
+    assert!(!whole.components.contains_key(&planned("cni", Pack::Nrv).unwrap().key().unwrap()));
+    let refused = |name| {
+        let error = planned(name, Pack::None).unwrap_err();
+        (fault::exit_code(&error), error.to_string())
+    };
+    assert_eq!(refused("nope"), (4, "there is no component `nope`".to_owned()));
+    assert_eq!(refused("entrypoint"), (2, "`entrypoint` has no Go programs".to_owned()));
 }
 
 #[test]
@@ -178,7 +231,7 @@ fn what_cannot_be_planned_is_refused() {
         (fault::exit_code(&error), error.to_string().as_str()),
         (9, "images/locks/alpine-3.99.json is missing")
     );
-    let omit = Options { omit: vec!["systemd".into()], fast: false };
+    let omit = Options { omit: vec!["systemd".into()], ..Options::default() };
     assert_eq!(
         refused(&["kubelet-v1_26_0-micro-amd64"], &omit),
         (4, "there is no component or program `systemd` to omit".to_owned())

@@ -6,6 +6,7 @@ use progress::Silent;
 
 const FAST: Options = Options { mtime: 1_670_529_103, compression: Compression::Gzip(Gzip::Fast) };
 const BEST: Options = Options { mtime: 1_670_529_103, compression: Compression::Gzip(Gzip::Best) };
+const ZSTD: Options = Options { mtime: 1_670_529_103, compression: Compression::Zstd };
 
 /// One of everything.
 fn sample() -> Tree {
@@ -39,20 +40,22 @@ fn bytes(tree: &Tree, options: &Options) -> (Layer, Vec<u8>) {
 fn digests_are_sacred() {
     let (fast, _) = bytes(&sample(), &FAST);
     let (best, _) = bytes(&sample(), &BEST);
-    assert_eq!(fast.diff_id, best.diff_id);
+    let (zstd, _) = bytes(&sample(), &ZSTD);
+    assert_eq!([fast.diff_id, zstd.diff_id], [best.diff_id; 2]);
     assert_eq!(
-        [best.diff_id, fast.digest, best.digest].map(|digest| digest.hex()),
+        [best.diff_id, fast.digest, best.digest, zstd.digest].map(|digest| digest.hex()),
         [
             "16f1fa761f41dee24db402a576df121d97c1d0428099f723b0b3b5e9e33ddde1",
             "85c97871ec7e22ac4306a2b791da740f1833bf9b91972d56f43e41aa1015cdbe",
             "dffbedbdd0d3cc14477d294c96ddcc4d910eb18c909515b3ba6b25888790e6d8",
+            "ZSTDDIGEST",
         ]
     );
 }
 
 #[test]
 fn what_is_written_is_what_is_told() {
-    for options in [FAST, BEST] {
+    for options in [FAST, BEST, ZSTD] {
         let (layer, blob) = bytes(&sample(), &options);
         assert_eq!((layer.digest, layer.size), (Digest::of(&blob), blob.len() as u64));
         let listing =
@@ -92,7 +95,7 @@ fn a_file_from_disk_gives_the_same_bytes_as_from_memory_over_many_pieces() {
         tree.insert("x", Entry::file(0o755, source)).unwrap();
         tree
     };
-    for options in [FAST, BEST] {
+    for options in [FAST, BEST, ZSTD] {
         assert_eq!(
             bytes(&tree(Source::Path(path.clone())), &options),
             bytes(&tree(Source::from(&*content)), &options)
@@ -109,7 +112,7 @@ fn progress_adds_up_to_the_archive() {
         }
         fn detail(&self, _text: &str) {}
     }
-    for options in [FAST, BEST] {
+    for options in [FAST, BEST, ZSTD] {
         let count = Count(0.into());
         let layer = write(&sample(), &options, io::sink(), &count).unwrap();
         assert_eq!(count.0.into_inner(), layer.tar_size);

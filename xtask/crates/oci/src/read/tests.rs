@@ -135,16 +135,38 @@ fn a_bomb_stops_at_the_limit() {
     for _ in 0..64 {
         encoder.write_all(&vec![0; 1 << 20]).unwrap();
     }
-    let bomb = encoder.finish().unwrap();
-    assert!(bomb.len() < 100_000);
+    let gzip = encoder.finish().unwrap();
+    let zstd = zstd::bulk::compress(&vec![0; 64 << 20], 3).unwrap();
     let limits = Limits { tar_size: 1 << 20, ..Limits::default() };
-    for error in [
-        list(&*bomb, Encoding::Gzip, &limits).map(|_| ()).unwrap_err(),
-        diff_id(&*bomb, Encoding::Gzip, &limits).map(|_| ()).unwrap_err(),
-    ] {
-        assert!(error.to_string().contains("more than 1048576 bytes once decompressed"), "{error}");
-        assert_eq!(fault::exit_code(&error), 3);
+    for (bomb, encoding) in [(gzip, Encoding::Gzip), (zstd, Encoding::Zstd)] {
+        assert!(bomb.len() < 100_000);
+        for error in [
+            list(&*bomb, encoding, &limits).map(|_| ()).unwrap_err(),
+            diff_id(&*bomb, encoding, &limits).map(|_| ()).unwrap_err(),
+        ] {
+            assert!(error.to_string().contains("more than 1048576 bytes once decompressed"), "{error}");
+            assert_eq!(fault::exit_code(&error), 3);
+        }
     }
+}
+
+#[test]
+fn a_zstd_layer_cannot_ask_for_more_memory_than_the_limit() {
+    // RFC 8878, 3.1.1: magic number, a frame header with a window descriptor of exponent `log` - 10, one empty block.
+    let frame = |log: u8| [&[0x28, 0xb5, 0x2f, 0xfd, 0, (log - 10) << 3][..], &[1, 0, 0]].concat();
+    let read = |log| diff_id(&*frame(log), Encoding::Zstd, &Limits::default());
+    assert_eq!(read(27).unwrap(), (Digest::of(b""), 0));
+    let error = read(28).unwrap_err();
+    assert_eq!(fault::exit_code(&error), 3);
+    assert!(error.to_string().contains("too much memory"), "{error}");
+}
+
+#[test]
+fn a_truncated_zstd_layer_is_refused() {
+    let layer = zstd::bulk::compress(&tar(&[file("a")]), 3).unwrap();
+    assert_eq!(list(&*layer, Encoding::Zstd, &Limits::default()).unwrap().items.len(), 1);
+    let error = list(&layer[..layer.len() - 1], Encoding::Zstd, &Limits::default()).unwrap_err();
+    assert_eq!(fault::exit_code(&error), 3);
 }
 
 #[test]
@@ -153,7 +175,7 @@ fn only_layers_are_taken_for_layers() {
         "",
         "application/vnd.docker.image.rootfs.diff.tar.gzip",
         "application/vnd.oci.image.manifest.v1+json",
-        "application/vnd.oci.image.layer.v1.tar+zstd",
+        "application/vnd.oci.image.layer.v1.tar+xz",
     ] {
         assert_eq!(fault::exit_code(&Encoding::of(bad).unwrap_err()), 3);
     }

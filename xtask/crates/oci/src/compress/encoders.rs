@@ -1,0 +1,112 @@
+//! The encoders.
+
+use std::io::{self, Write};
+use std::sync::mpsc::{self, RecvTimeoutError};
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail};
+use flate2::write::GzEncoder;
+use libdeflater::{CompressionLvl, Compressor};
+use progress::Task;
+use zstd::zstd_safe::CParameter;
+
+use super::{BEST_LEVEL, Encoder, ZSTD_LEVEL, ZSTD_WINDOW};
+
+/// How often a wait looks whether the user interrupted.
+const POLL: Duration = Duration::from_millis(50);
+
+/// zlib-rs.
+pub(super) struct Streaming<'a, W: Write> {
+    encoder: GzEncoder<W>,
+    task: &'a dyn Task,
+}
+
+impl<'a, W: Write> Streaming<'a, W> {
+    pub(super) fn new(out: W, level: u32, task: &'a dyn Task) -> Self {
+        // No time, no name, no operating system in the header.
+        let header = flate2::GzBuilder::new().mtime(0).operating_system(255);
+        Self { encoder: header.write(out, flate2::Compression::new(level)), task }
+    }
+}
+
+impl<W: Write> Encoder<W> for Streaming<'_, W> {
+    fn piece(&mut self, bytes: &[u8]) -> Result<()> {
+        self.encoder.write_all(bytes)?;
+        self.task.advance(bytes.len() as u64);
+        Ok(())
+    }
+
+    fn finish(self: Box<Self>) -> Result<W> {
+        Ok(self.encoder.finish()?)
+    }
+}
+
+/// Compresses all of the data at once.
+type Compress = fn(&[u8]) -> Result<Vec<u8>>;
+
+/// An encoder that wants all of the data first.
+pub(super) struct Whole<'a, W> {
+    data: Vec<u8>,
+    out: W,
+    task: &'a dyn Task,
+    compress: Compress,
+}
+
+impl<'a, W> Whole<'a, W> {
+    pub(super) fn new(out: W, task: &'a dyn Task, compress: Compress) -> Self {
+        Self { data: Vec::new(), out, task, compress }
+    }
+}
+
+impl<W: Write> Encoder<W> for Whole<'_, W> {
+    fn piece(&mut self, bytes: &[u8]) -> Result<()> {
+        self.data.extend_from_slice(bytes);
+        Ok(())
+    }
+
+    fn finish(mut self: Box<Self>) -> Result<W> {
+        let bytes = self.data.len() as u64;
+        let compressed = on_a_thread(std::mem::take(&mut self.data), self.compress)?;
+        self.task.advance(bytes);
+        self.out.write_all(&compressed)?;
+        Ok(self.out)
+    }
+}
+
+/// Compresses on a thread of its own: these encoders cannot be stopped, so at an interrupt the thread is left behind to
+/// end with the process.
+fn on_a_thread(data: Vec<u8>, compress: Compress) -> Result<Vec<u8>> {
+    let (send, receive) = mpsc::channel();
+    std::thread::Builder::new()
+        .name("compress".to_owned())
+        .spawn(move || {
+            // Nobody listens any more after an interrupt.
+            let _ = send.send(compress(&data));
+        })
+        .context("cannot start a thread to compress on")?;
+    loop {
+        match receive.recv_timeout(POLL) {
+            Ok(compressed) => return compressed,
+            Err(RecvTimeoutError::Timeout) => exec::interrupt::check()?,
+            Err(RecvTimeoutError::Disconnected) => bail!("the compressing thread died"),
+        }
+    }
+}
+
+/// One gzip member; libdeflate's header has no time, no name and operating system 255 already.
+pub(super) fn libdeflate(data: &[u8]) -> Result<Vec<u8>> {
+    let level = CompressionLvl::new(BEST_LEVEL).map_err(|error| io::Error::other(format!("{error:?}")))?;
+    let mut compressor = Compressor::new(level);
+    let mut compressed = vec![0; compressor.gzip_compress_bound(data.len())];
+    let length = compressor.gzip_compress(data, &mut compressed)?;
+    compressed.truncate(length);
+    Ok(compressed)
+}
+
+/// One zstd frame that states its size. It is made on one thread: libzstd is compiled without others, which would cut
+/// the data into jobs and give other bytes.
+pub(super) fn zstd(data: &[u8]) -> Result<Vec<u8>> {
+    let mut compressor = zstd::bulk::Compressor::new(ZSTD_LEVEL)?;
+    compressor.set_parameter(CParameter::WindowLog(ZSTD_WINDOW))?;
+    Ok(compressor.compress(data)?)
+}
