@@ -117,12 +117,17 @@ impl<'a> Session<'a> {
     /// What a build's flags say about all images.
     pub(crate) fn options(&self, compression: Compression) -> Result<Options> {
         let other_upx = if self.how.any_upx {
-            let Upx { version, sha256, locked, .. } = self.setup()?.find_upx(true)?;
+            let Upx { version, sha256, locked, .. } = self.upx()?;
             (!locked).then_some(plan::Upx { version, other: Some(sha256) })
         } else {
             None
         };
         Ok(Options { omit: Vec::new(), compression, other_upx })
+    }
+
+    /// The UPX to pack with.
+    pub(crate) fn upx(&self) -> Result<Upx> {
+        self.setup()?.find_upx(self.how.any_upx)
     }
 
     /// Makes the Go closures that are missing, unless `--locked` forbids it.

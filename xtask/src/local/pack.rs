@@ -126,8 +126,17 @@ mod tests {
         compare(by_name, by_name).unwrap();
         let error = compare(by_name, "echo kubelet $1").unwrap_err();
         assert_eq!(fault::exit_code(&error), 8);
-        insta::assert_snapshot!(error, @"");
-        insta::assert_snapshot!(compare(by_name, "echo oops >&2; kill -9 $$").unwrap_err(), @"");
-        insta::assert_snapshot!(compare("exit 1", "exit 1").unwrap_err(), @"");
+        insta::assert_snapshot!(error, @r#"
+        packed, `kubeadm version` does not do what it did before
+          expected exit code 0, "kubeadm version"
+          found    exit code 0, "kubelet version"
+        "#);
+        insta::assert_snapshot!(compare(by_name, "echo oops >&2; kill -9 $$").unwrap_err(), @r#"
+        packed, `kubelet --version` does not do what it did before
+          expected exit code 0, "kubelet --version"
+          found    a signal, ""
+          oops
+        "#);
+        insta::assert_snapshot!(compare("exit 1", "exit 1").unwrap_err(), @"`kubelet --version` failed before it was packed, so packing cannot be tested");
     }
 }

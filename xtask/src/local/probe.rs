@@ -130,7 +130,7 @@ impl Machine {
     }
 }
 
-/// The program under its name: a hard link to a copy, for what is in the store has no right to be executed.
+/// The program under its name: a hard link to a copy, for what is in the store is not linked to.
 fn link(probe: &Probe, file: &Path, dir: &Path) -> Result<PathBuf> {
     let (copy, link) = (dir.join(".program"), dir.join(&probe.name));
     let make = || {

@@ -3,6 +3,7 @@
 mod common;
 
 use std::fs;
+use std::time::Instant;
 
 use common::{Call, FLANNEL, Scratch, call, cni, flip, host_target, run, tools};
 use gobuild::{compile, fetch};
@@ -51,6 +52,39 @@ fn joined_plugins_behave_as_their_own_programs() {
     let (code, stdout, usage) = run(&joined, "all", &call(&["nope"]));
     assert_eq!((code, stdout.as_str()), (Some(1), ""));
     assert_eq!(usage.lines().skip(1).map(str::trim).collect::<Vec<_>>(), FLANNEL, "{usage}");
+}
+
+/// How many times as long one exec of a joined plugin may take as of the plugin by itself.
+const SLOWER: f64 = 1.5;
+/// Of each, in turns.
+const RUNS: usize = 60;
+
+/// A pod's start executes several plugins, one after the other: what joining costs there is bounded.
+#[test]
+fn a_plugin_of_all_joined_starts_nearly_as_fast_as_by_itself() {
+    let Some(tools) = tools() else { return };
+    let dir = Scratch::new();
+    let all: Vec<&str> = gobuild::CNI.iter().map(|(_, name)| *name).collect();
+    let [joined, own] = [("joined", &all[..]), ("own", &["bridge"])].map(|(file, names)| {
+        let (recipe, out) = (cni(names, host_target()), dir.path().join(file));
+        fetch(&recipe, &tools, dir.path(), &Silent).unwrap();
+        compile(&recipe, &tools, 2, dir.path(), &out, &Silent).unwrap();
+        out
+    });
+    let how = Call { env: vec![("CNI_COMMAND", "VERSION")], ..Call::default() };
+    let time = |file| {
+        let since = Instant::now();
+        assert_eq!(run(file, "bridge", &how).0, Some(0));
+        since.elapsed().as_secs_f64()
+    };
+    let (mut joined_times, mut own_times): (Vec<_>, Vec<_>) =
+        (0..RUNS).map(|_| (time(&joined), time(&own))).unzip();
+    [&mut joined_times, &mut own_times].map(|times| times.sort_by(f64::total_cmp));
+    let ratio = |at: usize| joined_times[at] / own_times[at];
+    let (best, median) = (ratio(0), ratio(RUNS / 2));
+    println!("joined {:?}, own {:?}: best {best:.2}, median {median:.2}", joined_times[0], own_times[0]);
+    // What else the machine does makes runs slower, never faster: a bad median alone tells of the machine.
+    assert!(best.min(median) <= SLOWER, "best {best:.2} and median {median:.2} times as long");
 }
 
 #[test]

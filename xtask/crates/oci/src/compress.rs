@@ -17,7 +17,7 @@ const FAST_LEVEL: u32 = 6;
 const BEST_LEVEL: i32 = 12;
 const ZSTD_LEVEL: i32 = 22;
 /// The base-2 logarithm of how far back a zstd layer refers to itself, and of the memory that a decoder needs for that.
-const ZSTD_WINDOW: u32 = 26;
+const ZSTD_WINDOW: u32 = 25;
 /// The versions that Cargo.lock pins; a test compares.
 const ZLIB_RS: &str = "0.6.8";
 const LIBDEFLATE: &str = "1.26.1";

@@ -112,6 +112,9 @@ impl Explain {
         let options = Options { omit: self.omit.clone(), ..session.options(Compression::default())? };
         let (release, arch) = (self.release(&session)?, self.arch(&session)?);
         let policy = plan::go_content(&session.catalog, &self.component)?.pack;
+        // Before minutes of compiling.
+        session.upx()?;
+        let machine = Machine::of(&arch.architecture, session.setup()?.host)?;
         session.ensure_closures(&plan::go_closures(&session.catalog, &self.component, release, &options)?)?;
         let component = |pack| {
             let (catalog, sources) = (&session.catalog, &session.sources);
@@ -122,7 +125,7 @@ impl Explain {
         let methods = methods.collect::<Result<Vec<_>>>()?;
         let plain = component(Pack::None)?;
         let Made::Go { recipe, .. } = &plain.made else { anyhow::bail!("not of Go") };
-        let methods = self.measure(context, &session, recipe, methods)?;
+        let methods = self.measure(&session, &machine, recipe, methods)?;
         let report = Report {
             version: 1,
             component: self.component.clone(),
@@ -159,15 +162,14 @@ impl Explain {
     /// Compresses each file, and starts each program of each in turns, so that what else the machine does hits all alike.
     fn measure(
         &self,
-        context: &Context,
         session: &Session<'_>,
+        machine: &Machine,
         recipe: &Recipe,
         methods: Vec<Packed>,
     ) -> Result<Vec<Method>> {
         let work = session.store.scratch_dir()?;
-        let machine = Machine::of(recipe.target.goarch, session.setup()?.host)?;
         let probes: Vec<Probe> = recipe.programs.iter().map(Probe::of).collect();
-        let task = context.progress.task(&format!("measure {}", self.component), None);
+        let task = session.context.progress.task(&format!("measure {}", self.component), None);
         let mut times = vec![vec![Vec::new(); probes.len()]; methods.len()];
         if machine.is_own() {
             for run in 0..self.runs {
@@ -175,7 +177,7 @@ impl Explain {
                 for (method, times) in methods.iter().zip(&mut times) {
                     let Ok(file) = &method.file else { continue };
                     let dir = work.path().join(format!("{:?}", method.pack));
-                    time_once(&machine, &probes, file, &dir, times)?;
+                    time_once(machine, &probes, file, &dir, times)?;
                 }
             }
         }

@@ -48,7 +48,7 @@ fn digests_are_sacred() {
             "16f1fa761f41dee24db402a576df121d97c1d0428099f723b0b3b5e9e33ddde1",
             "85c97871ec7e22ac4306a2b791da740f1833bf9b91972d56f43e41aa1015cdbe",
             "dffbedbdd0d3cc14477d294c96ddcc4d910eb18c909515b3ba6b25888790e6d8",
-            "ZSTDDIGEST",
+            "7794061241280ef9882a0d91eb348623a4c5c7ae8bf4c19e417697c479129d69",
         ]
     );
 }
