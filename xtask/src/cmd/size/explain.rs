@@ -300,7 +300,8 @@ impl Report {
             )];
         }
         let width = self.programs.iter().map(String::len).max().unwrap_or(0).max("start, ms".len());
-        let cells = |cells: Vec<String>| cells.iter().map(|cell| format!("{cell:>20}")).collect::<String>();
+        let cells =
+            |cells: Vec<String>| cells.iter().fold(String::new(), |row, cell| row + &format!("{cell:>20}"));
         let head = cells(measured.iter().map(|(pack, _)| format!("{} best/median", name(*pack))).collect());
         let mut lines = vec![String::new(), format!("{:width$}{head}", "start, ms")];
         for program in &self.programs {
