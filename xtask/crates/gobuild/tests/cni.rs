@@ -57,7 +57,7 @@ fn joined_plugins_behave_as_their_own_programs() {
 /// How many times as long one exec of a joined plugin may take as of the plugin by itself.
 const SLOWER: f64 = 1.5;
 /// Of each, in turns.
-const RUNS: usize = 60;
+const RUNS: usize = 300;
 
 /// A pod's start executes several plugins, one after the other: what joining costs there is bounded.
 #[test]
