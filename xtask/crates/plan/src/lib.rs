@@ -190,7 +190,7 @@ pub fn go_component(
     let go = go_content(catalog, name)?;
     let programs = layer::programs(catalog, go, options);
     let packing = Packing::of(pack, sources, options);
-    component::go(sources, component::flags(&catalog.compile), release, arch, &programs, packing)
+    component::go(sources, component::flags(&catalog.compile, go.prune), release, arch, &programs, packing)
 }
 
 /// The Go closures that planning such a component reads.

@@ -48,6 +48,7 @@ fn bench(layers: &[Row<'_>]) -> Bench {
         env: BTreeMap::new(),
         entrypoint: Vec::new(),
         cmd: Vec::new(),
+        healthcheck: None,
         labels: BTreeMap::new(),
         annotations: annotations.into(),
     };

@@ -113,8 +113,11 @@ impl<'a> Kubelet<'a> {
             ctr.args(["--mount", &format!("type=bind,src={REPLACEMENT},dst={PROGRAM},options=bind:ro")]);
         }
         for (path, options) in BINDS {
-            let options =
-                if settings.sharing == Sharing::Flags { options.to_owned() } else { options.replace(":rshared", "") };
+            let options = if settings.sharing == Sharing::Flags {
+                options.to_owned()
+            } else {
+                options.replace(":rshared", "")
+            };
             ctr.arg("--mount").arg(format!("type=bind,src={path},dst={path},options={options}"));
         }
         cmd::ok(ctr.arg(image).arg(NAME).args(command))?;
