@@ -4,6 +4,7 @@ mod chart;
 mod check;
 mod diff;
 mod explain;
+mod pictures;
 mod record;
 mod report;
 mod table;
@@ -95,24 +96,4 @@ struct Which {
 /// Writes a file of the repository, whole or not at all.
 fn write(context: &Context, file: &str, text: &str) -> Result<()> {
     replace(&context.root.join(file), text.as_bytes()).with_context(|| format!("{file} cannot be written"))
-}
-
-/// Where the figures of pictures come from.
-#[derive(clap::Args)]
-struct From {
-    /// Figures in the form that `size report --json` writes.
-    #[arg(long, value_name = "FILE")]
-    input: PathBuf,
-}
-
-/// The figures of pictures.
-fn input(_context: &Context, from: &From) -> Result<::report::Input> {
-    let file = &from.input;
-    let json = std::fs::read(file).map_err(|error| match error.kind() {
-        std::io::ErrorKind::NotFound => {
-            anyhow::Error::from(Fault::new(Kind::Unknown, format!("no file {}", file.display())))
-        }
-        _ => anyhow::Error::from(error).context(format!("{} cannot be read", file.display())),
-    });
-    ::report::Input::parse(&json?, &file.display().to_string()).context("reading saved sizes")
 }

@@ -3,7 +3,7 @@
 use anyhow::{Context as _, Result};
 use fault::{Fault, Kind};
 
-use super::From;
+use super::pictures::{From, input};
 use crate::context::{Context, replace};
 
 /// The picture, from the top of the repository.
@@ -24,7 +24,7 @@ pub(crate) struct Chart {
 
 impl Chart {
     pub(crate) fn run(&self, context: &Context) -> Result<()> {
-        let drawn = report::chart(&super::input(context, &self.from)?)?;
+        let drawn = report::chart(&input(context, &self.from)?)?;
         let path = context.root.join(FILE);
         let found = match std::fs::read(&path) {
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => None,

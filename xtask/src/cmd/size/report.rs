@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use anyhow::{Context as _, Result};
 
-use super::From;
+use super::pictures::{From, input};
 use crate::context::{Context, replace, write_out};
 
 /// Report the sizes: the means in a few lines, or everything as a page.
@@ -26,7 +26,7 @@ pub(crate) struct Report {
 
 impl Report {
     pub(crate) fn run(&self, context: &Context) -> Result<()> {
-        let input = super::input(context, &self.from)?;
+        let input = input(context, &self.from)?;
         if self.html {
             let page = report::page(&input)?;
             let out = match &self.out {
