@@ -52,7 +52,7 @@ impl Test {
             Command::new(&itself).args(["size", "table", "--check"]).current_dir(&context.root),
         )?;
 
-        let mut tests = cargo(&["test", "--workspace", "--locked"]);
+        let mut tests = cargo(&["test", "--workspace", "--locked", "--no-fail-fast"]);
         tests.env("XTASK", &itself);
         give_tools(context, &mut tests)?;
         if self.quick {
