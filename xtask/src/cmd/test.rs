@@ -51,6 +51,10 @@ impl Test {
             "README's table of sizes",
             Command::new(&itself).args(["size", "table", "--check"]).current_dir(&context.root),
         )?;
+        step(
+            "README's chart of sizes",
+            Command::new(&itself).args(["size", "chart", "--check"]).current_dir(&context.root),
+        )?;
 
         let mut tests = cargo(&["test", "--workspace", "--locked", "--no-fail-fast"]);
         tests.env("XTASK", &itself);

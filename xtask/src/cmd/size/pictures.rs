@@ -43,7 +43,7 @@ pub(super) fn input(context: &Context, from: &From) -> Result<Input> {
         version: 1,
         revision: None,
         matrix: matrix(&record, &super::published(context, &catalog)?, &attributes),
-        history: history(context, &catalog)?,
+        history: history(context, &catalog),
         images: record.images.iter().map(|(name, image)| tree(name, image)).collect(),
     };
     input.check().context(RECORD)?;
@@ -75,7 +75,7 @@ fn matrix(record: &Record, published: &sizes::published::Published, all: &Attrib
 }
 
 /// The records that git has, oldest first; none where there is no git.
-fn history(context: &Context, catalog: &Catalog) -> Result<History> {
+fn history(context: &Context, catalog: &Catalog) -> History {
     let git = |args: &[&str]| {
         let output = Command::new("git").args(args).current_dir(&context.root).output().ok()?;
         output.status.success().then(|| String::from_utf8_lossy(&output.stdout).into_owned())
@@ -102,7 +102,7 @@ fn history(context: &Context, catalog: &Catalog) -> Result<History> {
         records.push(report::Record { name: format!("{date} {revision}"), cells: cells.collect() });
     }
     records.reverse();
-    Ok(History { records })
+    History { records }
 }
 
 fn size(image: &Image) -> Size {
