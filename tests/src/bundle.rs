@@ -88,7 +88,10 @@ impl Bundle {
             "process": {
                 "user": {"uid": 0, "gid": 0},
                 "args": words,
-                "env": ["PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"],
+                "env": [
+                    "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
+                    "KUBELET_IMAGE_RELEASE=v1.26.0",
+                ],
                 "cwd": "/",
                 "capabilities": {"bounding": all, "effective": all, "permitted": all},
             },

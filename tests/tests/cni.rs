@@ -48,7 +48,6 @@ impl Stage {
         bundle.list("/process/env")[0] = json!("PATH=/stand-in:/usr/bin");
         // It lacks much else, which is not what this is about.
         bundle.env("KUBELET_PREFLIGHT=warn");
-        bundle.env("KUBELET_IMAGE_RELEASE=v1.26.0");
         bundle.run(&self.host, "runc")
     }
 

@@ -13,6 +13,9 @@ use tests::{containerd, host, image, scratch, skip, wait_for, xtask};
 const ATTR: &str = "kubelet-v1_26_0-micro-amd64";
 /// The size limit of the pod's volume, as the table of mounts has it.
 const VOLUME_SIZE: &str = "size=8192k";
+/// What the entrypoint says where everything is there.
+const FOUND_RUNTIME: &str =
+    "entrypoint: container runtime: containerd, unix:///run/containerd/containerd.sock";
 const VOLUMES: &str = "/var/lib/kubelet/pods";
 
 /// Says on standard output what it sees of its two volumes, both of which are tmpfs mounts that the kubelet makes
@@ -176,12 +179,14 @@ fn life_of_a_pod(sharing: Sharing) -> Result<()> {
     kubelet.wait_healthy()?;
     assert_eq!(kubelet.probe()?, "ok\n");
     kubelet.wait_running("web-node")?;
-    // A line a repair; and nothing where nothing is wrong.
+    // The runtime that was found, a line a repair, and nothing where nothing is wrong.
     let log = kubelet.log();
     let said: Vec<&str> = log.lines().filter(|line| line.starts_with("entrypoint: ")).collect();
     let repairs = if sharing == Sharing::Repair { 2 } else { 0 };
     ensure!(
-        said.len() == repairs && said.iter().all(|line| line.starts_with("entrypoint: repaired: ")),
+        said.len() == 1 + repairs
+            && said[0] == FOUND_RUNTIME
+            && said[1..].iter().all(|line| line.starts_with("entrypoint: repaired: ")),
         "{said:#?}"
     );
 
@@ -253,7 +258,9 @@ fn docker_and_podman_style_containers_become_healthy() -> Result<()> {
             Ok(host.http(10248, "/healthz").is_ok_and(|text| text == "ok").then_some(()))
         })
         .with_context(text)?;
-        ensure!(!text().contains("entrypoint: "), "{style:?}: {}", text());
+        let text = text();
+        let said: Vec<&str> = text.lines().filter(|line| line.starts_with("entrypoint: ")).collect();
+        assert_eq!(said, [FOUND_RUNTIME], "{style:?}: {text}");
         Bundle::end(host, "crun")?;
     }
     containerd.host.stop()

@@ -161,6 +161,8 @@ fn the_entrypoint_is_small_and_starts_at_once() -> Result<()> {
         let mut command = Command::new(&entrypoint);
         command.args(["--kubeconfig=", "--container-runtime-endpoint=unix:///none", "--v=2"]);
         command.env("PATH", &bin).env("KUBELET_IMAGE_RELEASE", "v1.26.0");
+        // All checks are made, and the start goes on whatever this machine lacks.
+        command.env("KUBELET_PREFLIGHT", "warn").env("KUBELET_REPAIR", "off");
         let start = Instant::now();
         cmd::ok(&mut command)?;
         best = best.min(start.elapsed());

@@ -54,9 +54,8 @@ struct Hook {
 }
 
 /// In this order; the first that refuses ends it.
-const BEFORE_START: [Hook; 4] = [
+const BEFORE_START: [Hook; 3] = [
     Hook { program: "kubelet", only_defaults: false, run: kubelet::check },
-    Hook { program: "kubelet", only_defaults: true, run: kubelet::arrange },
     Hook { program: "kubelet", only_defaults: true, run: preflight::before_start },
     Hook { program: "kubelet", only_defaults: true, run: cni::at_start },
 ];

@@ -20,14 +20,15 @@ use facts::Fact;
 use given::Given;
 use release::{Image, Release};
 
-/// Before a start by the user's flags alone: completes them.
-pub(crate) fn arrange(command: &mut Command) -> Result<(), Stop> {
+/// Before a start by the user's flags alone: completes them. Returns what the host lacks, without which the kubelet
+/// would fail.
+pub(crate) fn arrange(command: &mut Command) -> Result<Vec<Stop>, Stop> {
     let start = compose::compose(std::mem::take(&mut command.args), &Image::here(), Path::new("/"))?;
     for note in start.notes {
         err(&format!("entrypoint: {note}"));
     }
     command.args = start.args;
-    Ok(())
+    Ok(start.lacks)
 }
 
 /// Before any start: are there flags that this release's kubelet does not have? It would fail, with its whole help.

@@ -60,6 +60,7 @@ pub(crate) fn main(given: Vec<OsString>) -> u8 {
         return USAGE;
     }
     let given = command.args.clone();
+    // What the host lacks is among the findings.
     if let Err(stop) = kubelet::arrange(&mut command) {
         err(&stop.to_string());
         command.args = given;
@@ -81,8 +82,10 @@ fn check(settings: &Settings, facts: &Facts) -> Vec<Finding> {
     findings
 }
 
-/// Before the kubelet starts: says what is wrong, repairs what it can, and refuses a start that would fail.
+/// Before the kubelet starts with the image's flags: completes them, says what is wrong, repairs what it can, and
+/// refuses a start that would fail.
 pub(crate) fn before_start(command: &mut Command) -> Result<(), Stop> {
+    let mut lacks = kubelet::arrange(command)?;
     let settings = Settings::of(&command.args);
     if settings.only_prints() {
         return Ok(());
@@ -112,7 +115,10 @@ pub(crate) fn before_start(command: &mut Command) -> Result<(), Stop> {
     }
     let count = stops.map_or(0, |least| findings.iter().filter(|finding| finding.status >= least).count());
     if count == 0 {
-        return Ok(());
+        return match lacks.pop() {
+            Some(stop) if stops.is_some() => Err(stop),
+            _ => Ok(()),
+        };
     }
     Err(Stop::new(HOST, format!("the kubelet is not started: {count} of the above must be put right first"))
         .help("`entrypoint preflight` in this container shows everything that is checked")
