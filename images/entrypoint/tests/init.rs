@@ -132,6 +132,54 @@ fn the_kubelet_is_started_with_its_flags() {
     fs::remove_dir_all(dir).unwrap();
 }
 
+/// A container that was given nothing is told all that it lacks at once; and is started all the same if that is wanted.
+#[test]
+fn a_start_that_the_host_prevents_says_all_that_is_missing() {
+    let dir = scratch("nothing");
+    program(&dir.join("kubelet"), "#!/bin/sh\necho started\n");
+    let path = format!("{}:/usr/bin:/bin", dir.display());
+    let run = |mode: &str, args: &[&str]| {
+        let mut command = entrypoint(false, args);
+        command.env("PATH", &path).env("KUBELET_IMAGE_RELEASE", "v1.26.0").env("KUBELET_PREFLIGHT", mode);
+        let output = command.env("KUBELET_REPAIR", "off").output().unwrap();
+        (output.status.code().unwrap(), text(&output.stdout), text(&output.stderr))
+    };
+    let flags = [
+        "--config=/none/config.yaml",
+        "--kubeconfig=/none/kubelet.conf",
+        "--bootstrap-kubeconfig=",
+        "--container-runtime-endpoint=unix:///none/x.sock",
+    ];
+    let (code, started, said) = run("", &flags);
+    assert_eq!((code, started.as_str()), (69, ""), "{said}");
+    let at = |words: &str| said.find(words).unwrap_or_else(|| panic!("does not say `{words}`: {said}"));
+    let last = at("entrypoint: the kubelet is not started: ");
+    for words in [
+        "error: configuration: /none/config.yaml cannot be read",
+        "error: runtime endpoint: /none/x.sock",
+        "error: kubeconfig: /none/kubelet.conf does not exist",
+    ] {
+        assert!(at(words) < last, "{said}");
+    }
+    let (code, started, said) = run("warn", &flags);
+    assert!(code == 0 && started == "started\n" && said.contains("error: kubeconfig: "), "{said}");
+    let (code, started, said) = run("off", &flags);
+    assert_eq!((code, started.as_str(), said.as_str()), (0, "started\n", ""));
+    // What the flags themselves say wrongly is all that is said of them; and the command does not call it a start.
+    let (code, started, said) = run("warn", &[&["--network-plugin=cni"][..], &flags].concat());
+    assert!(code == 64 && started.is_empty() && !said.contains("error: "), "{said}");
+    let mut command =
+        entrypoint(false, &[&["preflight", "--json", "--network-plugin=cni"][..], &flags].concat());
+    let output = command.env("KUBELET_IMAGE_RELEASE", "v1.26.0").output().unwrap();
+    let report = text(&output.stdout);
+    assert_eq!(output.status.code(), Some(69));
+    assert!(
+        report.contains(r#""ok":false"#) && report.contains(r#"{"name":"command line","status":"error""#),
+        "{report}"
+    );
+    fs::remove_dir_all(dir).unwrap();
+}
+
 /// Serves `answer` to everyone who asks, until the test ends.
 fn serve(answer: &'static str) -> u16 {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();

@@ -27,15 +27,14 @@ pub(crate) struct Start {
     pub(crate) args: Vec<OsString>,
     /// What to tell the user of it, a line each.
     pub(crate) notes: Vec<String>,
-    /// What the host has to provide and does not: the kubelet would fail without it.
-    pub(crate) lacks: Vec<Stop>,
 }
 
-/// The image's defaults that the user did not give, what release and host need, then the user's flags as they are.
-pub(crate) fn compose(user: Vec<OsString>, image: &Image, root: &Path) -> Result<Start, Stop> {
+/// The image's defaults that the user did not give, what release and host need, then the user's flags as they are;
+/// and what the host lacks for a start with them.
+pub(crate) fn plan(user: Vec<OsString>, image: &Image, root: &Path) -> Result<(Start, Option<Stop>), Stop> {
     let given = given::flags(&user);
     let has = |name: &str| given.iter().any(|flag| flag.name == name);
-    let (mut flags, mut notes, mut lacks) = (Vec::new(), Vec::new(), Vec::new());
+    let (mut flags, mut notes) = (Vec::new(), Vec::new());
     // It will only print: nothing has to be there.
     let prints = has("help") || has("version");
     match image.release {
@@ -60,16 +59,17 @@ pub(crate) fn compose(user: Vec<OsString>, image: &Image, root: &Path) -> Result
             flags.push(format!("--{name}={default}"));
         }
     }
+    let mut lacks = None;
     if !prints {
         check_config(&config, &file, image, &mut notes)?;
-        lacks.extend(check_kubeconfig(&given, root).err());
+        lacks = check_kubeconfig(&given, root).err();
         match runtime_flags(&given, &config, image, root, &mut notes) {
             Ok(more) => flags.extend(more),
-            Err(stop) if stop.code == HOST => lacks.push(stop),
-            Err(stop) => return Err(stop),
+            Err(stop) if lacks.is_none() && stop.code != HOST => return Err(stop),
+            Err(stop) => lacks = lacks.or(Some(stop)),
         }
     }
-    Ok(Start { args: words(flags).chain(user).collect(), notes, lacks })
+    Ok((Start { args: words(flags).chain(user).collect(), notes }, lacks))
 }
 
 /// The configuration file that the kubelet will read: the user's, the host's, or the image's.

@@ -1,18 +1,17 @@
-//! The kubelet's configuration file, as far as it is needed here: keys at its top, with values on the same line.
-//!
-//! Not read: documents in flow style (`{...}`, JSON), keys in quotes, values over several lines. A file that has them
-//! works for the kubelet all the same; nothing of it is known here.
+//! The kubelet's configuration: its file and, over it, those of the drop-in directory.
 
 use std::fs::File;
 use std::io::{self, Read};
 use std::path::Path;
 
+use crate::yaml::Scalars;
+
 /// More is not read of a file: no configuration is that long.
 const LIMIT: u64 = 1 << 20;
 
-/// Keys with their values, in order. A value that is not on its key's line is empty.
-#[derive(Debug, Default, PartialEq, Eq)]
-pub(crate) struct Config(Vec<(String, String)>);
+/// Values by the paths of their keys.
+#[derive(Debug, Default)]
+pub(crate) struct Config(Scalars);
 
 impl Config {
     /// Reads a file.
@@ -22,61 +21,41 @@ impl Config {
         Ok(Self::parse(&String::from_utf8_lossy(&bytes)))
     }
 
-    /// Reads the files `*.conf` of a directory over this, as the kubelet does: by name, later ones win.
+    /// Reads the files `*.conf` of a directory and of those in it over this, as the kubelet does: by name, later ones
+    /// win. Source: `mergeKubeletConfigurations` in `cmd/kubelet/app/server.go` of Kubernetes.
     pub(crate) fn read_over(&mut self, dir: &Path) {
         let Ok(entries) = dir.read_dir() else { return };
-        let mut files: Vec<_> = entries.filter_map(Result::ok).map(|entry| entry.path()).collect();
-        files.retain(|file| file.extension().is_some_and(|extension| extension == "conf"));
-        files.sort();
-        for file in files {
-            self.0.extend(Self::read(&file).unwrap_or_default().0);
+        let mut entries: Vec<_> = entries.filter_map(Result::ok).collect();
+        entries.sort_by_key(std::fs::DirEntry::file_name);
+        for entry in entries {
+            // Of the entry itself: links to directories are not followed.
+            if entry.file_type().is_ok_and(|kind| kind.is_dir()) {
+                self.read_over(&entry.path());
+            } else if entry.file_name().as_encoded_bytes().ends_with(b".conf") {
+                self.0.extend(Self::read(&entry.path()).unwrap_or_default().0);
+            }
         }
     }
 
     /// Reads the text of a file.
     pub(crate) fn parse(text: &str) -> Self {
-        let pairs = text.lines().filter_map(|line| {
-            let (key, value) = line.split_once(':')?;
-            let plain = |c: char| c.is_ascii_alphanumeric();
-            if key.is_empty()
-                || !key.trim_end().chars().all(plain)
-                || !value.starts_with([' ', '\t']) && !value.is_empty()
-            {
-                return None;
-            }
-            Some((key.trim_end().to_owned(), scalar(value.trim())))
-        });
-        Self(pairs.collect())
+        Self(Scalars::parse(text))
     }
 
-    /// The value of a key, unless it has none.
-    pub(crate) fn get(&self, key: &str) -> Option<&str> {
-        self.0
-            .iter()
-            .rfind(|(name, _)| name == key)
-            .map(|(_, value)| value.as_str())
-            .filter(|value| !value.is_empty())
+    /// The value of a key, by its path, unless it has none. An empty one is none: the kubelet takes its default then.
+    pub(crate) fn get(&self, path: &str) -> Option<&str> {
+        self.stated(path).filter(|value| !value.is_empty())
     }
 
-    /// All keys.
+    /// The same, also if it is empty, which some keys (`resolvConf`) tell from none.
+    pub(crate) fn stated(&self, path: &str) -> Option<&str> {
+        self.0.get(path)
+    }
+
+    /// All keys at the top.
     pub(crate) fn keys(&self) -> impl Iterator<Item = &str> {
-        self.0.iter().map(|(key, _)| key.as_str())
+        self.0.keys()
     }
-}
-
-/// The value in what stands behind a key; empty for what is none, or no simple one.
-fn scalar(text: &str) -> String {
-    if let Some(rest) = text.strip_prefix('"') {
-        return rest.split_once('"').map(|(value, _)| value.to_owned()).unwrap_or_default();
-    }
-    if let Some(rest) = text.strip_prefix('\'') {
-        return rest.split_once('\'').map(|(value, _)| value.to_owned()).unwrap_or_default();
-    }
-    let text = text.find(" #").map_or(text, |comment| text[..comment].trim_end());
-    if text.starts_with(['{', '[', '|', '>', '&', '*', '!', '#']) || matches!(text, "null" | "~") {
-        return String::new();
-    }
-    text.to_owned()
 }
 
 #[cfg(test)]
@@ -131,9 +110,46 @@ text: |
     }
 
     #[test]
-    fn other_styles_are_not_read() {
-        assert_eq!(Config::parse("{\"healthzPort\": 1,\n\"kind\": \"x\"}"), Config::default());
-        assert_eq!(Config::parse("\"healthzPort\": 1"), Config::default());
+    fn other_styles_are_read() {
+        for text in [
+            "{\"healthzPort\": 1,\n\"kind\": \"\"}",
+            "\"healthzPort\": 1\n'kind': ''",
+            "{healthzPort: 1, kind: ''}",
+        ] {
+            let config = Config::parse(text);
+            assert_eq!(config.get("healthzPort"), Some("1"), "{text}");
+            assert_eq!((config.get("kind"), config.stated("kind")), (None, Some("")), "{text}");
+            assert_eq!(config.keys().collect::<Vec<_>>(), ["healthzPort", "kind"], "{text}");
+        }
+    }
+
+    #[test]
+    fn drop_ins_win_by_name_at_any_depth() {
+        let dir = std::env::temp_dir().join(format!("entrypoint-drop-ins-{}", std::process::id()));
+        for (file, text) in [
+            ("10.conf", "a: 10\nb: {c: 1, d: 1}\ngone: 1"),
+            ("20/x.conf", "a: 20\nb: {c: 2}\ngone: null"),
+            ("15.conf", "a: 15"),
+            ("30.yaml", "a: 30"),
+            ("20/.conf", "new: 1\na: 19"),
+        ] {
+            let file = dir.join(file);
+            std::fs::create_dir_all(file.parent().unwrap()).unwrap();
+            std::fs::write(file, text).unwrap();
+        }
+        let mut config = Config::parse("a: 1\nkept: 1");
+        config.read_over(&dir);
+        std::fs::remove_dir_all(&dir).unwrap();
+        for (path, value) in [
+            ("a", Some("20")),
+            ("b.c", Some("2")),
+            ("b.d", Some("1")),
+            ("gone", None),
+            ("kept", Some("1")),
+            ("new", Some("1")),
+        ] {
+            assert_eq!(config.get(path), value, "{path}");
+        }
     }
 
     #[test]

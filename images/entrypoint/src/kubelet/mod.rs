@@ -3,10 +3,10 @@
 mod compose;
 mod config;
 mod facts;
-mod given;
+pub(crate) mod given;
 pub(crate) mod probe;
 mod release;
-mod runtime;
+pub(crate) mod runtime;
 #[cfg(test)]
 mod tests;
 
@@ -16,19 +16,21 @@ use std::path::{Path, PathBuf};
 use crate::args::Command;
 use crate::failure::err;
 use crate::stop::{Stop, USAGE};
+pub(crate) use config::Config;
 use facts::Fact;
 use given::Given;
-use release::{Image, Release};
+pub(crate) use release::Image;
+use release::Release;
 
-/// Before a start by the user's flags alone: completes them. Returns what the host lacks, without which the kubelet
-/// would fail.
-pub(crate) fn arrange(command: &mut Command) -> Result<Vec<Stop>, Stop> {
-    let start = compose::compose(std::mem::take(&mut command.args), &Image::here(), Path::new("/"))?;
+/// Before a start by the user's flags alone: completes them. Refused for what the host lacks they are complete but for
+/// that; refused for what they say themselves they stay as they are.
+pub(crate) fn arrange(command: &mut Command) -> Result<(), Stop> {
+    let (start, lacks) = compose::plan(command.args.clone(), &Image::here(), Path::new("/"))?;
     for note in start.notes {
         err(&format!("entrypoint: {note}"));
     }
     command.args = start.args;
-    Ok(start.lacks)
+    lacks.map_or(Ok(()), Err)
 }
 
 /// Before any start: are there flags that this release's kubelet does not have? It would fail, with its whole help.

@@ -6,7 +6,7 @@ use std::os::unix::net::UnixListener;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};
 
-use super::compose::{Start, compose};
+use super::compose::{Start, plan};
 use super::release::Image;
 use super::{at, given};
 use crate::stop::Stop;
@@ -60,13 +60,16 @@ impl Drop for Host {
     }
 }
 
+fn compose(user: Vec<OsString>, image: &Image, root: &Path) -> Result<Start, Stop> {
+    let (start, lacks) = plan(user, image, root)?;
+    lacks.map_or(Ok(start), Err)
+}
+
 /// An image by its tag without base, `1.26` or `1.26-kubeadm-cni`.
 fn start(image: &str, host: &str, args: &str) -> Result<Start, Stop> {
     let (release, variant) = image.split_once('-').unwrap_or((image, "kubelet"));
     let args: Vec<OsString> = args.split_whitespace().map(OsString::from).collect();
-    let mut start = compose(args, &Image::of(release, variant), &Host::new(host).0)?;
-    // What the host lacks ends a start as other refusals do; there is one thing at most in these cases.
-    start.lacks.pop().map_or(Ok(start), Err)
+    compose(args, &Image::of(release, variant), &Host::new(host).0)
 }
 
 fn line(start: &Start) -> String {
@@ -356,6 +359,17 @@ exit code 69",
             .contains("/etc/kubernetes/kubelet.conf is not here")
     );
     assert!(refusal("", "joined crio containerd", "").contains("choose one"));
+}
+
+/// What the host lacks leaves out nothing that is known, so that all else that is wrong can be said with it.
+#[test]
+fn refused_for_the_host_the_arguments_are_made_nevertheless() {
+    for (host, expected) in [("", "D --v=1"), ("joined", "D --v=1"), ("containerd", "D CONTAINERD --v=1")] {
+        let root = Host::new(host);
+        let (start, lacks) = plan(vec!["--v=1".into()], &Image::of("1.26", ""), &root.0).unwrap();
+        assert_eq!(line(&start), expand(expected), "{host}");
+        assert_eq!(lacks.map(|stop| stop.code), Some(crate::stop::HOST), "{host}");
+    }
 }
 
 #[test]

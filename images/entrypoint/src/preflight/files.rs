@@ -112,7 +112,7 @@ fn kubeconfig(settings: &Settings) -> Option<Finding> {
 
 fn resolv_conf(facts: &Facts, settings: &Settings) -> Finding {
     let (name, why) = ("resolv.conf", "pods' name servers are taken from it");
-    let file = settings.value("resolv-conf", "resolvConf").unwrap_or("/etc/resolv.conf");
+    let file = settings.stated("resolv-conf", "resolvConf").unwrap_or("/etc/resolv.conf");
     if file.is_empty() {
         return Finding::ok(name, why, "none is wanted");
     }

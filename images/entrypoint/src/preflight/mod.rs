@@ -59,13 +59,16 @@ pub(crate) fn main(given: Vec<OsString>) -> u8 {
         err(&format!("entrypoint: preflight: {word}: only flags of the kubelet are expected"));
         return USAGE;
     }
-    let given = command.args.clone();
-    // What the host lacks is among the findings.
-    if let Err(stop) = kubelet::arrange(&mut command) {
-        err(&stop.to_string());
-        command.args = given;
+    let refused = kubelet::arrange(&mut command).err();
+    let mut findings = check(&Settings::of(&command.args), &Facts::gather());
+    // What the host lacks has rows of its own.
+    if let Some(stop) = refused.filter(|stop| stop.code != HOST) {
+        let repair = Repair::Text(stop.help.join("; "));
+        findings.insert(
+            0,
+            Finding::bad(Status::Error, "command line", "what is to be started", stop.message, repair),
+        );
     }
-    let findings = check(&Settings::of(&command.args), &Facts::gather());
     let text = if form == "--json" { report::json(&findings) } else { report::human(&findings) };
     out(text.trim_end());
     if findings.iter().any(|finding| finding.status == Status::Error) { HOST } else { 0 }
@@ -85,7 +88,11 @@ fn check(settings: &Settings, facts: &Facts) -> Vec<Finding> {
 /// Before the kubelet starts with the image's flags: completes them, says what is wrong, repairs what it can, and
 /// refuses a start that would fail.
 pub(crate) fn before_start(command: &mut Command) -> Result<(), Stop> {
-    let mut lacks = kubelet::arrange(command)?;
+    // What the host lacks has findings of its own, among all others.
+    let lacks = match kubelet::arrange(command) {
+        Err(stop) if stop.code == HOST => Some(stop),
+        other => other.map(|()| None)?,
+    };
     let settings = Settings::of(&command.args);
     if settings.only_prints() {
         return Ok(());
@@ -115,10 +122,7 @@ pub(crate) fn before_start(command: &mut Command) -> Result<(), Stop> {
     }
     let count = stops.map_or(0, |least| findings.iter().filter(|finding| finding.status >= least).count());
     if count == 0 {
-        return match lacks.pop() {
-            Some(stop) if stops.is_some() => Err(stop),
-            _ => Ok(()),
-        };
+        return lacks.filter(|_| stops.is_some()).map_or(Ok(()), Err);
     }
     Err(Stop::new(HOST, format!("the kubelet is not started: {count} of the above must be put right first"))
         .help("`entrypoint preflight` in this container shows everything that is checked")

@@ -8,22 +8,39 @@ use super::flags::Repair;
 use super::mounts::mounted_from_host;
 use super::settings::Settings;
 use super::table::{Access, Part, Propagation};
+use crate::kubelet::Image;
+use crate::kubelet::runtime::{self, Kind, RUNTIMES, Runtime};
 
-/// Sockets at their usual places, and the parts that come with them.
-const SOCKETS: [(&str, &[Part]); 4] = [
-    ("/run/containerd/containerd.sock", &[Part::Containerd]),
-    ("/run/crio/crio.sock", &[Part::Crio]),
-    ("/run/cri-dockerd.sock", &[Part::CriDockerd, Part::Docker]),
-    ("/var/run/docker.sock", &[Part::Docker]),
-];
+/// The parts that come with a runtime.
+fn parts_of(kind: Kind) -> &'static [Part] {
+    match kind {
+        Kind::Containerd => &[Part::Containerd],
+        Kind::Crio => &[Part::Crio],
+        Kind::CriDockerd => &[Part::CriDockerd, Part::Docker],
+        Kind::Docker => &[Part::Docker],
+    }
+}
+
+/// The runtime that this endpoint usually is of.
+fn known(path: &str) -> Option<&'static Runtime> {
+    RUNTIMES.iter().find(|runtime| runtime.sockets.contains(&path))
+}
+
+/// What is used where no socket is named: what there is, or docker by dockershim where that is asked for.
+fn found(settings: &Settings) -> Option<(&'static Runtime, &'static str)> {
+    let docker =
+        settings.flag("container-runtime") == Some("docker") || named(settings).is_some_and(is_dockershim);
+    let mut usable = runtime::usable(Path::new("/"), Image::here().release).into_iter();
+    usable.find(|(runtime, _)| !docker || runtime.kind == Kind::Docker)
+}
 
 /// The parts whose rows apply.
 pub(crate) fn parts(settings: &Settings, cni: bool) -> Vec<Part> {
-    let mut parts = match endpoint(settings) {
-        Some(given) => SOCKETS.iter().find(|(path, _)| same(path, given)).map(|(_, parts)| parts.to_vec()),
-        None => SOCKETS.iter().find(|(path, _)| exists(path)).map(|(_, parts)| parts.to_vec()),
-    }
-    .unwrap_or_default();
+    let runtime = match endpoint(settings) {
+        Some(given) => known(given),
+        None => found(settings).map(|(runtime, _)| runtime),
+    };
+    let mut parts = runtime.map(|runtime| parts_of(runtime.kind).to_vec()).unwrap_or_default();
     if settings.value("cgroup-driver", "cgroupDriver") == Some("systemd") {
         parts.push(Part::Systemd);
     }
@@ -42,13 +59,13 @@ pub(crate) fn check(facts: &Facts, settings: &Settings) -> Option<Finding> {
         access: Access::Read,
     };
     let Some(path) = endpoint(settings) else {
-        if let Some((path, _)) = SOCKETS.iter().find(|(path, _)| exists(path)) {
+        if let Some((_, path)) = found(settings) {
             return Some(Finding::ok(name, why, format!("{path} is there")));
         }
-        let found = "none of containerd, CRI-O, cri-dockerd and docker has its socket here";
+        let found = "no socket of a container runtime that this kubelet can use is here";
         return Some(Finding::bad(Status::Error, name, why, found, mount("/run/containerd")));
     };
-    if exists(path) {
+    if runtime::is_socket(Path::new(path)) {
         return Some(Finding::ok(name, why, path));
     }
     let directory = Path::new(path).parent()?;
@@ -57,30 +74,30 @@ pub(crate) fn check(facts: &Facts, settings: &Settings) -> Option<Finding> {
         let text = "start the runtime on the host, or name its endpoint by --container-runtime-endpoint";
         return Some(Finding::bad(Status::Error, name, why, found, Repair::Text(text.to_owned())));
     }
-    // Of the usual places the table has a row that says it.
-    if SOCKETS.iter().any(|(known, _)| same(known, path)) {
-        return None;
+    if let Some(runtime) = known(path) {
+        // Of the usual places the table has a row that says it, unless it is there by the other name of /run.
+        let there = runtime.sockets.into_iter().find(|path| runtime::is_socket(Path::new(path)))?;
+        let text = format!("it is at {there}: --container-runtime-endpoint=unix://{there}");
+        return Some(Finding::bad(Status::Error, name, why, found, Repair::Text(text)));
     }
     Some(Finding::bad(Status::Error, name, why, found, mount(&directory.to_string_lossy())))
 }
 
-/// The path of the endpoint, where it is a socket of this machine.
+/// The endpoint that is named.
+fn named(settings: &Settings) -> Option<&str> {
+    settings.value("container-runtime-endpoint", "containerRuntimeEndpoint")
+}
+
+/// Its path, where it is a socket of this machine that another than the kubelet makes.
 fn endpoint(settings: &Settings) -> Option<&str> {
-    let given = settings.value("container-runtime-endpoint", "containerRuntimeEndpoint")?;
+    let given = named(settings).filter(|given| !is_dockershim(given))?;
     let path = given.strip_prefix("unix://").unwrap_or(given);
     path.starts_with('/').then_some(path)
 }
 
-/// /var/run is /run wherever there are both.
-fn same(one: &str, other: &str) -> bool {
-    let plain = |path: &str| path.strip_prefix("/var").unwrap_or(path).to_owned();
-    plain(one) == plain(other)
-}
-
-/// The socket, by either name of /run.
-fn exists(path: &str) -> bool {
-    let plain = path.strip_prefix("/var").unwrap_or(path);
-    Path::new(plain).exists() || Path::new("/var").join(plain.trim_start_matches('/')).exists()
+/// Is it the socket that the kubelet itself makes, before 1.24, to speak to docker?
+fn is_dockershim(endpoint: &str) -> bool {
+    endpoint.ends_with("dockershim.sock")
 }
 
 #[cfg(test)]
@@ -102,6 +119,12 @@ mod tests {
             let given = settings(&format!("--container-runtime-endpoint={endpoint}"));
             assert_eq!(parts(&given, false), expected, "{endpoint}");
         }
+        for sockets in RUNTIMES.each_ref().map(|runtime| runtime.sockets) {
+            let plain = |path: &str| path.strip_prefix("/var").unwrap_or(path).to_owned();
+            assert_eq!(plain(sockets[0]), plain(sockets[1]), "both names of /run");
+        }
+        let dockershim = settings("--container-runtime-endpoint=unix:///var/run/dockershim.sock");
+        assert_eq!(endpoint(&dockershim), None);
         assert!(parts(&settings("--cgroup-driver=systemd"), true).ends_with(&[Part::Systemd, Part::Cni]));
     }
 }

@@ -1,17 +1,19 @@
 //! What the kubelet will be told: by its flags, then by its configuration file.
 
 use std::ffi::OsString;
+use std::path::Path;
 
-use crate::yaml::Scalars;
+use crate::kubelet::Config;
+use crate::kubelet::given::{self, Given};
 
 /// Flags and configuration of the kubelet that is to be started.
 #[derive(Debug, Default)]
 pub(crate) struct Settings {
-    flags: Vec<(String, String)>,
+    flags: Vec<Given>,
     /// `--config`, if it is given and not empty.
     pub(crate) file: Option<String>,
-    /// What the file says; none where it cannot be read.
-    config: Option<Scalars>,
+    /// What the file says, and over it the files of `--config-dir`; nothing where they cannot be read.
+    config: Config,
     /// Why it cannot.
     pub(crate) unreadable: Option<String>,
 }
@@ -19,61 +21,39 @@ pub(crate) struct Settings {
 impl Settings {
     /// Reads the flags, and the file that they name.
     pub(crate) fn of(args: &[OsString]) -> Self {
-        let mut settings = Self { flags: flags(args), ..Self::default() };
+        let mut settings = Self { flags: given::flags(args), ..Self::default() };
         settings.file = settings.flag("config").filter(|file| !file.is_empty()).map(str::to_owned);
         if let Some(file) = &settings.file {
-            match std::fs::read_to_string(file) {
-                Ok(text) => settings.config = Some(Scalars::parse(&text)),
+            match Config::read(Path::new(file)) {
+                Ok(config) => settings.config = config,
                 Err(error) => settings.unreadable = Some(crate::preflight::describe(&error)),
             }
+        }
+        if let Some(dir) = settings.flag("config-dir").filter(|dir| !dir.is_empty()).map(str::to_owned) {
+            settings.config.read_over(Path::new(&dir));
         }
         settings
     }
 
     /// The last value of a flag, by its name without dashes.
     pub(crate) fn flag(&self, name: &str) -> Option<&str> {
-        self.flags.iter().rfind(|(flag, _)| flag == name).map(|(_, value)| value.as_str())
+        given::value(&self.flags, name)
     }
 
-    /// A value of the configuration file.
-    pub(crate) fn config(&self, path: &str) -> Option<&str> {
-        self.config.as_ref()?.get(path)
-    }
-
-    /// What is in effect: the flag, which wins, or the file's value.
+    /// What is in effect: the flag, which wins, or the configuration's value.
     pub(crate) fn value(&self, flag: &str, path: &str) -> Option<&str> {
-        self.flag(flag).or_else(|| self.config(path))
+        self.flag(flag).or_else(|| self.config.get(path))
+    }
+
+    /// The same for a key whose empty value is not as none.
+    pub(crate) fn stated(&self, flag: &str, path: &str) -> Option<&str> {
+        self.flag(flag).or_else(|| self.config.stated(path))
     }
 
     /// Will the kubelet only print something?
     pub(crate) fn only_prints(&self) -> bool {
-        ["help", "h", "version"].iter().any(|name| self.flag(name).is_some_and(|value| value != "false"))
+        ["help", "version"].iter().any(|name| self.flag(name).is_some_and(|value| value != "false"))
     }
-}
-
-/// `--name=value`, `--name value`, `--name`; a switch without a value is `true`.
-fn flags(args: &[OsString]) -> Vec<(String, String)> {
-    let mut found = Vec::new();
-    let mut words = args.iter().map(|word| word.to_string_lossy()).peekable();
-    while let Some(word) = words.next() {
-        if word == "--" {
-            break;
-        }
-        let Some(flag) = word.strip_prefix("--").or_else(|| word.strip_prefix('-')) else { continue };
-        let (name, value) = match flag.split_once('=') {
-            Some((name, value)) => (name, value.to_owned()),
-            // Of the flags that are looked at here only these are switches, whose value never is a word of its own.
-            None if matches!(flag, "register-node" | "fail-swap-on" | "help" | "h" | "version") => {
-                (flag, "true".to_owned())
-            }
-            None => match words.next_if(|next| !next.starts_with('-')) {
-                Some(value) => (flag, value.into_owned()),
-                None => (flag, "true".to_owned()),
-            },
-        };
-        found.push((name.to_owned(), value));
-    }
-    found
 }
 
 #[cfg(test)]
@@ -100,11 +80,18 @@ mod tests {
     #[test]
     fn a_flag_wins_over_the_file() {
         let file = std::env::temp_dir().join(format!("entrypoint-settings-{}", std::process::id()));
-        std::fs::write(&file, "cgroupDriver: systemd\nfailSwapOn: false\n").unwrap();
+        std::fs::write(&file, "cgroupDriver: systemd\nfailSwapOn: false\nresolvConf: ''\n").unwrap();
         let given = settings(&format!("--cgroup-driver=cgroupfs --config={}", file.display()));
         std::fs::remove_file(&file).unwrap();
         assert_eq!(given.value("cgroup-driver", "cgroupDriver"), Some("cgroupfs"));
         assert_eq!(given.value("fail-swap-on", "failSwapOn"), Some("false"));
+        assert_eq!((given.value("", "resolvConf"), given.stated("", "resolvConf")), (None, Some("")));
+        let dir = file.with_extension("d");
+        std::fs::create_dir(&dir).unwrap();
+        std::fs::write(dir.join("1.conf"), "authentication: {x509: {clientCAFile: /ca}}").unwrap();
+        let given = settings(&format!("--config-dir={}", dir.display()));
+        std::fs::remove_dir_all(&dir).unwrap();
+        assert_eq!(given.value("", "authentication.x509.clientCAFile"), Some("/ca"));
         let gone = settings(&format!("--config={}", file.display()));
         assert!(gone.unreadable.unwrap().contains("No such file"));
     }
