@@ -1,5 +1,6 @@
 //! The second set of manifests: zstd layers of the same archives, under tags and in layouts of their own.
 
+use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -57,6 +58,29 @@ fn both_sets_stand_side_by_side() -> Result<()> {
     ensure!(encoder(&zstd) != encoder(&gzip));
     let both = [&SMALL[..], &["--fast", "--zstd"]].concat();
     xtask::Xtask::new()?.fails(&both, fault::Kind::Usage, &["--fast", "--zstd"]).map(drop)
+}
+
+#[test]
+fn they_are_weighed_and_a_lying_one_is_refused() -> Result<()> {
+    let out = scratch::dir()?;
+    let layout = layout(&build(out.path(), &["--zstd"])?)?;
+    let dir = out.path().to_str().context("the directory's name is not UTF-8")?;
+    let check = ["size", "check", "--json", "--layouts", dir];
+    let answer: Value = serde_json::from_str(&xtask::Xtask::new()?.ok(&check)?)?;
+    let cell = &answer["cells"][0];
+    assert_eq!(cell["attribute"], "kubelet-v1_26_0-micro-amd64-zstd");
+    assert_eq!((&cell["set"], &cell["counted"]), (&"zstd".into(), &false.into()), "it lacks the kubelet");
+    ensure!(cell["compressed"].as_u64() > image::compressed(&layout)?.into(), "the config counts too");
+    ensure!(cell["notes"].to_string().contains("only gzip images are recorded"), "{cell}");
+
+    let digest = image::manifest(&layout)?["layers"][0]["digest"].clone();
+    let digest = digest.as_str().and_then(|digest| digest.strip_prefix("sha256:")).context("no layer")?;
+    let blob = layout.join("blobs/sha256").join(digest);
+    let mut bytes = fs::read(&blob)?;
+    let middle = bytes.len() / 2;
+    bytes[middle] ^= 1;
+    fs::write(&blob, bytes)?;
+    xtask::Xtask::new()?.fails(&check, fault::Kind::Mismatch, &[digest]).map(drop)
 }
 
 #[test]

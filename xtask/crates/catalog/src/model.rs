@@ -296,9 +296,12 @@ pub struct BaseBudget {
     /// For each image.
     #[serde(default)]
     pub cell: Ratios,
-    /// For their geometric mean.
+    /// For their geometric mean, compressed with gzip.
     #[serde(default)]
     pub mean: Ratios,
+    /// For their geometric mean, compressed with zstd.
+    #[serde(default, rename = "zstd-mean")]
+    pub zstd_mean: Ratios,
 }
 
 impl BaseBudget {

@@ -81,7 +81,8 @@ impl Checks<'_> {
             for release in budget.releases.iter().flatten() {
                 self.known("release", release, self.catalog.releases.iter().map(|x| &x.version))?;
             }
-            let ratios = [&budget.cell, &budget.mean].map(|ratios| [ratios.compressed, ratios.extracted]);
+            let limits = [&budget.cell, &budget.mean, &budget.zstd_mean];
+            let ratios = limits.map(|ratios| [ratios.compressed, ratios.extracted]);
             if let Some(ratio) =
                 ratios.as_flattened().iter().flatten().find(|ratio| !(0.01..=10.0).contains(*ratio))
             {

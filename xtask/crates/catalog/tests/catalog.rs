@@ -108,6 +108,7 @@ fn every_kind_of_mistake_is_refused_with_its_line() {
         with("[[budget.base]]\nbase = \"micro\"", "[[budget.base]]\nbase = \"macro\""),
         with("releases = [\"v1.26.0\"", "releases = [\"v1.26.1\""),
         with("mean = { compressed = 0.", "mean = { compressed = -0."),
+        with("zstd-mean = { compressed = 0.", "zstd-mean = { compressed = 10."),
         with("growth = { compressed", "growth = { uncompressed"),
     ];
     let messages: Vec<_> = cases.iter().map(|text| refused(text)).collect();

@@ -65,6 +65,14 @@ impl Compression {
         }
     }
 
+    /// What sets the layouts and tags of images compressed so apart from the released ones: `-zstd`.
+    pub fn suffix(self) -> &'static str {
+        match self {
+            Self::Gzip(_) => "",
+            Self::Zstd => "-zstd",
+        }
+    }
+
     /// The media type of a layer compressed so.
     /// Source: OCI image-spec, layer.md, `+gzip` and `+zstd` media types.
     pub fn media_type(self) -> MediaType {

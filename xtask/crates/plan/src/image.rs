@@ -60,7 +60,7 @@ pub(crate) fn plan(
     annotations.insert(format!("{PREFIX}.encoder"), options.compression.encoder());
     Ok(Image {
         attribute: attribute.name.clone(),
-        reference: attribute.reference() + options.suffix(),
+        reference: attribute.reference() + options.compression.suffix(),
         platform: Platform::new(&arch.architecture, arch.variant.as_deref())?,
         created: oci::date::parse(attribute.release.date.as_str())?,
         env: environment(attribute),

@@ -36,14 +36,6 @@ pub struct Options {
 }
 
 impl Options {
-    /// What sets the layouts and tags of another set of manifests apart from the released ones: `-zstd`.
-    pub fn suffix(&self) -> &'static str {
-        match self.compression {
-            Compression::Zstd => "-zstd",
-            _ => "",
-        }
-    }
-
     fn omits(&self, name: &str) -> bool {
         self.omit.iter().any(|omit| omit == name)
     }
@@ -101,7 +93,7 @@ impl Plan {
     pub fn of(catalog: &Catalog, sources: &Sources, names: &[String], options: &Options) -> Result<Self> {
         check_omit(catalog, &options.omit)?;
         let attributes = Attributes::of(catalog);
-        let mut plan = Self { suffix: options.suffix(), ..Self::default() };
+        let mut plan = Self { suffix: options.compression.suffix(), ..Self::default() };
         for name in names {
             if plan.targets.iter().any(|target| target.attribute() == name) {
                 continue;
@@ -136,7 +128,7 @@ impl Plan {
         }
         Ok(Target::Index(Index {
             attribute: index.name.clone(),
-            reference: index.reference() + options.suffix(),
+            reference: index.reference() + options.compression.suffix(),
             images: members.iter().map(|member| member.name.clone()).collect(),
             annotations: image::annotations(index, options),
         }))

@@ -1,10 +1,11 @@
 //! `size check`: are images within their budget?
 
+use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
 use anyhow::Result;
 use serde::Serialize;
-use sizes::budget::{self, Cell, Ratio, Rules, Verdict};
+use sizes::budget::{self, Cell, Ratio, Rules, Set, Verdict};
 use sizes::render::mib;
 
 use super::{Which, weigh};
@@ -14,7 +15,8 @@ use crate::context::{Context, write_out};
 /// Compare images with the last release and with the published ones; fail if one is over its budget.
 ///
 /// An image is over it if it, or one of its layers, grew by more than [budget] in images/catalog.toml allows, or if it is
-/// too large beside the published one; the message names layer, component, file and Go modules. Exit code 11.
+/// too large beside the published one; the message names layer, component, file and Go modules. Exit code 11. Images with
+/// zstd layers, in layouts that are here, are compared with the published ones alone.
 #[derive(clap::Args)]
 #[command(after_help = "Examples:
   cargo xtask size check                                    all recorded images that are built here
@@ -42,7 +44,7 @@ impl Check {
         let mut weighed = weigh::weigh(context, &self.which, &self.how, &record)?;
         let attributes = catalog::Attributes::of(&catalog);
         weighed.retain(|name, _| {
-            let known = attributes.iter().any(|attribute| attribute.name == *name);
+            let known = attributes.iter().any(|attribute| attribute.name == Set::of(name).1);
             if !known {
                 context
                     .progress
@@ -55,15 +57,28 @@ impl Check {
         if context.json {
             context.print_json(&Answer { version: 1, verdict: &verdict })?;
         } else {
-            for cell in &verdict.cells {
-                cell.notes
-                    .iter()
-                    .for_each(|note| context.progress.note(&format!("{}: {note}", cell.attribute)));
+            for note in notes(&verdict) {
+                context.progress.note(&note);
             }
             write_out(&table(&verdict))?;
         }
         verdict.check()
     }
+}
+
+/// The notes on images and means; what is said of many images is said once.
+fn notes(verdict: &Verdict) -> Vec<String> {
+    let mut by_note: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
+    for cell in &verdict.cells {
+        cell.notes.iter().for_each(|note| by_note.entry(note).or_default().push(&cell.attribute));
+    }
+    let cells = by_note.into_iter().map(|(note, names)| match names[..] {
+        [first, _, _, ..] => format!("{first} and {} others: {note}", names.len() - 1),
+        _ => format!("{}: {note}", names.join(", ")),
+    });
+    let means = verdict.means.iter();
+    let means = means.flat_map(|mean| mean.notes.iter().map(|note| format!("{}: {note}", mean.name())));
+    cells.chain(means).collect()
 }
 
 fn table(verdict: &Verdict) -> String {
@@ -76,8 +91,12 @@ fn table(verdict: &Verdict) -> String {
         out.push_str(if over.is_empty() { "\n" } else { "  over\n" });
     }
     for mean in &verdict.means {
-        let over = if mean.over.is_empty() { "" } else { "  over" };
-        let what = format!("mean of {} images on {}", mean.cells, mean.base);
+        let over = match (mean.over.is_empty(), mean.notes.is_empty()) {
+            (false, _) => "  over",
+            (true, false) => "  not held to its limit",
+            (true, true) => "",
+        };
+        let what = format!("mean of {} images, {}", mean.cells, mean.name());
         let _ = writeln!(out, "{what:width$}  {:21}  {}{over}", "", ratios(Some(mean.ratio)));
     }
     let over = verdict.cells.iter().filter(|cell| !cell.over.is_empty()).count();

@@ -35,8 +35,12 @@ impl RecordSizes {
         let before = record.images.clone();
         let attributes = Attributes::of(&catalog);
         let known = |name: &str| attributes.iter().any(|attribute| attribute.name == name);
-        for (name, image) in weighed.into_iter().filter(|(name, _)| known(name)) {
-            record.images.insert(name, image.coarse(None));
+        for (name, image) in weighed {
+            if known(&name) {
+                record.images.insert(name, image.coarse(None));
+            } else {
+                context.progress.note(&format!("{name}: not recorded: only the catalog's gzip images are"));
+            }
         }
         record.images.retain(|name, _| known(name));
         if record.images.is_empty() {

@@ -6,9 +6,11 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context as _, Result, ensure};
 use catalog::{Attributes, Catalog, Content, Scope};
 use fault::{Fault, Kind};
+use oci::compress::Compression;
 use oci::layout::Found;
 use plan::{Options, Plan};
 use sizes::Image;
+use sizes::budget::Set;
 use sizes::measure::{self, Scales};
 use sizes::record::Record;
 
@@ -112,9 +114,9 @@ fn ready(context: &Context, catalog: &Catalog, dir: &Path, attributes: &[String]
         let found = layout(context, catalog, &dir)?;
         let name = dir.file_name().unwrap_or_default().to_string_lossy();
         if attributes.iter().any(|asked| *asked == *name) {
-            let expected = images_of(catalog, &name)?;
-            let missing = expected.iter().find(|image| !found.contains_key(*image));
-            if let Some(missing) = missing {
+            let (set, attribute) = Set::of(&name);
+            let mut expected = images_of(catalog, attribute)?.into_iter().map(|image| image + set.suffix());
+            if let Some(missing) = expected.find(|image| !found.contains_key(image)) {
                 let found: Vec<_> = found.into_keys().collect();
                 let what = format!("the layout {}", dir.display());
                 return Err(Fault::mismatch(what, missing, found.join(", ")).into());
@@ -180,8 +182,10 @@ fn attribute(catalog: &Catalog, image: &Found) -> Option<String> {
             && says(BASE, attribute.base.name.as_str())
             && arch.platform() == platform
     })?;
-    let zstd = image.manifest.layers().iter().any(|layer| layer.media_type().to_string().ends_with("+zstd"));
-    Some(format!("{}{}", found.name, if zstd { "-zstd" } else { "" }))
+    let media_type = Compression::Zstd.media_type();
+    let zstd = image.manifest.layers().iter().any(|layer| *layer.media_type() == media_type);
+    let set = if zstd { Set::Zstd } else { Set::Gzip };
+    Some(format!("{}{}", found.name, set.suffix()))
 }
 
 fn platform(image: &Found) -> String {
