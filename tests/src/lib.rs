@@ -14,6 +14,7 @@ pub mod kube_proxy;
 pub mod overlay;
 pub mod qemu;
 pub mod registry;
+pub mod report;
 pub mod scratch;
 pub mod skip;
 pub mod xtask;

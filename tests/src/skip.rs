@@ -28,6 +28,20 @@ pub fn without(programs: &[&str]) -> Result<bool> {
     Ok(true)
 }
 
+/// Must this test be skipped, because the machine swaps, which a kubelet with default settings refuses? An error in CI.
+pub fn with_swap() -> Result<bool> {
+    // One line is the table's head.
+    if std::fs::read_to_string("/proc/swaps").is_ok_and(|table| table.lines().count() > 1) {
+        let why = "swap is on";
+        if set("CI") {
+            bail!("{why}; in CI no test is skipped for that");
+        }
+        say(why);
+        return Ok(true);
+    }
+    Ok(false)
+}
+
 /// Must this test be skipped, because it is one of the long ones and nobody asked for them?
 pub fn unless_full(what: &str) -> bool {
     let skipped = !set("FULL");

@@ -17,7 +17,8 @@ const ENTRYPOINT: &str = "images/entrypoint/Cargo.toml";
 #[derive(clap::Args)]
 #[command(after_help = "Examples:
   cargo xtask test
-  cargo xtask test --full     also the long ones: every architecture's kubelet, builds from empty caches
+  cargo xtask test --full     also the long ones: every architecture's and release's kubelet, builds from empty
+                              caches, kubelet and kubeadm joined beside each alone, Go closures made anew
   cargo xtask test --quick    only what needs neither root, nor an image, nor a C++ compiler")]
 pub(crate) struct Test {
     /// Also the long ones.
@@ -66,6 +67,12 @@ impl Test {
             tests.env("FULL", "1").env("RUSTBUILD_TEST_ARCHES", "amd64,arm64,arm32v7");
         }
         step("tests", &mut tests)?;
+        if self.full {
+            // They compile Kubernetes three times, and fetch modules.
+            let mut long = cargo(&["test", "--package", "gobuild", "--tests", "--locked", "--no-fail-fast"]);
+            give_tools(context, &mut long)?;
+            step("long tests of Go builds", long.args(["--", "--ignored"]))?;
+        }
         step("tests, entrypoint", &mut cargo(&["test", "--locked", "--manifest-path", ENTRYPOINT]))?;
         if self.quick {
             return Ok(());

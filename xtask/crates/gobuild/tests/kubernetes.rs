@@ -1,5 +1,5 @@
 //! kubelet and kubeadm in one binary behave as their own programs. Compiling them takes minutes where Go's build cache
-//! does not hold them yet, so this runs only when asked for: `cargo test -p gobuild -- --ignored`.
+//! does not hold them yet, so only `cargo xtask test --full` runs this.
 
 mod common;
 

@@ -1,5 +1,5 @@
 //! Closures made anew are what is committed, and a release whose modules cannot all be had says which. Needs the
-//! user's way to modules, so this runs only when asked for: `cargo test -p gobuild -- --ignored`.
+//! user's way to modules, so only `cargo xtask test --full` runs this.
 
 mod common;
 

@@ -14,7 +14,7 @@ use std::time::Duration;
 use anyhow::{Context, Result, anyhow, bail, ensure};
 use nix::sched::{CloneFlags, setns};
 
-use crate::wait_to_the_end;
+use crate::{cmd, wait_to_the_end};
 
 /// The programs that a stand-in host needs.
 pub const PROGRAMS: [&str; 6] = ["unshare", "nsenter", "ip", "bash", "busybox", "tar"];
@@ -61,6 +61,8 @@ pub struct Host {
     unshare: Child,
     init: i32,
     cgroup: String,
+    /// Is this cgroup the root of the hierarchies that the host sees?
+    confined: bool,
     _alone: File,
 }
 
@@ -88,7 +90,7 @@ impl Host {
         let children = format!("/proc/{0}/task/{0}/children", unshare.id());
         let init = fs::read_to_string(children)?.trim().parse().context("no PID 1 under unshare")?;
         let cgroup = format!("kubelet-images-test-{}", std::process::id());
-        let host = Self { unshare, init, cgroup, _alone: alone };
+        let host = Self { unshare, init, cgroup, confined: false, _alone: alone };
         make_cgroups(&host.cgroup)?;
         Ok(host)
     }
@@ -120,9 +122,21 @@ impl Host {
         PathBuf::from(format!("/proc/{}/root{path}", self.init))
     }
 
-    /// The cgroup in which all of the host's containers are, relative to each hierarchy's root, with a `/` before it.
+    /// The cgroup in which all of the host's containers are, relative to the root of each hierarchy that the host sees,
+    /// with a `/` before it; empty if it is that root.
     pub fn cgroup(&self) -> String {
-        format!("/{}", self.cgroup)
+        if self.confined { String::new() } else { format!("/{}", self.cgroup) }
+    }
+
+    /// Makes [`Host::cgroup`] the root of all that the host sees, for what is not told to keep to a cgroup: a kubelet
+    /// with default settings uses the root.
+    pub fn confine(&mut self) -> Result<()> {
+        for root in hierarchies() {
+            let own = root.join(&self.cgroup);
+            cmd::ok(self.command("mount").arg("--bind").arg(own).arg(&root))?;
+        }
+        self.confined = true;
+        Ok(())
     }
 
     /// The mounts of the host whose mount point is in this directory.

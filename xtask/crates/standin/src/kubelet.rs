@@ -39,7 +39,7 @@ pub struct Settings<'s> {
     pub env: &'s [String],
     /// A program that takes the place of the image's kubelet.
     pub program: Option<&'s Path>,
-    /// Lines that are added to its configuration.
+    /// Lines that are added to its configuration, where that is written.
     pub config: &'s str,
     /// How its mounts come back to the host.
     pub sharing: Sharing,
@@ -88,6 +88,17 @@ impl<'a> Kubelet<'a> {
         fs::create_dir_all(host.path(MANIFESTS))?;
         let config = config(&host.cgroup()) + settings.config;
         fs::write(host.path("/var/lib/kubelet/config.yaml"), config)?;
+        Self::start_as_is(containerd, image, command, settings)
+    }
+
+    /// [`Kubelet::start_with`] on a host that has its configuration, or none: nothing is written there.
+    pub fn start_as_is(
+        containerd: &'a Containerd,
+        image: &str,
+        command: &[String],
+        settings: &Settings<'_>,
+    ) -> Result<Self> {
+        let host = &containerd.host;
         let mut ctr = containerd.ctr(Namespace::Default);
         ctr.args(["run", "--detach", "--privileged", "--net-host"]);
         let more: &[&str] = match settings.sharing {
