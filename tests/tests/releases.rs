@@ -1,12 +1,15 @@
 //! Every release that is built here, from its own image without arguments, as a node whose API server does not answer.
 
 use std::fs;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
+use tests::bundle::{self, Bundle, Style};
 use tests::containerd::{Containerd, Namespace};
 use tests::host::Host;
 use tests::kubelet::{self, Kubelet, Settings, Sharing};
-use tests::{cmd, containerd, host, image, scratch, skip, xtask};
+use tests::{cmd, containerd, host, image, scratch, skip, wait_for, xtask};
 
 const RELEASES: [&str; 3] = [ALWAYS, "v1.25.5", "v1.24.17"];
 /// The one that is built on every machine.
@@ -33,11 +36,10 @@ contexts: [{name: node, context: {cluster: c, user: node}}]
 current-context: node
 "#;
 
-/// A release's image in containerd.
+/// A release's image.
 struct Image {
     release: &'static str,
-    name: String,
-    command: Vec<String>,
+    layout: PathBuf,
 }
 
 #[test]
@@ -69,6 +71,50 @@ fn each_starts_without_arguments_on_a_host_without_a_configuration() -> Result<(
     })
 }
 
+/// As docker and podman would run it, by their other OCI runtime.
+#[test]
+fn docker_and_podman_style_containers_become_healthy() -> Result<()> {
+    if skip::without(&bundle::PROGRAMS)? {
+        return Ok(());
+    }
+    each(|containerd, image| {
+        let host = &containerd.host;
+        let scratch = scratch::dir()?;
+        let rootfs = image::unpack(&image.layout, &scratch.path().join("bundle"))?;
+        fs::write(host.path(HOST_CONFIG), kubelet::config(&host.cgroup()))?;
+        // crun refuses a cgroup2 with controllers beside cgroups v1, which some machines have.
+        cmd::ok(host.command("sh").args(["-c", "umount /sys/fs/cgroup/unified 2>/dev/null || true"]))?;
+        for style in [Style::Docker, Style::Podman] {
+            becomes_healthy(host, style, &rootfs, image.release).with_context(|| format!("{style:?}"))?;
+        }
+        Ok(())
+    })
+}
+
+fn becomes_healthy(host: &Host, style: Style, rootfs: &Path, release: &str) -> Result<()> {
+    let mut bundle = Bundle::new(style, rootfs, &host.cgroup(), &[]);
+    for path in ["/sys/fs/cgroup", "/var/log/pods", "/etc/kubernetes", "/etc/machine-id", "/run/containerd"] {
+        bundle.bind(path, false);
+    }
+    for path in ["/var/lib/kubelet", "/var/lib/containerd"] {
+        bundle.bind(path, true);
+    }
+    // What the image's own environment says.
+    bundle.env(&format!("KUBELET_IMAGE_RELEASE={release}"));
+    let log = "/var/log/bundle.log";
+    let text = || fs::read_to_string(host.path(log)).unwrap_or_default();
+    bundle.start(host, "crun", log).with_context(text)?;
+    wait_for("healthy kubelet", Duration::from_secs(90), || {
+        Ok(host.http(10248, "/healthz").is_ok_and(|text| text == "ok").then_some(()))
+    })
+    .with_context(text)?;
+    let text = text();
+    let said: Vec<&str> = text.lines().filter(|line| line.starts_with("entrypoint: ")).collect();
+    assert_eq!(said, ["entrypoint: container runtime: containerd, unix:///run/containerd/containerd.sock"]);
+    ensure!(text.contains(&format!("kubeletVersion=\"{release}\"")), "not {release}: {text}");
+    Bundle::end(host, "crun")
+}
+
 /// Does this for each release, on a new host of a node that has joined.
 fn each(test: impl Fn(&mut Containerd, &Image) -> Result<()>) -> Result<()> {
     if skip::without(&host::PROGRAMS)?
@@ -85,13 +131,11 @@ fn each(test: impl Fn(&mut Containerd, &Image) -> Result<()>) -> Result<()> {
         {
             continue;
         }
+        let layout = xtask::layout(&attr)?;
         let scratch = scratch::dir()?;
         let mut containerd = Containerd::start(scratch.path())?;
         join(&containerd.host)?;
-        let layout = xtask::layout(&attr)?;
-        let image = containerd.import(Namespace::Default, &layout, "localhost/kubelet")?;
-        let image = Image { release, name: image, command: image::entrypoint(&layout)? };
-        test(&mut containerd, &image).with_context(|| attr)?;
+        test(&mut containerd, &Image { release, layout }).with_context(|| attr)?;
         containerd.host.stop()?;
     }
     Ok(())
@@ -115,7 +159,9 @@ fn join(host: &Host) -> Result<()> {
 /// release needs, this file among them. Returns its log.
 fn starts(containerd: &Containerd, image: &Image, config: &str) -> Result<String> {
     let settings = Settings { sharing: Sharing::Repair, ..Settings::default() };
-    let kubelet = Kubelet::start_as_is(containerd, &image.name, &image.command, &settings)?;
+    let name = containerd.import(Namespace::Default, &image.layout, "localhost/kubelet")?;
+    let command = image::entrypoint(&image.layout)?;
+    let kubelet = Kubelet::start_as_is(containerd, &name, &command, &settings)?;
     kubelet.wait_healthy()?;
     assert_eq!(kubelet.probe()?, "ok\n");
 

@@ -5,7 +5,6 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
-use tests::bundle::{self, Bundle, Style};
 use tests::containerd::{Containerd, Namespace, POD_IMAGE};
 use tests::kubelet::{Kubelet, MANIFESTS, Sharing};
 use tests::{containerd, host, image, scratch, skip, wait_for, xtask};
@@ -224,45 +223,6 @@ fn life_of_a_pod(sharing: Sharing) -> Result<()> {
         host.mounts_in("/run/containerd/io.containerd.runtime.v2.task")?.is_empty(),
         "containers are still mounted"
     );
-    containerd.host.stop()
-}
-
-/// The same image as docker and podman would run it, by their other OCI runtime.
-#[test]
-fn docker_and_podman_style_containers_become_healthy() -> Result<()> {
-    let scratch = scratch::dir()?;
-    if skip::without(&bundle::PROGRAMS)? {
-        return Ok(());
-    }
-    let Some(Started { containerd, layout, .. }) = start(scratch.path())? else { return Ok(()) };
-    let host = &containerd.host;
-    let rootfs = image::unpack(&layout, &scratch.path().join("bundle"))?;
-    fs::create_dir_all(host.path(MANIFESTS))?;
-    fs::write(host.path("/var/lib/kubelet/config.yaml"), tests::kubelet::config(&host.cgroup()))?;
-    // crun refuses a cgroup2 with controllers beside cgroups v1, which some machines have.
-    tests::cmd::ok(host.command("sh").args(["-c", "umount /sys/fs/cgroup/unified 2>/dev/null || true"]))?;
-    for style in [Style::Docker, Style::Podman] {
-        let mut bundle = Bundle::new(style, &rootfs, &host.cgroup(), &Kubelet::FLAGS);
-        for path in
-            ["/sys/fs/cgroup", "/var/log/pods", "/etc/kubernetes", "/etc/machine-id", "/run/containerd"]
-        {
-            bundle.bind(path, false);
-        }
-        for path in ["/var/lib/kubelet", "/var/lib/containerd"] {
-            bundle.bind(path, true);
-        }
-        let log = "/var/log/bundle.log";
-        let text = || fs::read_to_string(host.path(log)).unwrap_or_default();
-        bundle.start(host, "crun", log).with_context(text)?;
-        wait_for("healthy kubelet", Duration::from_secs(90), || {
-            Ok(host.http(10248, "/healthz").is_ok_and(|text| text == "ok").then_some(()))
-        })
-        .with_context(text)?;
-        let text = text();
-        let said: Vec<&str> = text.lines().filter(|line| line.starts_with("entrypoint: ")).collect();
-        assert_eq!(said, [FOUND_RUNTIME], "{style:?}: {text}");
-        Bundle::end(host, "crun")?;
-    }
     containerd.host.stop()
 }
 
