@@ -153,9 +153,13 @@ impl Bundle {
         self.list("/linux/namespaces").push(json!({"type": name}));
     }
 
-    /// Sets a variable.
+    /// Sets a variable, `NAME=VALUE`; its earlier value is gone.
     pub fn env(&mut self, variable: &str) {
-        self.list("/process/env").push(json!(variable));
+        let name = variable.split('=').next().unwrap_or_default();
+        let is_other = |set: &Value| set.as_str().and_then(|set| set.split('=').next()) != Some(name);
+        let all = self.list("/process/env");
+        all.retain(is_other);
+        all.push(json!(variable));
     }
 
     /// A list of the configuration.
