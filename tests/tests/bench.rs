@@ -42,7 +42,7 @@ fn a_kubelet_that_is_made_slower_is_seen_to_be() -> Result<()> {
         ensure!(a > 0.0 && b > 0.0, "{metric}");
         ensure!(metric["verdict"] == "unsure" && metric["interval"].is_null(), "{metric}");
         let name = metric["metric"].as_str().unwrap_or_default();
-        ensure!(name != "settled_cpu" || b > 1.2 * a, "a busy garbage collector is not seen: {metric}");
+        ensure!(name != "pod_cpu" || b > 1.2 * a, "a busy garbage collector is not seen: {metric}");
         ensure!(name != "rss_anonymous" || b < a, "a busy garbage collector is not seen: {metric}");
     }
     ensure!(metrics.len() == 15, "{report}");
