@@ -4,12 +4,13 @@
 //! [`Attributes`] is everything it spans, by the names that `cargo xtask build` and the flake share.
 
 mod attribute;
+mod budget;
 mod model;
 mod validate;
 
 pub use attribute::{Attribute, Attributes, Scope};
+pub use budget::{BaseBudget, Budget, Figures, Ratios};
 pub use model::{
-    Alpine, Arch, Base, BaseBudget, Budget, Catalog, Closure, Compile, Component, Content, Directories,
-    Figures, Files, Go, Healthcheck, Links, Name, PLACEHOLDERS, Pack, Product, Program, Ratios, Release,
-    Rootfs, Script, Single, Variant,
+    Alpine, Arch, Base, Catalog, Closure, Compile, Component, Content, Directories, Files, Go, Healthcheck,
+    Links, Name, PLACEHOLDERS, Pack, Product, Program, Release, Rootfs, Script, Single, Variant,
 };
