@@ -83,10 +83,10 @@ mod tests {
         command.get_subcommands().flat_map(examples).chain([own]).collect()
     }
 
-    /// The commands in a text: what follows `cargo xtask`, as far as it is one.
+    /// The commands in a text: what follows `cargo xtask`, as far as it is one; without what is optional, in brackets.
     fn commands(text: &str) -> Vec<Vec<&str>> {
         let after = text.lines().flat_map(|line| line.split("cargo xtask ").skip(1));
-        let end = ['`', '#', '|', '>', ')', ';', ','];
+        let end = ['`', '#', '|', '>', ')', ';', ',', '['];
         after
             .map(|rest| rest.split(end).next().unwrap_or_default())
             .map(|rest| rest.split("  ").next().unwrap_or_default().split_whitespace().collect())

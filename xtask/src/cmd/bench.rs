@@ -15,6 +15,8 @@ const STARTS: usize = 20;
 /// Measure what was built.
 #[derive(clap::Args)]
 #[command(subcommand_required = true, arg_required_else_help = true)]
+#[command(after_help = "Example:
+  cargo xtask bench kubelet old/layout new/layout")]
 pub(crate) struct Bench {
     #[command(subcommand)]
     what: Subject,
@@ -38,12 +40,12 @@ impl Bench {
 /// Each of A and B is an OCI layout, an attribute (which is built), or a kubelet's binary. They live one after the other,
 /// in the order A B B A, each with a containerd of its own. As root.
 #[derive(clap::Args)]
-#[command(after_help = "How it is measured and how to read it: docs/bench.md.
-
-Examples:
+#[command(after_help = "Examples:
   cargo xtask bench kubelet kubelet-v1_26_0-micro-amd64 ./kubelet     an image's kubelet against one of your own
   cargo xtask bench kubelet old/layout new/layout --rounds 20 --check
-  cargo xtask bench kubelet ./kubelet ./kubelet --env-b GOGC=20       the same one, with another environment")]
+  cargo xtask bench kubelet ./kubelet ./kubelet --env-b GOGC=20       the same one, with another environment
+
+How it is measured and how to read it: docs/bench.md.")]
 struct Kubelet {
     /// The baseline.
     #[arg(value_name = "A")]

@@ -28,6 +28,10 @@ const PUBLISHED: &str = "images/published-sizes.toml";
 /// Say what images weigh, hold them to their budget, and show what changed.
 #[derive(clap::Args)]
 #[command(subcommand_required = true, arg_required_else_help = true)]
+#[command(after_help = "Examples:
+  cargo xtask size check                           is every image within its budget?
+  cargo xtask size diff main HEAD --markdown       what changed, for a pull request
+  cargo xtask size report --html                   everything, as a page")]
 pub(crate) struct Size {
     #[command(subcommand)]
     what: What,
