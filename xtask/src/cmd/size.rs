@@ -97,7 +97,24 @@ struct Which {
     omit: Vec<String>,
 }
 
-/// Writes a file of the repository, whole or not at all.
-fn write(context: &Context, file: &str, text: &str) -> Result<()> {
-    replace(&context.root.join(file), text.as_bytes()).with_context(|| format!("{file} cannot be written"))
+/// Makes sure that a generated file of the repository is `new`: writes it, whole or not at all, or with `check` fails
+/// and names the command that makes it.
+fn generated(context: &Context, file: &str, new: &str, check: bool, command: &str) -> Result<()> {
+    let path = context.root.join(file);
+    let found = match std::fs::read(&path) {
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => None,
+        read => Some(read.with_context(|| format!("{file} cannot be read"))?),
+    };
+    if found.as_deref() == Some(new.as_bytes()) {
+        context.progress.note(&format!("{file} is up to date"));
+        return Ok(());
+    }
+    if check {
+        let state = if found.is_some() { "is not what the sizes give" } else { "is missing" };
+        let fault = Fault::new(Kind::Stale, format!("{file} {state}"));
+        return Err(fault.help(format!("`{command}` makes it")).into());
+    }
+    replace(&path, new.as_bytes()).with_context(|| format!("{file} cannot be written"))?;
+    context.progress.note(&format!("{file}: written"));
+    Ok(())
 }

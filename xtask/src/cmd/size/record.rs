@@ -48,11 +48,7 @@ impl RecordSizes {
                 .help("name images: `cargo xtask size record ATTR...`")
                 .into());
         }
-        let path = context.root.join(RECORD);
-        let text = record.text()?;
-        if std::fs::read_to_string(&path).ok().as_ref() != Some(&text) {
-            super::write(context, RECORD, &text)?;
-        }
+        super::generated(context, RECORD, &record.text()?, false, "cargo xtask size record")?;
         let diff = sizes::diff::images(&before, &record.images);
         if context.json {
             return context.print_json(&super::diff::Answer { version: 1, diff: &diff });

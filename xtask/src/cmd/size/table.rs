@@ -1,7 +1,6 @@
 //! `size table`: README's table of sizes.
 
 use anyhow::{Context as _, Result};
-use fault::{Fault, Kind};
 
 use crate::context::Context;
 
@@ -27,13 +26,6 @@ impl Table {
         let page = std::fs::read_to_string(&path).with_context(|| format!("{PAGE} cannot be read"))?;
         let new =
             sizes::table::replaced(&page, PAGE, &sizes::table::markdown(&catalog, &record, &published))?;
-        if new == page {
-            return Ok(());
-        }
-        if self.check {
-            let message = format!("{PAGE}: its table of sizes is not what {} gives", super::RECORD);
-            return Err(Fault::new(Kind::Stale, message).help("`cargo xtask size table`").into());
-        }
-        super::write(context, PAGE, &new)
+        super::generated(context, PAGE, &new, self.check, "cargo xtask size table")
     }
 }
