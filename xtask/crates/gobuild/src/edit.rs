@@ -52,6 +52,9 @@ pub struct Edit {
     pub module: String,
     /// The versions that have these lines and need the edit.
     pub versions: Vec<String>,
+    /// The same, of releases that were added since. They are in no key, so that a new release makes no other one anew.
+    #[serde(default, skip_serializing)]
+    pub also: Vec<String>,
     /// The versions that were looked at and need none.
     #[serde(default)]
     pub without: Vec<String>,
@@ -101,10 +104,15 @@ impl Edits {
         Ok(edits)
     }
 
-    /// The edits of modules that a closure has.
+    /// The edits of modules that a closure has, but those that its versions need not.
     pub(crate) fn of(&self, go_mod: &str) -> Result<Vec<Edit>> {
         let file = ModFile::parse("go.mod", go_mod)?;
-        Ok(self.edits.iter().filter(|edit| file.used(&edit.module).is_some()).cloned().collect())
+        let wanted = |edit: &&Edit| {
+            file.used(&edit.module).is_some_and(|(_, version)| !edit.without.contains(&version))
+        };
+        // What other versions need not is no part of the key either.
+        let own = |edit: &Edit| Edit { without: Vec::new(), ..edit.clone() };
+        Ok(self.edits.iter().filter(wanted).map(own).collect())
     }
 
     /// Puts the pinned versions into a go.mod, where it asks for older ones.
@@ -136,13 +144,10 @@ pub(crate) fn apply(edits: &[Edit], go_mod: &str, listing: &Listing, module: &Pa
         else {
             continue;
         };
-        if edit.without.contains(version) {
-            continue;
-        }
-        if !edit.versions.contains(version) {
+        if !edit.versions.contains(version) && !edit.also.contains(version) {
             let message = format!("images/go/{FILE} says nothing of {} {version}", edit.module);
             let help = format!(
-                "read its {}: add the version to the edit's `versions`, or to `without` where it needs none",
+                "read its {}: add the version to the edit's `also`, or to `without` where it needs none",
                 edit.file
             );
             return Err(Fault::new(Kind::Data, message).help(help).into());
@@ -253,10 +258,25 @@ mod tests {
     }
 
     #[test]
+    fn versions_of_later_releases_change_no_key_of_older_ones() {
+        let key = |edits: &Edits| serde_json::to_string(&edits.of(GO_MOD).unwrap()).unwrap();
+        let before = edits("", "").unwrap();
+        let more = "also = [\"v1.5.0\"]\nwithout = [\"v2.0.0\", \"v3.0.0\"]";
+        let after = edits("without = [\"v2.0.0\"]", more).unwrap();
+        assert_eq!(key(&before), key(&after));
+        let [from, to] = [(); 2].map(|()| tempfile::tempdir().unwrap());
+        fs::create_dir(from.path().join("a")).unwrap();
+        fs::write(from.path().join("a/b.go"), "one\n").unwrap();
+        apply(&after.of(GO_MOD).unwrap(), GO_MOD, &listing(from.path(), "v1.5.0"), to.path()).unwrap();
+        assert_eq!(fs::read_to_string(to.path().join("edited/e.x/m/a/b.go")).unwrap(), "two\n");
+    }
+
+    #[test]
     fn modules_not_in_use_or_known_to_need_nothing_are_left_alone() {
         let to = tempfile::tempdir().unwrap();
-        let edits = edits("", "").unwrap().of(GO_MOD).unwrap();
-        apply(&edits, GO_MOD, &listing(to.path(), "v2.0.0"), to.path()).unwrap();
+        let all = edits("", "").unwrap();
+        assert!(all.of(&GO_MOD.replace("v1.0.0", "v2.0.0")).unwrap().is_empty());
+        let edits = all.of(GO_MOD).unwrap();
         apply(&edits, GO_MOD, &Listing::default(), to.path()).unwrap();
         assert!(fs::read_dir(to.path()).unwrap().next().is_none());
     }
