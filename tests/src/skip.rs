@@ -28,6 +28,15 @@ pub fn without(programs: &[&str]) -> Result<bool> {
     Ok(true)
 }
 
+/// A test that is skipped for want of something that only a network has. An error in CI.
+pub fn for_want_of(what: &str) -> Result<()> {
+    if set("CI") {
+        bail!("{what}; in CI no test is skipped for that");
+    }
+    say(what);
+    Ok(())
+}
+
 /// Must this test be skipped, because the machine swaps, which a kubelet with default settings refuses? An error in CI.
 pub fn with_swap() -> Result<bool> {
     // One line is the table's head.

@@ -74,6 +74,13 @@ mod tests {
         pages.map(|file| (file.display().to_string(), fs::read_to_string(file).unwrap())).collect()
     }
 
+    /// What CI runs, by its file's name, with the shell's variables as the words they stand for.
+    fn workflows() -> Vec<(String, String)> {
+        let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
+        let files = fs::read_dir(root.join(".github/workflows")).unwrap().map(|entry| entry.unwrap().path());
+        files.map(|file| (file.display().to_string(), fs::read_to_string(file).unwrap())).collect()
+    }
+
     /// The examples of a command and of all below it.
     fn examples(command: &clap::Command) -> Vec<(String, String)> {
         let own = (
@@ -96,7 +103,9 @@ mod tests {
     #[test]
     fn every_documented_command_is_one() {
         let mut seen = 0;
-        for (page, text) in pages().into_iter().chain(examples(&Cli::command())) {
+        let workflows = workflows();
+        assert!(workflows.iter().any(|(_, text)| !commands(text).is_empty()), "CI runs no verb");
+        for (page, text) in pages().into_iter().chain(workflows).chain(examples(&Cli::command())) {
             for words in commands(&text) {
                 seen += 1;
                 match Cli::try_parse_from([&["xtask"], &*words].concat()) {

@@ -1,0 +1,92 @@
+//! What CI runs: files that GitHub reads, checked by what others wrote for that, and by rules of our own.
+
+use std::fs;
+use std::path::PathBuf;
+use std::process::Command;
+
+use anyhow::{Context, Result, ensure};
+use tests::{cmd, root, skip, xtask};
+
+/// The program that checks workflows. Its sum is in Go's checksum database.
+const ACTIONLINT: &str = "github.com/rhysd/actionlint/cmd/actionlint";
+const VERSION: &str = "v1.7.12";
+
+/// Every workflow: its name and text.
+fn workflows() -> Result<Vec<(String, String)>> {
+    let mut found = Vec::new();
+    for entry in fs::read_dir(root().join(".github/workflows"))? {
+        let path = entry?.path();
+        let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        found.push((name, fs::read_to_string(path)?));
+    }
+    found.sort();
+    ensure!(found.len() >= 2, "workflows are missing: {found:?}");
+    Ok(found)
+}
+
+/// Builds actionlint beside our own program, once. `None`, with a line, where its module cannot be had.
+fn actionlint() -> Result<Option<PathBuf>> {
+    let target =
+        xtask::program()?.parent().and_then(std::path::Path::parent).context("no target directory")?;
+    let dir = target.join(format!("tools/actionlint-{VERSION}"));
+    let program = dir.join("actionlint");
+    if !program.is_file() {
+        let mut go = Command::new("go");
+        go.args(["install", &format!("{ACTIONLINT}@{VERSION}")]).env("GOBIN", &dir).env("GOFLAGS", "");
+        let out = cmd::output(&mut go)?;
+        if !out.status.success() {
+            skip::for_want_of(&format!("actionlint {VERSION} cannot be had: {}", out.stderr.trim()))?;
+            return Ok(None);
+        }
+    }
+    Ok(Some(program))
+}
+
+#[test]
+fn actionlint_finds_nothing() -> Result<()> {
+    let Some(program) = actionlint()? else { return Ok(()) };
+    let files: Vec<PathBuf> =
+        workflows()?.iter().map(|(name, _)| root().join(".github/workflows").join(name)).collect();
+    cmd::ok(Command::new(&program).arg("-no-color").args(&files).current_dir(root()))?;
+    // It does find mistakes: here a variable that does not exist.
+    let dir = tests::scratch::dir()?;
+    let bad = dir.path().join("bad.yml");
+    fs::write(&bad, workflows()?[0].1.replace("github.token", "github.tokem"))?;
+    let out = cmd::output(Command::new(&program).arg("-no-color").arg(&bad).current_dir(dir.path()))?;
+    ensure!(!out.status.success() && out.stdout.contains("tokem"), "{}{}", out.stdout, out.stderr);
+    Ok(())
+}
+
+/// A tag can be moved to other code; a commit cannot.
+#[test]
+fn actions_are_pinned_by_commit() -> Result<()> {
+    let mut seen = 0;
+    for (name, text) in workflows()? {
+        for line in
+            text.lines().filter(|line| line.trim_start().trim_start_matches("- ").starts_with("uses:"))
+        {
+            let (_, pin) = line.split_once('@').with_context(|| format!("{name}: no version: {line}"))?;
+            let (commit, version) = pin
+                .split_once(" # v")
+                .with_context(|| format!("{name}: no version beside the commit: {line}"))?;
+            let hexadecimal = commit.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'));
+            ensure!(commit.len() == 40 && hexadecimal && !version.is_empty(), "{name}: no commit: {line}");
+            seen += 1;
+        }
+    }
+    ensure!(seen >= 8, "only {seen} actions found");
+    Ok(())
+}
+
+/// What a workflow may is little by default; a job that may write runs nothing of the checkout but the publishing one.
+#[test]
+fn permissions_are_the_least() -> Result<()> {
+    for (name, text) in workflows()? {
+        ensure!(text.contains("\npermissions:\n  contents: read\n"), "{name}: no permissions for all jobs");
+        ensure!(!text.contains("write-all") && !text.contains("pull_request_target"), "{name}");
+        ensure!(!text.contains("contents: write"), "{name}: may write to the repository");
+        let kept = text.matches("persist-credentials: false").count();
+        ensure!(text.matches("actions/checkout@").count() == kept, "{name}: a checkout keeps its token");
+    }
+    Ok(())
+}
