@@ -1,5 +1,6 @@
 //! The verbs, a file each.
 
+mod add_release;
 mod bench;
 mod build;
 mod completions;
@@ -12,6 +13,7 @@ mod lock;
 mod session;
 mod size;
 mod test;
+mod upstream;
 
 use anyhow::Result;
 
@@ -28,6 +30,8 @@ pub(crate) enum Command {
     Fuzz(fuzz::Fuzz),
     Gc(gc::Gc),
     Doctor(doctor::Doctor),
+    Upstream(upstream::Upstream),
+    AddRelease(add_release::AddRelease),
     Bench(bench::Bench),
     Completions(completions::Completions),
     Test(test::Test),
@@ -44,6 +48,8 @@ impl Command {
             Command::Fuzz(fuzz) => fuzz.run(context),
             Command::Gc(gc) => gc.run(context),
             Command::Doctor(doctor) => doctor.run(context),
+            Command::Upstream(upstream) => upstream.run(context),
+            Command::AddRelease(add) => add.run(context),
             Command::Bench(bench) => bench.run(context),
             Command::Completions(completions) => completions.run(),
             Command::Test(test) => test.run(context),

@@ -18,6 +18,7 @@ use fault::{Fault, Kind};
 use sizes::published::Published;
 use sizes::record::Record;
 
+use crate::cmd::session::How;
 use crate::context::{Context, replace};
 
 /// What images weighed at the last release.
@@ -117,4 +118,15 @@ fn generated(context: &Context, file: &str, new: &str, check: bool, command: &st
     replace(&path, new.as_bytes()).with_context(|| format!("{file} cannot be written"))?;
     context.progress.note(&format!("{file}: written"));
     Ok(())
+}
+
+/// Builds an image, and writes down what it weighs.
+pub(crate) fn record_image(context: &Context, attribute: &str, how: &How) -> Result<()> {
+    let which = Which { attributes: vec![attribute.to_owned()], layouts: None, omit: Vec::new() };
+    record::write(context, &which, how).map(drop)
+}
+
+/// Makes README's table of what is recorded.
+pub(crate) fn write_table(context: &Context) -> Result<()> {
+    table::Table::default().run(context)
 }

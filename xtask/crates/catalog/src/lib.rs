@@ -14,3 +14,4 @@ pub use model::{
     Alpine, Arch, Base, Catalog, Closure, Compile, Component, Content, Directories, Files, Go, Healthcheck,
     Links, Name, PLACEHOLDERS, Pack, Product, Program, Release, Rootfs, Script, Single, Variant,
 };
+pub use validate::version_numbers;

@@ -18,7 +18,7 @@ pub(crate) fn parse(text: &str, file: &str) -> Result<Catalog> {
 }
 
 /// Major, minor, patch of `vX.Y.Z`.
-pub(crate) fn version_numbers(version: &str) -> Option<(u32, u32, u32)> {
+pub fn version_numbers(version: &str) -> Option<(u32, u32, u32)> {
     let mut parts = version.strip_prefix('v')?.split('.').map(|part| {
         let plain = part == "0" || !part.starts_with('0');
         (plain && part.bytes().all(|b| b.is_ascii_digit())).then(|| part.parse().ok()).flatten()

@@ -20,6 +20,7 @@ mod prune;
 mod recipe;
 mod sumfile;
 mod tools;
+pub mod upstream;
 
 pub use closure::{Closure, MODULE, Spec};
 pub use compile::compile;

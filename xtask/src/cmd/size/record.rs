@@ -24,35 +24,40 @@ pub(crate) struct RecordSizes {
 
 impl RecordSizes {
     pub(crate) fn run(&self, context: &Context) -> Result<()> {
-        let catalog = context.catalog()?;
-        let mut record = match super::record(context) {
-            Err(error) if fault::of(&error).is_some_and(|fault| fault.kind() == Kind::Unknown) => {
-                Record::default()
-            }
-            read => read?,
-        };
-        let weighed = weigh::weigh(context, &self.which, &self.how, &record)?;
-        let before = record.images.clone();
-        let attributes = Attributes::of(&catalog);
-        let known = |name: &str| attributes.iter().any(|attribute| attribute.name == name);
-        for (name, image) in weighed {
-            if known(&name) {
-                record.images.insert(name, image.coarse(None));
-            } else {
-                context.progress.note(&format!("{name}: not recorded: only the catalog's gzip images are"));
-            }
-        }
-        record.images.retain(|name, _| known(name));
-        if record.images.is_empty() {
-            return Err(Fault::new(Kind::Usage, "there is nothing to record")
-                .help("name images: `cargo xtask size record ATTR...`")
-                .into());
-        }
-        super::generated(context, RECORD, &record.text()?, false, "cargo xtask size record")?;
-        let diff = sizes::diff::images(&before, &record.images);
+        let diff = write(context, &self.which, &self.how)?;
         if context.json {
             return context.print_json(&super::diff::Answer { version: 1, diff: &diff });
         }
         write_out(&sizes::render::text(&diff))
     }
+}
+
+/// Weighs images, writes the record, and says what is different in it.
+pub(super) fn write(context: &Context, which: &Which, how: &How) -> Result<sizes::diff::Diff> {
+    let catalog = context.catalog()?;
+    let mut record = match super::record(context) {
+        Err(error) if fault::of(&error).is_some_and(|fault| fault.kind() == Kind::Unknown) => {
+            Record::default()
+        }
+        read => read?,
+    };
+    let weighed = weigh::weigh(context, which, how, &record)?;
+    let before = record.images.clone();
+    let attributes = Attributes::of(&catalog);
+    let known = |name: &str| attributes.iter().any(|attribute| attribute.name == name);
+    for (name, image) in weighed {
+        if known(&name) {
+            record.images.insert(name, image.coarse(None));
+        } else {
+            context.progress.note(&format!("{name}: not recorded: only the catalog's gzip images are"));
+        }
+    }
+    record.images.retain(|name, _| known(name));
+    if record.images.is_empty() {
+        return Err(Fault::new(Kind::Usage, "there is nothing to record")
+            .help("name images: `cargo xtask size record ATTR...`")
+            .into());
+    }
+    super::generated(context, RECORD, &record.text()?, false, "cargo xtask size record")?;
+    Ok(sizes::diff::images(&before, &record.images))
 }

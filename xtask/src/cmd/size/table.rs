@@ -7,7 +7,7 @@ use crate::context::Context;
 const PAGE: &str = "README.md";
 
 /// Make README's table of images/sizes.json and images/published-sizes.toml.
-#[derive(clap::Args)]
+#[derive(clap::Args, Default)]
 #[command(after_help = "Examples:
   cargo xtask size table           write it
   cargo xtask size table --check   change nothing; fail if it is not what the sizes give")]

@@ -1,0 +1,105 @@
+//! The repository stays current: what is new upstream, and a release added to a copy of the checkout.
+
+use std::fs;
+use std::path::Path;
+
+use anyhow::{Result, ensure};
+use fault::Kind;
+use serde_json::Value;
+use tests::xtask::{self, Xtask};
+use tests::{image, scratch, skip};
+
+const RELEASE: &str = "v1.34.1";
+/// What `kubectl version` of that release says of itself.
+const COMMIT: &str = "93248f9ae092f571eb870b7664c534bfc7d00f03";
+const DATE: &str = "2025-09-09T19:37:19Z";
+
+#[test]
+fn what_is_new_is_told_from_a_list_of_versions() -> Result<()> {
+    let dir = scratch::dir()?;
+    let file = dir.path().join("versions");
+    let name = file.to_string_lossy();
+    let upstream = |versions: &str, today: &str, more: &[&str]| {
+        fs::write(&file, versions)?;
+        let args = [&["upstream", "--versions", &name, "--today", today], more].concat();
+        Xtask::new()?.output(&args)
+    };
+    let list = "k8s.io/kubernetes v1.26.0 v1.26.15 v1.34.0-rc.1 v1.34.0 v1.34.2 v1.60.0";
+    let out = upstream(list, "2026-01-01", &["--json"])?;
+    ensure!(out.status.success(), "{}", out.stderr);
+    let told: Value = serde_json::from_str(&out.stdout)?;
+    ensure!(told["version"] == 1 && told["today"] == "2026-01-01", "{told}");
+    ensure!(told["patches"][0]["version"] == "v1.26.15" && told["patches"][0]["have"] == "v1.26.0", "{told}");
+    ensure!(told["minors"][0]["version"] == "v1.34.2" && told["minors"][0]["ends"] == "2026-10-27", "{told}");
+    ensure!(told["unknown"][0] == "1.60", "{told}");
+    ensure!(told["ended"].as_array().is_some_and(|ended| ended.len() == 3), "{told}");
+    // Nothing was over then, and nothing newer there.
+    let out = upstream("v1.26.0 v1.25.5", "2023-01-01", &["--check"])?;
+    ensure!(out.status.success() && out.stdout.trim() == "nothing is new", "{}{}", out.stdout, out.stderr);
+    let out = upstream(list, "2023-01-01", &["--check"])?;
+    ensure!(out.code() == Some(i32::from(Kind::Stale.exit_code())), "{}", out.stderr);
+    let out = upstream("v1.26.0-rc.1 nonsense", "2023-01-01", &[])?;
+    ensure!(out.code() == Some(i32::from(Kind::Data.exit_code())), "{}", out.stderr);
+    Ok(())
+}
+
+#[test]
+fn a_release_that_cannot_be_added_changes_no_file() -> Result<()> {
+    let dir = scratch::dir()?;
+    let root = dir.path().join("checkout");
+    scratch::checkout(&root)?;
+    let before = state(&root)?;
+    let xtask = Xtask::new()?.cwd(&root);
+    let known = ["--commit", COMMIT, "--date", DATE];
+    let add = |version, kind, words: &[&str], more: &[&str]| {
+        let args = [&["add-release", version], &known[..], more].concat();
+        xtask.fails(&args, kind, words).map(drop)
+    };
+    add("v1.26.0", Kind::Usage, &["the catalog has v1.26.0 already"], &[])?;
+    add("1.34", Kind::Usage, &["no version vX.Y.Z"], &[])?;
+    add(RELEASE, Kind::Data, &["not a Go version"], &["--go", "new"])?;
+    // Without a network its modules cannot be had.
+    xtask.fails(&["add-release", "v1.98.0", "--offline"], Kind::Unavailable, &["--offline"])?;
+    let offline = Xtask::new()?.cwd(&root).env("GOPROXY", "off");
+    let args = [&["add-release", "v1.98.0"], &known[..]].concat();
+    offline.fails(&args, Kind::Unavailable, &["k8s.io/kubernetes@v1.98.0"])?;
+    ensure!(state(&root)? == before, "a file was changed");
+    Ok(())
+}
+
+/// By data alone: a release from another time, compiled with this one's code.
+#[test]
+fn a_release_is_added_built_and_starts() -> Result<()> {
+    if !xtask::at_hand("kubelet-v1_34_1-micro-amd64")? && skip::unless_full("a release added and compiled") {
+        return Ok(());
+    }
+    let dir = scratch::dir()?;
+    let (root, out) = (dir.path().join("checkout"), dir.path().join("out"));
+    scratch::checkout(&root)?;
+    let xtask = Xtask::new()?.cwd(&root);
+    let told = xtask.ok(&["add-release", RELEASE, "--commit", COMMIT, "--date", DATE, "--json"])?;
+    let told: Value = serde_json::from_str(&told)?;
+    ensure!(told["release"] == RELEASE, "{told}");
+    let catalog = fs::read_to_string(root.join("images/catalog.toml"))?;
+    ensure!(catalog.contains(COMMIT) && catalog.contains("# --- Releases: newest first"), "{catalog}");
+    for check in [&["lock", "go", "--check", "--offline"][..], &["size", "table", "--check"]] {
+        xtask.ok(check)?;
+    }
+    let sizes = fs::read_to_string(root.join("images/sizes.json"))?;
+    ensure!(sizes.contains("kubelet-v1_34_1-micro-amd64"), "its size is not recorded");
+    let layout = xtask.build("kubelet-v1_34_1-micro-amd64", &out)?;
+    if skip::without(&["umoci"])? {
+        return Ok(());
+    }
+    let rootfs = image::unpack(&layout, dir.path())?;
+    let version =
+        tests::cmd::ok(std::process::Command::new(rootfs.join("usr/bin/kubelet")).arg("--version"))?;
+    ensure!(version.trim() == format!("Kubernetes {RELEASE}"), "{version}");
+    Ok(())
+}
+
+/// All files that a release is written in, with their hashes.
+fn state(root: &Path) -> Result<Vec<(std::path::PathBuf, String)>> {
+    let files = scratch::files(&root.join("images")).into_iter().chain(scratch::files(&root.join("docs")));
+    files.chain([root.join("README.md")]).map(|file| Ok((file.clone(), scratch::sha256(&file)?))).collect()
+}

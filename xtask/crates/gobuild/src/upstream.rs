@@ -1,0 +1,79 @@
+//! What the way to modules says of Kubernetes' releases.
+
+use std::path::Path;
+
+use anyhow::{Context, Result};
+use fault::{Fault, Kind};
+use serde::Deserialize;
+
+use crate::closure::KUBERNETES;
+use crate::modules::problem;
+use crate::recipe::Target;
+use crate::tools::{Tools, Work};
+
+/// What is known of a release without fetching it.
+#[derive(Debug, Default, Deserialize)]
+#[serde(rename_all = "PascalCase", default)]
+pub struct Upstream {
+    /// Every version, oldest first, if they were asked for.
+    pub versions: Vec<String>,
+    /// When it was made, RFC 3339 in UTC.
+    pub time: Option<String>,
+    /// Where its source is, if the proxy says it.
+    pub origin: Option<Origin>,
+}
+
+/// Where a module's source is.
+#[derive(Debug, Default, Deserialize)]
+#[serde(rename_all = "PascalCase", default)]
+pub struct Origin {
+    /// The git commit.
+    pub hash: Option<String>,
+}
+
+/// All versions of Kubernetes that the way to modules knows. `work` is a directory for temporary files.
+pub fn versions(tools: &Tools, work: &Path) -> Result<Vec<String>> {
+    Ok(ask(&["-versions", KUBERNETES], tools, work)?.versions)
+}
+
+/// Date and origin of a release, as in `v1.34.1`.
+pub fn release(version: &str, tools: &Tools, work: &Path) -> Result<Upstream> {
+    ask(&[&format!("{KUBERNETES}@{version}")], tools, work)
+}
+
+fn ask(args: &[&str], tools: &Tools, work: &Path) -> Result<Upstream> {
+    if tools.offline {
+        let fault = Fault::new(Kind::Unavailable, "--offline forbids to ask for releases of Kubernetes");
+        return Err(fault.help("leave it out, or give what is known: see --help").into());
+    }
+    let work = Work::new(work, "module containerized-kubelet\n", "")?;
+    let run = tools.go_fetching(&Target::by_name("amd64")?, &work)?;
+    let out = run.args(["list", "-m", "-json"]).args(args).finish()?;
+    if !out.status.success() {
+        let message = format!("the go command cannot tell of {}:\n{}", args.join(" "), out.stderr_tail);
+        let error = problem(message.clone(), &[&out.stderr_tail], false);
+        // What is not a module's own trouble is the way to it.
+        return match fault::of(&error).map(Fault::kind) {
+            Some(Kind::Failed) => Err(Fault::new(Kind::Unavailable, message)
+                .help("set GOPROXY to a proxy that serves k8s.io/kubernetes")
+                .into()),
+            _ => Err(error),
+        };
+    }
+    serde_json::from_slice(&out.stdout).context("what `go list -m` says")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_answer_with_and_without_an_origin_is_read() {
+        let read = |text: &str| serde_json::from_str::<Upstream>(text).unwrap();
+        let plain = read(r#"{"Path":"k8s.io/kubernetes","Version":"v1.34.1","Time":"2025-09-09T19:37:19Z"}"#);
+        assert_eq!((plain.time.as_deref(), plain.origin.is_none()), (Some("2025-09-09T19:37:19Z"), true));
+        let origin = read(r#"{"Origin":{"VCS":"git","Hash":"93248f9"},"Versions":["v1.0.0"]}"#);
+        assert_eq!(origin.origin.unwrap().hash.as_deref(), Some("93248f9"));
+        assert_eq!(origin.versions, ["v1.0.0"]);
+    }
+}

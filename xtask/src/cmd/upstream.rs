@@ -1,0 +1,124 @@
+//! `upstream`: which Kubernetes releases are new, and which have ended.
+
+pub(crate) mod support;
+
+use std::path::PathBuf;
+
+use anyhow::{Context as _, Result};
+use fault::{Fault, Kind};
+use jiff::civil::Date;
+use serde::Serialize;
+
+use self::support::{News, Numbers, Support};
+use super::session::{How, Session};
+use crate::context::{Context, write_out};
+
+/// Say which Kubernetes releases are new, and which of the catalog's have reached their end of life.
+///
+/// The versions are those that the way to Go modules knows (GOPROXY), or those in a file; the dates of support are in
+/// images/support.toml.
+#[derive(clap::Args)]
+#[command(after_help = "Examples:
+  cargo xtask upstream
+  cargo xtask upstream --check                                      exit code 9 if something is new
+  cargo xtask upstream --versions versions.txt --today 2026-01-01   what `go list -m -versions` wrote, on a day")]
+pub(crate) struct Upstream {
+    /// Read the versions from a file, separated by space: nothing is asked then.
+    #[arg(long, value_name = "FILE")]
+    versions: Option<PathBuf>,
+    /// The day to compare with [default: today, in UTC].
+    #[arg(long, value_name = "DATE")]
+    today: Option<Date>,
+    /// Fail if the catalog is not as it should be.
+    #[arg(long)]
+    check: bool,
+    #[command(flatten)]
+    how: How,
+}
+
+/// The answer for machines.
+#[derive(Serialize)]
+struct Answer<'a> {
+    version: u32,
+    today: Date,
+    #[serde(flatten)]
+    news: &'a News,
+}
+
+impl Upstream {
+    pub(crate) fn run(&self, context: &Context) -> Result<()> {
+        let catalog = context.catalog()?;
+        let path = context.root.join(support::PATH);
+        let text = std::fs::read_to_string(&path).with_context(|| format!("reading {}", support::PATH))?;
+        let table = Support::parse(&text, support::PATH)?;
+        let today =
+            self.today.unwrap_or_else(|| jiff::tz::Offset::UTC.to_datetime(jiff::Timestamp::now()).date());
+        let have: Vec<Numbers> = catalog.releases.iter().map(catalog::Release::numbers).collect();
+        let news = if let Some(file) = &self.versions {
+            let text = std::fs::read_to_string(file).map_err(|error| {
+                Fault::new(Kind::Unknown, format!("{} cannot be read: {error}", file.display()))
+            })?;
+            table.news(&have, &numbers(text.split_whitespace(), &file.display().to_string())?, today)
+        } else {
+            self.asked(context, &table, &have, today)?
+        };
+        if context.json {
+            context.print_json(&Answer { version: 1, today, news: &news })?;
+        } else {
+            write_out(&told(&news, &table.source))?;
+        }
+        if self.check && !news.is_empty() {
+            return Err(Fault::new(
+                Kind::Stale,
+                "the catalog's releases are not those that Kubernetes supports",
+            )
+            .help("`cargo xtask add-release vX.Y.Z`; a minor that is unknown goes into images/support.toml")
+            .into());
+        }
+        Ok(())
+    }
+
+    /// By what the way to modules knows, with the dates of what is new.
+    fn asked(&self, context: &Context, table: &Support, have: &[Numbers], today: Date) -> Result<News> {
+        let session = Session::open(context, &self.how)?;
+        let (tools, work) = (session.tools()?, session.store.scratch_dir()?);
+        let versions = gobuild::upstream::versions(tools.go()?, work.path())?;
+        let there = numbers(versions.iter().map(String::as_str), "what the way to modules knows")?;
+        let mut news = table.news(have, &there, today);
+        for newer in news.patches.iter_mut().chain(&mut news.minors) {
+            exec::interrupt::check()?;
+            newer.date = gobuild::upstream::release(&newer.version, tools.go()?, work.path())?.time;
+        }
+        Ok(news)
+    }
+}
+
+/// The releases among words; pre-releases and names are left out.
+fn numbers<'a>(words: impl Iterator<Item = &'a str>, name: &str) -> Result<Vec<Numbers>> {
+    let found: Vec<Numbers> = words.filter_map(catalog::version_numbers).collect();
+    if found.is_empty() {
+        let fault = Fault::new(Kind::Data, format!("{name}: there is no version vX.Y.Z"));
+        return Err(fault.help("`go list -m -versions k8s.io/kubernetes` writes them").into());
+    }
+    Ok(found)
+}
+
+/// For people: a line each.
+fn told(news: &News, source: &str) -> String {
+    let mut lines = Vec::new();
+    for newer in news.patches.iter().chain(&news.minors) {
+        let what =
+            newer.have.as_ref().map_or("a new minor release".to_owned(), |have| format!("newer than {have}"));
+        let day = newer.date.as_deref().and_then(|date| date.get(..10));
+        let made = day.map_or(String::new(), |day| format!(", of {day}"));
+        let ends = newer.ends.map_or(String::new(), |ends| format!(", support until {ends}"));
+        lines.push(format!("{}: {what}{made}{ends}", newer.version));
+    }
+    for ended in &news.ended {
+        lines.push(format!("{}: in the catalog, its support ended on {}", ended.minor, ended.ended));
+    }
+    for minor in &news.unknown {
+        lines.push(format!("{minor}: not in {}; its dates are in {source}", support::PATH));
+    }
+    if lines.is_empty() { "nothing is new".to_owned() } else { lines.join("\n") }
+}

@@ -1,0 +1,192 @@
+//! The support table, images/support.toml, and what it says of the catalog's releases.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use anyhow::Result;
+use fault::{Fault, Kind};
+use jiff::{ToSpan, civil::Date};
+use serde::{Deserialize, Serialize};
+
+/// Where the table is.
+pub(crate) const PATH: &str = "images/support.toml";
+
+/// How long minor releases get patches.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Support {
+    version: u32,
+    /// How long, where no end was announced.
+    months: u8,
+    /// Where the announced dates are from.
+    pub(crate) source: String,
+    #[serde(rename = "minor")]
+    minors: Vec<Minor>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Minor {
+    minor: String,
+    released: Date,
+    ended: Option<Date>,
+}
+
+/// Major, minor and patch.
+pub(crate) type Numbers = (u32, u32, u32);
+
+/// What is different upstream. Versions are as in `v1.34.1`, minors as in `1.34`.
+#[derive(Debug, Default, PartialEq, Eq, Serialize)]
+pub(crate) struct News {
+    /// Minors of the catalog that have a newer patch: the newest one.
+    pub(crate) patches: Vec<Newer>,
+    /// Supported minors that the catalog lacks: their newest patch.
+    pub(crate) minors: Vec<Newer>,
+    /// Minors of the catalog whose support ended, and when.
+    pub(crate) ended: Vec<Ended>,
+    /// Minors that the table does not have.
+    pub(crate) unknown: Vec<String>,
+}
+
+#[derive(Debug, PartialEq, Eq, Serialize)]
+pub(crate) struct Newer {
+    pub(crate) version: String,
+    /// The catalog's newest of the same minor.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) have: Option<String>,
+    /// When it was made, where that is known.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) date: Option<String>,
+    /// When its minor's support ends or ended.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) ends: Option<Date>,
+}
+
+#[derive(Debug, PartialEq, Eq, Serialize)]
+pub(crate) struct Ended {
+    pub(crate) minor: String,
+    pub(crate) ended: Date,
+}
+
+impl News {
+    pub(crate) fn is_empty(&self) -> bool {
+        *self == Self::default()
+    }
+}
+
+impl Support {
+    /// Parses and validates; `name` is what errors call the file.
+    pub(crate) fn parse(text: &str, name: &str) -> Result<Self> {
+        let bad = |what: String| anyhow::Error::from(Fault::new(Kind::Data, format!("{name}: {what}")));
+        let table: Self = toml::from_str(text).map_err(|error| bad(error.to_string()))?;
+        if table.version != 1 {
+            return Err(bad(format!("format version {}, this program reads 1", table.version)));
+        }
+        let mut seen = BTreeSet::new();
+        for Minor { minor, released, ended } in &table.minors {
+            if catalog::version_numbers(&format!("v{minor}.0")).is_none() {
+                return Err(bad(format!("`{minor}` is no minor release X.Y")));
+            }
+            if !seen.insert(minor) {
+                return Err(bad(format!("{minor} is there twice")));
+            }
+            if ended.is_some_and(|ended| ended <= *released) {
+                return Err(bad(format!("{minor} ended before it was released")));
+            }
+        }
+        Ok(table)
+    }
+
+    /// When a minor's support ends; `None` for one that is not in the table.
+    fn ends(&self, minor: &str) -> Option<Date> {
+        let found = self.minors.iter().find(|entry| entry.minor == minor)?;
+        found.ended.or_else(|| found.released.checked_add(i32::from(self.months).months()).ok())
+    }
+
+    /// Compares the catalog's releases with those that there are, on a day. Pre-releases are no releases.
+    pub(crate) fn news(&self, have: &[Numbers], there: &[Numbers], today: Date) -> News {
+        let newest = |all: &[Numbers]| {
+            let mut newest = BTreeMap::new();
+            for &(major, minor, patch) in all {
+                let known = newest.entry((major, minor)).or_insert(patch);
+                *known = patch.max(*known);
+            }
+            newest
+        };
+        let (ours, theirs) = (newest(have), newest(there));
+        let oldest = ours.keys().next().copied().unwrap_or_default();
+        let mut news = News::default();
+        for (&(major, minor), &patch) in &theirs {
+            let (name, version) = (format!("{major}.{minor}"), format!("v{major}.{minor}.{patch}"));
+            let ends = self.ends(&name);
+            let newer = |have| Newer { version, have, date: None, ends };
+            match ours.get(&(major, minor)) {
+                Some(&known) if known < patch => {
+                    news.patches.push(newer(Some(format!("v{major}.{minor}.{known}"))));
+                }
+                None if ends.is_some_and(|ends| ends >= today) => news.minors.push(newer(None)),
+                None if ends.is_none() && (major, minor) > oldest => news.unknown.push(name),
+                _ => {}
+            }
+        }
+        for (major, minor) in ours.keys() {
+            let minor = format!("{major}.{minor}");
+            match self.ends(&minor) {
+                Some(ended) if ended < today => news.ended.push(Ended { minor, ended }),
+                Some(_) => {}
+                None if news.unknown.contains(&minor) => {}
+                None => news.unknown.push(minor),
+            }
+        }
+        news
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const TABLE: &str = "version = 1\nmonths = 14\nsource = \"s\"\n\
+        [[minor]]\nminor = \"1.26\"\nreleased = \"2022-12-09\"\nended = \"2024-02-28\"\n\
+        [[minor]]\nminor = \"1.34\"\nreleased = \"2025-08-27\"\n";
+
+    fn news(have: &[Numbers], there: &[Numbers], today: &str) -> News {
+        Support::parse(TABLE, "t").unwrap().news(have, there, today.parse().unwrap())
+    }
+
+    #[test]
+    fn an_end_is_as_announced_else_by_the_rule() {
+        let table = Support::parse(TABLE, "t").unwrap();
+        assert_eq!(table.ends("1.26").unwrap().to_string(), "2024-02-28");
+        assert_eq!(table.ends("1.34").unwrap().to_string(), "2026-10-27");
+        assert_eq!(table.ends("1.35"), None);
+    }
+
+    #[test]
+    fn nothing_is_new_where_all_is_there() {
+        assert!(news(&[(1, 34, 1)], &[(1, 34, 0), (1, 34, 1), (1, 26, 15)], "2026-01-01").is_empty());
+    }
+
+    #[test]
+    fn patches_minors_and_ends_are_told_apart() {
+        let there = [(1, 26, 15), (1, 26, 3), (1, 34, 2), (1, 34, 1), (1, 35, 0), (1, 1, 0)];
+        let found = news(&[(1, 26, 0)], &there, "2026-10-27");
+        assert_eq!((found.patches.len(), found.patches[0].version.as_str()), (1, "v1.26.15"));
+        assert_eq!(found.patches[0].have.as_deref(), Some("v1.26.0"));
+        assert_eq!((found.minors.len(), found.minors[0].version.as_str()), (1, "v1.34.2"));
+        assert_eq!(found.ended[0].minor, "1.26");
+        assert_eq!(found.unknown, ["1.35"]);
+        assert!(news(&[(1, 26, 0)], &there, "2026-10-28").minors.is_empty());
+    }
+
+    #[test]
+    fn mistakes_are_named() {
+        let error = |from: &str, to: &str| {
+            assert!(TABLE.contains(from));
+            Support::parse(&TABLE.replace(from, to), "t").unwrap_err().to_string()
+        };
+        insta::assert_snapshot!(error("version = 1", "version = 2"), @"t: format version 2, this program reads 1");
+        insta::assert_snapshot!(error("\"1.34\"", "\"1.x\""), @"t: `1.x` is no minor release X.Y");
+        insta::assert_snapshot!(error("\"1.34\"", "\"1.26\""), @"t: 1.26 is there twice");
+        insta::assert_snapshot!(error("2024-02-28", "2021-02-28"), @"t: 1.26 ended before it was released");
+    }
+}
