@@ -1,6 +1,7 @@
 //! The verbs, a file each.
 
 mod add_release;
+mod advisories;
 mod bench;
 mod build;
 mod completions;
@@ -32,6 +33,7 @@ pub(crate) enum Command {
     Doctor(doctor::Doctor),
     Upstream(upstream::Upstream),
     AddRelease(add_release::AddRelease),
+    Advisories(advisories::Advisories),
     Bench(bench::Bench),
     Completions(completions::Completions),
     Test(test::Test),
@@ -50,6 +52,7 @@ impl Command {
             Command::Doctor(doctor) => doctor.run(context),
             Command::Upstream(upstream) => upstream.run(context),
             Command::AddRelease(add) => add.run(context),
+            Command::Advisories(advisories) => advisories.run(context),
             Command::Bench(bench) => bench.run(context),
             Command::Completions(completions) => completions.run(),
             Command::Test(test) => test.run(context),

@@ -29,13 +29,15 @@ pub enum Kind {
     Storage,
     /// An image is larger than its budget allows (`size check`).
     Budget,
+    /// There is no vulnerability database that could be asked (`advisories`).
+    Database,
     /// Ctrl-C, or SIGTERM.
     Interrupted,
 }
 
 impl Kind {
     /// All kinds, in order of their exit codes.
-    pub const ALL: [Kind; 11] = [
+    pub const ALL: [Kind; 12] = [
         Kind::Usage,
         Kind::Data,
         Kind::Unknown,
@@ -46,6 +48,7 @@ impl Kind {
         Kind::Stale,
         Kind::Storage,
         Kind::Budget,
+        Kind::Database,
         Kind::Interrupted,
     ];
 
@@ -62,6 +65,7 @@ impl Kind {
             Kind::Stale => 9,
             Kind::Storage => 10,
             Kind::Budget => 11,
+            Kind::Database => 20,
             Kind::Interrupted => 130,
         }
     }

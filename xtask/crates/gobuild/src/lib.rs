@@ -21,6 +21,7 @@ mod recipe;
 mod sumfile;
 mod tools;
 pub mod upstream;
+pub mod vulncheck;
 
 pub use closure::{Closure, MODULE, Spec};
 pub use compile::compile;
