@@ -36,7 +36,7 @@ pub(crate) struct Advisories {
     /// The vulnerability database: a directory or a URL, in the format of Go's.
     #[arg(long, value_name = "DIR|URL", default_value = DATABASE)]
     db: String,
-    /// Write an OpenVEX document too.
+    /// Write a VEX document too, as `OpenVEX` has it.
     #[arg(long, value_name = "FILE")]
     vex: Option<PathBuf>,
     #[command(flatten)]

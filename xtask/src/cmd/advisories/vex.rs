@@ -1,4 +1,4 @@
-//! OpenVEX 0.2.0 (<https://github.com/openvex/spec>): what is known of vulnerabilities in images, for scanners.
+//! `OpenVEX` 0.2.0 (<https://github.com/openvex/spec>): what is known of vulnerabilities in images, for scanners.
 
 use std::collections::BTreeMap;
 
@@ -7,15 +7,25 @@ use serde_json::{Value, json};
 
 use super::Scanned;
 
+/// What is said of a vulnerability.
+struct Statement<'a> {
+    aliases: &'a [String],
+    summary: &'a str,
+    /// By image, the modules in it.
+    products: BTreeMap<String, Vec<Value>>,
+}
+
 /// A document of one statement a vulnerability. That a module has a vulnerable version does not say that its code is
 /// reached, so the status is `under_investigation`: whoever knows more says so in a document of his own.
 pub(super) fn document(programs: &[Scanned], at: Timestamp) -> Value {
-    let mut statements: BTreeMap<&str, (Vec<&String>, &str, BTreeMap<String, Vec<Value>>)> = BTreeMap::new();
+    let mut statements: BTreeMap<&str, Statement<'_>> = BTreeMap::new();
     for Scanned { image, digest, advisories, .. } in programs {
         for advisory in advisories {
-            let entry = statements.entry(&advisory.id);
-            let aliases = advisory.aliases.iter().collect();
-            let (_, _, products) = entry.or_insert_with(|| (aliases, &advisory.summary, BTreeMap::new()));
+            let Statement { products, .. } = statements.entry(&advisory.id).or_insert_with(|| Statement {
+                aliases: &advisory.aliases,
+                summary: &advisory.summary,
+                products: BTreeMap::new(),
+            });
             let part = json!({"@id": format!("pkg:golang/{}@{}", advisory.module, advisory.found)});
             let parts =
                 products.entry(format!("pkg:oci/{image}@{}", digest.replace(':', "%3A"))).or_default();
@@ -26,7 +36,7 @@ pub(super) fn document(programs: &[Scanned], at: Timestamp) -> Value {
     }
     let statements: Vec<Value> = statements
         .into_iter()
-        .map(|(id, (aliases, summary, products))| {
+        .map(|(id, Statement { aliases, summary, products })| {
             let products: Vec<Value> =
                 products.into_iter().map(|(id, parts)| json!({"@id": id, "subcomponents": parts})).collect();
             let vulnerability = json!({

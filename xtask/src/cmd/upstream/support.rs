@@ -26,7 +26,8 @@ pub(crate) struct Support {
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Minor {
-    minor: String,
+    #[serde(rename = "minor")]
+    name: String,
     released: Date,
     ended: Option<Date>,
 }
@@ -82,7 +83,7 @@ impl Support {
             return Err(bad(format!("format version {}, this program reads 1", table.version)));
         }
         let mut seen = BTreeSet::new();
-        for Minor { minor, released, ended } in &table.minors {
+        for Minor { name: minor, released, ended } in &table.minors {
             if catalog::version_numbers(&format!("v{minor}.0")).is_none() {
                 return Err(bad(format!("`{minor}` is no minor release X.Y")));
             }
@@ -98,7 +99,7 @@ impl Support {
 
     /// When a minor's support ends; `None` for one that is not in the table.
     fn ends(&self, minor: &str) -> Option<Date> {
-        let found = self.minors.iter().find(|entry| entry.minor == minor)?;
+        let found = self.minors.iter().find(|entry| entry.name == minor)?;
         found.ended.or_else(|| found.released.checked_add(i32::from(self.months).months()).ok())
     }
 
