@@ -2,6 +2,7 @@
 
 mod add_release;
 mod advisories;
+mod attest;
 mod bench;
 mod build;
 mod completions;
@@ -11,10 +12,13 @@ mod fuzz;
 mod gc;
 mod list;
 mod lock;
+mod sbom;
 mod session;
 mod size;
+mod source;
 mod test;
 mod upstream;
+mod verify;
 
 use anyhow::Result;
 
@@ -27,6 +31,9 @@ pub(crate) enum Command {
     Fetch(fetch::Fetch),
     List(list::List),
     Size(size::Size),
+    Sbom(sbom::Sbom),
+    Attest(attest::Attest),
+    Verify(verify::Verify),
     Lock(lock::Lock),
     Fuzz(fuzz::Fuzz),
     Gc(gc::Gc),
@@ -46,6 +53,9 @@ impl Command {
             Command::Fetch(fetch) => fetch.run(context),
             Command::List(list) => list.run(context),
             Command::Size(size) => size.run(context),
+            Command::Sbom(sbom) => sbom.run(context),
+            Command::Attest(attest) => attest.run(context),
+            Command::Verify(verify) => verify.run(context),
             Command::Lock(lock) => lock.run(context),
             Command::Fuzz(fuzz) => fuzz.run(context),
             Command::Gc(gc) => gc.run(context),

@@ -53,6 +53,12 @@ impl What {
     pub(crate) fn one(attribute: &str, omit: &[String]) -> Self {
         Self { omit: omit.to_vec(), ..Self::of(vec![attribute.to_owned()]) }
     }
+
+    /// The same, compressed like this.
+    pub(crate) fn again(attribute: &str, omit: &[String], compression: Compression) -> Self {
+        let fast = compression == Compression::Gzip(Gzip::Fast);
+        Self { fast, zstd: compression == Compression::Zstd, ..Self::one(attribute, omit) }
+    }
 }
 
 /// How to build.
@@ -112,6 +118,11 @@ impl<'a> Session<'a> {
         self.ensure_closures(&needed)?;
         lock::ensure_alpine(self, &plan::alpine_bases(&self.catalog, &names)?, self.how.locked)?;
         Plan::of(&self.catalog, &self.sources, &names, &options)
+    }
+
+    /// May nothing be fetched?
+    pub(crate) fn offline(&self) -> bool {
+        self.how.offline
     }
 
     /// What a build's flags say about all images.

@@ -6,7 +6,10 @@ use serde_json::Value;
 
 /// Compact JSON with the keys of every object sorted. The types of `oci-spec` hold hash maps, whose order changes
 /// from run to run.
-pub(crate) fn canonical(value: &impl Serialize) -> Result<Vec<u8>> {
+///
+/// # Errors
+/// For what has no form in JSON.
+pub fn canonical(value: &impl Serialize) -> Result<Vec<u8>> {
     Ok(serde_json::to_vec(&sorted(serde_json::to_value(value)?))?)
 }
 

@@ -1,5 +1,6 @@
 //! Image layouts on disk: a directory with `oci-layout`, `index.json` and `blobs/sha256`.
 
+mod attach;
 mod open;
 mod write;
 
@@ -14,7 +15,8 @@ use crate::image::Image;
 use crate::index::{self, Index};
 use crate::json;
 
-pub use open::{Found, Layout, Limits, open};
+pub use attach::{Document, attach};
+pub use open::{Attachment, Found, Layout, Limits, SIMPLE_SIGNING, open};
 pub use write::{matches, write};
 
 /// The content of the file `oci-layout`.

@@ -14,7 +14,7 @@ pub mod digest;
 mod header;
 pub mod image;
 pub mod index;
-mod json;
+pub mod json;
 pub mod layer;
 pub mod layout;
 pub mod manifest;

@@ -15,6 +15,7 @@ use std::ops::Range;
 use object::read::elf::{ElfFile32, ElfFile64};
 use object::{Endianness, Object, ObjectSection};
 
+pub use buildinfo::{BuildInfo, Module};
 use modules::Modules;
 
 /// What is not a module's: its name starts with this, which no module path does.
@@ -33,6 +34,12 @@ const OTHER: &str = "(headers and the rest)";
 /// Is this what a module is called, and not a part of the program that modules share?
 pub fn is_module(name: &str) -> bool {
     !name.starts_with(SHARED)
+}
+
+/// The list of modules in a program, as `go version -m` shows it. None if it is not a Go program, was packed, or its list
+/// is damaged.
+pub fn build_info(bytes: &[u8]) -> Option<BuildInfo> {
+    buildinfo::read(Sections::read(bytes)?.bytes(bytes, ".go.buildinfo")?)
 }
 
 /// Takes a program apart. None if it is not a Go program for a known machine, or its tables contradict each other:

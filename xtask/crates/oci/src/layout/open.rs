@@ -48,6 +48,29 @@ pub struct Found {
     pub config: ImageConfiguration,
 }
 
+/// A manifest that says something about another one: an SBOM, provenance, a signature.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Attachment {
+    /// What the index says of it.
+    pub descriptor: Descriptor,
+    /// Its manifest, verified.
+    pub manifest: ImageManifest,
+}
+
+/// The media type of what cosign signs; only its signatures have layers of it.
+/// Source: <https://github.com/sigstore/cosign/blob/main/specs/SIGNATURE_SPEC.md>
+pub const SIMPLE_SIGNING: &str = "application/vnd.dev.cosign.simplesigning.v1+json";
+
+impl Attachment {
+    /// Is this an attachment, and no image? It names its subject or what it is, or is a signature of cosign's.
+    fn is(manifest: &ImageManifest) -> bool {
+        let layers = manifest.layers();
+        let signature =
+            !layers.is_empty() && layers.iter().all(|layer| layer.media_type().to_string() == SIMPLE_SIGNING);
+        manifest.subject().is_some() || manifest.artifact_type().is_some() || signature
+    }
+}
+
 /// A layout whose documents are read; layers are not yet.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Layout {
@@ -57,6 +80,8 @@ pub struct Layout {
     pub index: ImageIndex,
     /// All images, in the order of their indexes.
     pub images: Vec<Found>,
+    /// What is attached to images, in the order of the indexes.
+    pub attachments: Vec<Attachment>,
 }
 
 /// Opens a layout and reads its indexes, manifests and configs, verifying the digest and size of each.
@@ -75,8 +100,13 @@ pub fn open(dir: &Path, limits: &Limits) -> Result<Layout> {
     }
     let bytes = read_document(&dir.join("index.json"), "index.json", limits)?;
     let index: ImageIndex = typed("index.json", &bytes, &MediaType::ImageIndex)?;
-    let mut layout =
-        Layout { dir: dir.to_owned(), limits: *limits, index: index.clone(), images: Vec::new() };
+    let mut layout = Layout {
+        dir: dir.to_owned(),
+        limits: *limits,
+        index: index.clone(),
+        images: Vec::new(),
+        attachments: Vec::new(),
+    };
     layout.walk(&index, 1)?;
     Ok(layout)
 }
@@ -85,7 +115,7 @@ impl Layout {
     fn walk(&mut self, index: &ImageIndex, depth: usize) -> Result<()> {
         for descriptor in index.manifests() {
             exec::interrupt::check()?;
-            if self.images.len() >= self.limits.images {
+            if self.images.len() + self.attachments.len() >= self.limits.images {
                 return Err(data(format!("the layout has more than {} images", self.limits.images)));
             }
             match descriptor.media_type() {
@@ -113,6 +143,10 @@ impl Layout {
 
     fn image(&mut self, descriptor: &Descriptor) -> Result<()> {
         let manifest: ImageManifest = self.document(descriptor, &MediaType::ImageManifest)?;
+        if Attachment::is(&manifest) {
+            self.attachments.push(Attachment { descriptor: descriptor.clone(), manifest });
+            return Ok(());
+        }
         if *manifest.config().media_type() != MediaType::ImageConfig {
             let (digest, found) = (manifest.config().digest(), manifest.config().media_type());
             return Err(data(format!("config {digest}: expected {}, found {found}", MediaType::ImageConfig)));
@@ -137,6 +171,14 @@ impl Layout {
     }
 
     fn document<T: DeserializeOwned>(&self, descriptor: &Descriptor, media_type: &MediaType) -> Result<T> {
+        typed(&format!("blob {}", digest_of(descriptor)?), &self.bytes(descriptor)?, media_type)
+    }
+
+    /// The bytes of a small blob, such as a document that is attached: of the size and digest that its descriptor says.
+    ///
+    /// # Errors
+    /// [`Kind::Mismatch`] if it is missing or another; [`Kind::Data`] if it is larger than [`Limits::document`].
+    pub fn bytes(&self, descriptor: &Descriptor) -> Result<Vec<u8>> {
         let digest = digest_of(descriptor)?;
         let name = format!("blob {digest}");
         let bytes =
@@ -148,7 +190,12 @@ impl Layout {
         if found != digest {
             return Err(Fault::mismatch(name, digest, found).into());
         }
-        typed(&name, &bytes, media_type)
+        Ok(bytes)
+    }
+
+    /// Where it lies.
+    pub fn dir(&self) -> &Path {
+        &self.dir
     }
 
     fn blob(&self, digest: &Digest) -> PathBuf {

@@ -11,14 +11,41 @@ const INLINE: u8 = 2;
 const MARK: usize = 16;
 
 /// What a program is made of.
-#[derive(Debug, Default, PartialEq, Eq)]
-pub(super) struct BuildInfo {
-    /// The module of the `main` package.
-    pub(super) main: String,
-    /// Has that module a version? One that is made for the build has none.
-    pub(super) main_has_version: bool,
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct BuildInfo {
+    /// The version of Go, such as `go1.26.8`.
+    pub go: String,
+    /// The module of the `main` package. One that is made for the build has no version but `(devel)`.
+    pub main: Module,
     /// The other modules, by the paths that packages are imported by.
-    pub(super) dependencies: Vec<String>,
+    pub dependencies: Vec<Module>,
+}
+
+/// A module of a program.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Module {
+    /// Its path.
+    pub path: String,
+    /// Its version.
+    pub version: String,
+    /// The hash of its files as go.sum has it, `h1:...`; empty for what has none.
+    pub sum: String,
+    /// What was compiled in its place.
+    pub replaced: Option<Box<Module>>,
+}
+
+impl Module {
+    /// From a line's fields behind its first.
+    fn read<'a>(mut fields: impl Iterator<Item = &'a str>) -> Option<Self> {
+        let path = fields.next().filter(|path| !path.is_empty())?.to_owned();
+        let mut next = || fields.next().unwrap_or_default().to_owned();
+        Some(Self { path, version: next(), sum: next(), replaced: None })
+    }
+
+    /// Does it have a version that someone published?
+    pub fn has_version(&self) -> bool {
+        self.version.starts_with('v')
+    }
 }
 
 /// Reads the section `.go.buildinfo`.
@@ -27,19 +54,24 @@ pub(super) fn read(section: &[u8]) -> Option<BuildInfo> {
     if info.get(1)? & INLINE == 0 {
         return None;
     }
-    let (_version, rest) = string(section.get(STRINGS..)?)?;
+    let (version, rest) = string(section.get(STRINGS..)?)?;
     let (modules, _) = string(rest)?;
     // `path`, `mod`, `dep` and `=>` lines; the marks are no lines of their own.
     let text = std::str::from_utf8(modules.get(MARK..modules.len().checked_sub(MARK)?)?).ok()?;
-    let mut found = BuildInfo::default();
+    let mut found = BuildInfo { go: String::from_utf8(version.to_vec()).ok()?, ..BuildInfo::default() };
+    let mut last_is_main = false;
     for line in text.lines() {
         let mut fields = line.split('\t');
-        match (fields.next(), fields.next()) {
-            (Some("mod"), Some(path)) => {
-                path.clone_into(&mut found.main);
-                found.main_has_version = fields.next().is_some_and(|version| version.starts_with('v'));
+        match fields.next() {
+            Some("mod") => (found.main, last_is_main) = (Module::read(fields)?, true),
+            Some("dep") => {
+                found.dependencies.push(Module::read(fields)?);
+                last_is_main = false;
             }
-            (Some("dep"), Some(path)) => found.dependencies.push(path.to_owned()),
+            Some("=>") => {
+                let last = if last_is_main { Some(&mut found.main) } else { found.dependencies.last_mut() };
+                last?.replaced = Some(Box::new(Module::read(fields)?));
+            }
             _ => {}
         }
     }
@@ -79,9 +111,21 @@ pub(super) mod tests {
     fn modules_are_read() {
         let text = "path\tk8s.io/kubernetes/cmd/kubelet\nmod\tk8s.io/kubernetes\tv1.26.0\th1:x=\ndep\tk8s.io/api\tv0.0.0\n=>\tk8s.io/api\tv0.26.0\th1:y=\n";
         let found = read(&section(text)).unwrap();
-        assert_eq!((&*found.main, found.main_has_version), ("k8s.io/kubernetes", true));
-        assert_eq!(found.dependencies, ["k8s.io/api"]);
-        assert!(!read(&section("mod\tjoined\t(devel)\n")).unwrap().main_has_version);
+        assert_eq!(
+            (&*found.main.path, found.main.has_version(), &*found.go),
+            ("k8s.io/kubernetes", true, "go1.26.8")
+        );
+        let [api] = &*found.dependencies else { panic!("{found:?}") };
+        let replaced = api.replaced.as_deref().unwrap();
+        assert_eq!((&*api.path, &*replaced.version, &*replaced.sum), ("k8s.io/api", "v0.26.0", "h1:y="));
+        assert!(!read(&section("mod\tjoined\t(devel)\n")).unwrap().main.has_version());
+    }
+
+    #[test]
+    fn what_stands_for_nothing_is_refused() {
+        for text in ["=>\ta\tv1\n", "dep\n", "mod\t\tv1\n"] {
+            assert_eq!(read(&section(text)), None, "{text}");
+        }
     }
 
     #[test]

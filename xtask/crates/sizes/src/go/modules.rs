@@ -16,11 +16,11 @@ pub(super) struct Modules {
 
 impl Modules {
     pub(super) fn new(info: &BuildInfo) -> Self {
-        let known = info.dependencies.iter().chain([&info.main]).filter(|path| !path.is_empty());
+        let paths = info.dependencies.iter().chain([&info.main]).map(|module| &module.path);
         Self {
-            main: info.main.clone(),
-            main_has_version: info.main_has_version,
-            known: known.cloned().collect(),
+            main: info.main.path.clone(),
+            main_has_version: info.main.has_version(),
+            known: paths.filter(|path| !path.is_empty()).cloned().collect(),
         }
     }
 
@@ -100,13 +100,20 @@ fn unescape(path: &str) -> String {
 
 #[cfg(test)]
 mod tests {
+    use super::super::buildinfo::Module;
     use super::*;
 
     fn modules(main: &str, main_has_version: bool) -> Modules {
+        let module = |path: &str, version: &str| Module {
+            path: path.into(),
+            version: version.into(),
+            ..Module::default()
+        };
         let dependencies = ["k8s.io/api", "github.com/a/b", "github.com/a/b/v2", "gopkg.in/yaml.v3"]
-            .map(str::to_owned)
+            .map(|path| module(path, "v1.0.0"))
             .to_vec();
-        Modules::new(&BuildInfo { main: main.into(), main_has_version, dependencies })
+        let main = module(main, if main_has_version { "v1.26.0" } else { "(devel)" });
+        Modules::new(&BuildInfo { main, dependencies, ..BuildInfo::default() })
     }
 
     #[test]

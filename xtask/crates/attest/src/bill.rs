@@ -1,0 +1,247 @@
+//! The bill of materials of an image, in no format yet.
+
+use std::collections::BTreeMap;
+
+use anyhow::{Context, Result};
+use oci::layout::{Found, Layout};
+use sizes::go::Module;
+
+use crate::contents::Contents;
+use crate::crates::Crate;
+use crate::label;
+use crate::purl::purl;
+
+/// What a component is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// A package of Alpine's.
+    Package,
+    /// A program.
+    Program,
+    /// A library: a Go module or a crate.
+    Library,
+    /// A file.
+    File,
+    /// What built programs.
+    Tool,
+}
+
+/// One thing in an image, or what it was built with.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Component {
+    /// What it is.
+    pub kind: Kind,
+    /// Its name.
+    pub name: String,
+    /// Its version; empty if it has none.
+    pub version: String,
+    /// Its licence as its source states it.
+    pub licence: Option<String>,
+    /// Its package URL.
+    pub purl: Option<String>,
+    /// The SHA-256 of its file or archive, hexadecimal.
+    pub sha256: Option<String>,
+    /// What else is known.
+    pub comment: Option<String>,
+    /// The components, by index, that it contains.
+    pub contains: Vec<usize>,
+}
+
+/// All that is in an image.
+#[derive(Clone, Debug)]
+pub struct Bill {
+    /// What the image is called.
+    pub name: String,
+    /// The release.
+    pub version: String,
+    /// The digest of its manifest, `sha256:...`.
+    pub digest: String,
+    /// Its time, RFC 3339.
+    pub created: String,
+    /// Its licences.
+    pub licence: Option<String>,
+    /// Its package URL.
+    pub purl: String,
+    /// What is in it.
+    pub components: Vec<Component>,
+}
+
+/// What the build knows and the image does not say.
+#[derive(Clone, Debug, Default)]
+pub struct Build {
+    /// The crates of the entrypoint.
+    pub crates: Vec<Crate>,
+    /// The version of certifi that the CA certificates are of.
+    pub certifi: String,
+    /// The path of the entrypoint.
+    pub entrypoint: String,
+    /// The path of the CA certificates.
+    pub certificates: String,
+}
+
+impl Bill {
+    /// Reads an image and lists what is in it; `build` is given only if it is known to be this image's.
+    ///
+    /// # Errors
+    /// As [`Contents::read`].
+    pub fn of(layout: &Layout, image: &Found, build: Option<&Build>) -> Result<Self> {
+        let contents = Contents::read(layout, image)?;
+        Self::new(image, &contents, build)
+    }
+
+    /// Of what was read already.
+    ///
+    /// # Errors
+    /// None that can be caused.
+    pub fn new(image: &Found, contents: &Contents, build: Option<&Build>) -> Result<Self> {
+        let annotations: BTreeMap<String, String> =
+            image.manifest.annotations().clone().unwrap_or_default().into_iter().collect();
+        let said = |key: &str| annotations.get(key).cloned();
+        let digest = image.descriptor.digest().to_string();
+        let name = said(label::TITLE).unwrap_or_else(|| "image".into());
+        let arch = image.config.architecture().to_string();
+        let mut list = List::default();
+        list.packages(contents);
+        list.programs(contents);
+        if let Some(build) = build {
+            list.build(contents, build);
+        }
+        for (tool, title) in [("go", "Go"), ("zig", "zig"), ("rust", "Rust"), ("upx", "UPX")] {
+            if let Some(version) = said(&format!("{}{tool}", label::OWN)) {
+                list.add(Component {
+                    comment: Some("compiler or packer of programs".into()),
+                    ..component(Kind::Tool, title, &version)
+                });
+            }
+        }
+        let created = image.config.created().clone();
+        let created = created.map(|time| oci::date::parse(&time)).transpose().context("the image's time")?;
+        Ok(Self {
+            version: said(label::VERSION).unwrap_or_default(),
+            created: oci::date::rfc3339(created.unwrap_or_default()),
+            licence: said(label::LICENSES),
+            purl: purl("oci", &name, &digest, &[("arch", &arch)]),
+            name,
+            digest,
+            components: list.components,
+        })
+    }
+
+    /// The 16 bytes of a UUID that stands for a document about this image: version 8, made of the image's digest.
+    pub(crate) fn uuid(&self, format: &str) -> String {
+        let hash = store::Digest::of(format!("{format} {}", self.digest)).to_string();
+        let variant = &hash[17..20];
+        format!("{}-{}-8{}-a{variant}-{}", &hash[..8], &hash[8..12], &hash[13..16], &hash[20..32])
+    }
+}
+
+fn component(kind: Kind, name: &str, version: &str) -> Component {
+    Component {
+        kind,
+        name: name.to_owned(),
+        version: version.to_owned(),
+        licence: None,
+        purl: None,
+        sha256: None,
+        comment: None,
+        contains: Vec::new(),
+    }
+}
+
+#[derive(Default)]
+struct List {
+    components: Vec<Component>,
+}
+
+impl List {
+    fn add(&mut self, component: Component) -> usize {
+        if let Some(index) = self.components.iter().position(|known| *known == component) {
+            return index;
+        }
+        self.components.push(component);
+        self.components.len() - 1
+    }
+
+    fn packages(&mut self, contents: &Contents) {
+        for record in &contents.packages {
+            let version = record.version.to_string();
+            let distro =
+                contents.os_version.as_ref().map(|version| format!("alpine-{version}")).unwrap_or_default();
+            let qualifiers = [("arch", record.arch.as_str()), ("distro", &distro)];
+            self.add(Component {
+                purl: Some(purl("apk", &format!("alpine/{}", record.name), &version, &qualifiers)),
+                licence: Some(record.license.clone()),
+                ..component(Kind::Package, &record.name, &version)
+            });
+        }
+    }
+
+    fn programs(&mut self, contents: &Contents) {
+        for (path, info) in &contents.programs {
+            let standard = info.go.trim_start_matches("go");
+            let standard = Component {
+                purl: Some(purl("golang", "stdlib", standard, &[])),
+                comment: Some("Go's standard library".into()),
+                ..component(Kind::Library, "stdlib", standard)
+            };
+            let mut contains = vec![self.add(standard)];
+            for found in std::iter::once(&info.main).chain(&info.dependencies) {
+                if !found.path.is_empty() {
+                    contains.push(self.add(module(found)));
+                }
+            }
+            let version = if info.main.has_version() { info.main.version.as_str() } else { "" };
+            self.add(Component {
+                sha256: contents.files.get(path).map(oci::digest::Digest::hex),
+                comment: Some("a Go program; what it contains is from its build information".into()),
+                contains,
+                ..component(Kind::Program, &format!("/{path}"), version)
+            });
+        }
+    }
+
+    fn build(&mut self, contents: &Contents, build: &Build) {
+        if let Some(digest) = contents.files.get(&build.entrypoint) {
+            let crates = build.crates.iter().map(|found| Component {
+                purl: Some(purl("cargo", &found.name, &found.version, &[])),
+                licence: found.licence.clone(),
+                sha256: found.checksum.clone(),
+                ..component(Kind::Library, &found.name, &found.version)
+            });
+            let contains = crates.map(|component| self.add(component)).collect();
+            self.add(Component {
+                sha256: Some(digest.hex()),
+                comment: Some("a Rust program".into()),
+                contains,
+                ..component(Kind::Program, &format!("/{}", build.entrypoint), "")
+            });
+        }
+        if let Some(digest) = contents.files.get(&build.certificates) {
+            self.add(Component {
+                purl: Some(purl("pypi", "certifi", &build.certifi, &[])),
+                sha256: Some(digest.hex()),
+                comment: Some("Mozilla's CA certificates, as certifi publishes them".into()),
+                ..component(Kind::File, &format!("/{}", build.certificates), &build.certifi)
+            });
+        }
+    }
+}
+
+/// A module as it was compiled: what stands in its place counts, unless that is an edited copy of the module itself.
+pub(crate) fn module(found: &Module) -> Component {
+    let (compiled, comment) = match found.replaced.as_deref() {
+        None => (found, None),
+        Some(local) if local.path.starts_with('.') || local.path.starts_with('/') => {
+            (found, Some(format!("an edited copy: {}", local.path)))
+        }
+        Some(other) => (other, Some(format!("in place of {} {}", found.path, found.version))),
+    };
+    let version = if compiled.has_version() { compiled.version.as_str() } else { "" };
+    let sum = (!compiled.sum.is_empty()).then(|| format!("go.sum {}", compiled.sum));
+    let comment: Vec<String> = comment.into_iter().chain(sum).collect();
+    Component {
+        purl: Some(purl("golang", &compiled.path, version, &[])),
+        comment: (!comment.is_empty()).then(|| comment.join("; ")),
+        ..component(Kind::Library, &compiled.path, version)
+    }
+}

@@ -1,0 +1,140 @@
+//! `verify`: is an image what it says it is?
+
+use std::path::PathBuf;
+
+use anyhow::{Context as _, Result};
+use attest::bill::Bill;
+use attest::sign::Public;
+use attest::{check, provenance, spdx};
+use fault::{Fault, Kind};
+use oci::layout::{Attachment, Found, Layout};
+
+use super::attest::{commit, platform, rebuild};
+use super::session::{How, Session};
+use super::source::Source;
+use crate::context::{Context, write_out};
+
+/// Check an image: digests, signature, SBOM; then build it again and compare.
+#[derive(clap::Args)]
+#[command(after_help = "Examples:
+  cargo xtask verify kubelet-v1_26_0-micro-amd64 --no-rebuild
+  cargo xtask verify registry.example.org/kubelet:v1.26.0-micro --key cosign.pub")]
+pub(crate) struct Verify {
+    /// A layout's directory, an image that is built, by attribute, or one in a registry.
+    #[arg(value_name = "LAYOUT|ATTR|REFERENCE")]
+    image: String,
+    /// Demand signatures by this public key, in PEM.
+    #[arg(long, value_name = "FILE")]
+    key: Option<PathBuf>,
+    /// The quick half: do not build it again.
+    #[arg(long)]
+    no_rebuild: bool,
+    #[command(flatten)]
+    how: How,
+}
+
+impl Verify {
+    pub(crate) fn run(&self, context: &Context) -> Result<()> {
+        let key = self.key.as_deref().map(Public::read).transpose()?;
+        let source = Source::any(context, &self.image)?;
+        let layout = source.open()?;
+        let mut checked = Vec::new();
+        for image in &layout.images {
+            let name = platform(image);
+            let digest = image.descriptor.digest().to_string();
+            let done = self.image(context, key.as_ref(), &layout, image);
+            let done = done.with_context(|| format!("{}, {name}", self.image))?;
+            checked.push(serde_json::json!({"platform": name, "digest": digest, "checked": done}));
+        }
+        if checked.is_empty() {
+            return Err(Fault::new(Kind::Data, format!("{} has no image", self.image)).into());
+        }
+        if let Some(key) = &key {
+            layout.index.manifests().iter().try_for_each(|top| match top.artifact_type() {
+                None if !is_attached(&layout, top.digest().as_ref()) => {
+                    key.verify(&layout, top.digest().as_ref())
+                }
+                _ => Ok(()),
+            })?;
+        }
+        if context.json {
+            return context.print_json(&serde_json::json!({"version": 1, "images": checked}));
+        }
+        checked.iter().try_for_each(|image| {
+            let done: Vec<&str> =
+                image["checked"].as_array().into_iter().flatten().filter_map(|d| d.as_str()).collect();
+            let text = |key: &str| image[key].as_str().unwrap_or_default().to_owned();
+            write_out(&format!("{} {}\n  good: {}", text("platform"), text("digest"), done.join(", ")))
+        })
+    }
+
+    /// Returns what was found good.
+    fn image(
+        &self,
+        context: &Context,
+        key: Option<&Public>,
+        layout: &Layout,
+        image: &Found,
+    ) -> Result<Vec<&'static str>> {
+        let digest = image.descriptor.digest().to_string();
+        let mut done = vec!["manifest", "layers"];
+        // Reads every layer, with its size, digest and diff ID.
+        let bill = Bill::of(layout, image, None)?;
+        if let Some(key) = key {
+            key.verify(layout, &digest)?;
+            done.push("signature");
+        }
+        let sbom = attached(layout, &digest, spdx::MEDIA_TYPE, key)?;
+        check::spdx(&sbom, &bill)?;
+        done.push("SBOM");
+        let statement = attached(layout, &digest, provenance::MEDIA_TYPE, key);
+        if self.no_rebuild {
+            if let Ok(statement) = statement {
+                provenance::read(&statement, &digest)?;
+                done.push("provenance");
+            }
+            return Ok(done);
+        }
+        let said = provenance::read(&statement?, &digest)?;
+        done.push("provenance");
+        if let Some(expected) = &said.commit
+            && commit(context)?.as_ref() != Some(expected)
+        {
+            context
+                .progress
+                .note(&format!("it was built from commit {expected}, which this checkout is not at"));
+        }
+        let session = Session::open(context, &self.how)?;
+        rebuild::rebuild(&session, &said.parameters)?.same_as(layout, image)?;
+        done.push("rebuild");
+        Ok(done)
+    }
+}
+
+fn is_attached(layout: &Layout, digest: &str) -> bool {
+    layout.attachments.iter().any(|other| other.descriptor.digest().to_string() == digest)
+}
+
+/// The document of this type that is attached to an image, signed if there is a key.
+fn attached(layout: &Layout, digest: &str, media_type: &str, key: Option<&Public>) -> Result<Vec<u8>> {
+    let wanted = |attachment: &&Attachment| {
+        let subject = attachment.manifest.subject().as_ref();
+        subject.is_some_and(|subject| subject.digest().to_string() == digest)
+            && attachment
+                .manifest
+                .artifact_type()
+                .as_ref()
+                .is_some_and(|found| found.to_string() == media_type)
+    };
+    let found = layout.attachments.iter().find(wanted).ok_or_else(|| {
+        Fault::new(Kind::Mismatch, format!("no {media_type} is attached to image {digest}"))
+            .help("`cargo xtask attest` attaches it to a layout that this checkout built")
+    })?;
+    if let Some(key) = key {
+        key.verify(layout, found.descriptor.digest().as_ref())
+            .with_context(|| format!("the {media_type} of image {digest}"))?;
+    }
+    let document = found.manifest.layers().first();
+    layout
+        .bytes(document.ok_or_else(|| Fault::new(Kind::Data, format!("an empty {media_type} is attached")))?)
+}
