@@ -89,7 +89,7 @@ impl Attest {
             });
             signed.extend(kept.cloned().collect::<Vec<_>>());
             for subject in signed {
-                let signature = key.sign(&rebuild::repository(&layout), &subject.digest().to_string())?;
+                let signature = key.sign(&rebuild::repository(&layout), subject.digest().as_ref())?;
                 documents.push((subject, signature));
             }
         }

@@ -11,7 +11,7 @@ use super::session::{How, Session};
 use super::source::Source;
 use crate::context::{Context, replace, write_out};
 
-/// Say what is in an image: packages, Go modules, crates, as SPDX or CycloneDX.
+/// Say what is in an image: packages, Go modules, crates, as SPDX or `CycloneDX`.
 #[derive(clap::Args)]
 #[command(after_help = "Examples:
   cargo xtask sbom kubelet-v1_26_0-micro-amd64
@@ -35,7 +35,7 @@ pub(crate) struct Sbom {
 enum Format {
     /// SPDX 2.3.
     Spdx,
-    /// CycloneDX 1.5.
+    /// `CycloneDX` 1.5.
     Cyclonedx,
 }
 

@@ -1,4 +1,4 @@
-//! CycloneDX 1.5 as JSON. Source: <https://cyclonedx.org/docs/1.5/json/>.
+//! `CycloneDX` 1.5 as JSON. Source: <https://cyclonedx.org/docs/1.5/json/>.
 
 use anyhow::Result;
 use serde_json::{Value, json};

@@ -140,8 +140,8 @@ fn metadata(session: &Session<'_>, target: &str, image: &Found) -> Result<Vec<u8
 
 /// What a layout's image is called, without its tag.
 pub(in crate::cmd) fn repository(layout: &Layout) -> String {
-    let annotations = layout.index.manifests().iter().filter_map(|top| top.annotations().as_ref());
-    let name = annotations.filter_map(|all| all.get("io.containerd.image.name")).next();
+    let mut annotations = layout.index.manifests().iter().filter_map(|top| top.annotations().as_ref());
+    let name = annotations.find_map(|all| all.get("io.containerd.image.name"));
     name.and_then(|name| name.rsplit_once(':'))
         .map(|(repository, _)| repository.to_owned())
         .unwrap_or_default()
