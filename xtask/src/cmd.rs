@@ -13,6 +13,7 @@ mod gc;
 mod list;
 mod lock;
 mod sbom;
+mod push;
 mod session;
 mod size;
 mod source;
@@ -41,6 +42,7 @@ pub(crate) enum Command {
     Upstream(upstream::Upstream),
     AddRelease(add_release::AddRelease),
     Advisories(advisories::Advisories),
+    Push(push::Push),
     Bench(bench::Bench),
     Completions(completions::Completions),
     Test(test::Test),
@@ -63,6 +65,7 @@ impl Command {
             Command::Upstream(upstream) => upstream.run(context),
             Command::AddRelease(add) => add.run(context),
             Command::Advisories(advisories) => advisories.run(context),
+            Command::Push(push) => push.run(context),
             Command::Bench(bench) => bench.run(context),
             Command::Completions(completions) => completions.run(),
             Command::Test(test) => test.run(context),

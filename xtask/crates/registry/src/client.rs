@@ -1,0 +1,351 @@
+//! One registry: requests, retries, tokens.
+
+use std::io::Read;
+use std::sync::{Mutex, PoisonError};
+use std::thread::sleep;
+use std::time::{Duration, SystemTime};
+
+use anyhow::{Context, Result};
+use fault::{Fault, Kind};
+use oci::digest::Digest;
+use serde_json::Value;
+use ureq::http::{HeaderMap, Request, Response};
+use ureq::tls::{PemItem, RootCerts, TlsConfig, parse_pem};
+use ureq::{Agent, Body};
+
+use crate::auth::{Challenge, Credentials, challenge, may_show};
+use crate::{MANIFEST_LIMIT, Options, Reference};
+
+/// The longest that a `Retry-After` is obeyed.
+const LONGEST_WAIT: Duration = Duration::from_secs(60);
+/// The largest answer of a token server or an error, in bytes.
+const SMALL_LIMIT: u64 = 1 << 20;
+/// What manifests may be.
+const ACCEPT: &str = "application/vnd.oci.image.index.v1+json, application/vnd.oci.image.manifest.v1+json, \
+    application/vnd.docker.distribution.manifest.list.v2+json, application/vnd.docker.distribution.manifest.v2+json";
+
+/// A manifest as a registry has it: verified bytes.
+pub(crate) struct Manifest {
+    pub(crate) media_type: String,
+    pub(crate) bytes: Vec<u8>,
+}
+
+pub(crate) struct Client<'a> {
+    agent: Agent,
+    /// `https://HOST`
+    base: String,
+    host: String,
+    pub(crate) repository: String,
+    https: bool,
+    scopes: Vec<String>,
+    credentials: Option<Credentials>,
+    authorization: Mutex<Option<String>>,
+    pub(crate) options: &'a Options<'a>,
+}
+
+impl<'a> Client<'a> {
+    /// Speaks to the registry of a reference, and logs in if that is demanded.
+    pub(crate) fn open(to: &Reference, options: &'a Options<'a>, write: bool) -> Result<Self> {
+        let https = !(options.plain_http || to.loopback() && options.ca.is_none());
+        let roots = match &options.ca {
+            None => RootCerts::PlatformVerifier,
+            Some(file) => {
+                let pem =
+                    std::fs::read(file).with_context(|| format!("{} cannot be read", file.display()))?;
+                let certificates: Vec<_> = parse_pem(&pem)
+                    .filter_map(|item| if let Ok(PemItem::Certificate(it)) = item { Some(it) } else { None })
+                    .collect();
+                if certificates.is_empty() {
+                    let text = format!("{} has no certificate in PEM form", file.display());
+                    return Err(Fault::new(Kind::Data, text).into());
+                }
+                RootCerts::new_with_certs(&certificates)
+            }
+        };
+        let agent = Agent::config_builder()
+            .http_status_as_error(false)
+            .timeout_connect(Some(Duration::from_secs(20)))
+            .timeout_send_body(Some(Duration::from_secs(600)))
+            .timeout_recv_response(Some(Duration::from_secs(120)))
+            .timeout_recv_body(Some(Duration::from_secs(3600)))
+            .max_redirects(if write { 0 } else { 5 })
+            .tls_config(TlsConfig::builder().root_certs(roots).build())
+            .build()
+            .into();
+        let actions = if write { "pull,push" } else { "pull" };
+        let mut scopes = vec![format!("repository:{}:{actions}", to.repository)];
+        scopes.extend(options.mount_from.iter().map(|from| format!("repository:{from}:pull")));
+        let client = Self {
+            agent,
+            base: format!("{}://{}", if https { "https" } else { "http" }, to.host),
+            host: to.host.clone(),
+            repository: to.repository.clone(),
+            https,
+            scopes,
+            credentials: Credentials::find(&to.host)?,
+            authorization: Mutex::new(None),
+            options,
+        };
+        let answer = client.send("GET", &format!("{}/v2/", client.base), &[], None)?;
+        match answer.status().as_u16() {
+            200 => Ok(client),
+            _ => Err(client.refused("the registry", answer)),
+        }
+    }
+
+    /// The URL of something in the repository.
+    pub(crate) fn url(&self, path: &str) -> String {
+        format!("{}/v2/{}/{path}", self.base, self.repository)
+    }
+
+    /// A `Location`, which may be relative.
+    pub(crate) fn location(&self, headers: &HeaderMap) -> Result<String> {
+        let text = header(headers, "location").ok_or_else(|| self.odd("answers without a Location"))?;
+        if text.starts_with('/') {
+            return Ok(format!("{}{text}", self.base));
+        }
+        let plain = text.starts_with("http://") && !self.ours(text);
+        if plain && !self.options.plain_http || !text.starts_with("http") {
+            return Err(self.odd("sends uploads to another host without https"));
+        }
+        Ok(text.to_owned())
+    }
+
+    /// Is this URL at the registry itself? Only there credentials are shown.
+    fn ours(&self, url: &str) -> bool {
+        url.strip_prefix(&self.base).is_some_and(|rest| rest.starts_with('/'))
+    }
+
+    /// A registry that does not speak as it should.
+    pub(crate) fn odd(&self, what: &str) -> anyhow::Error {
+        Fault::new(Kind::Unavailable, format!("{} {what}", self.host)).into()
+    }
+
+    /// The error for an answer that is no success: its status, and the codes the registry gives.
+    pub(crate) fn refused(&self, what: &str, answer: Response<Body>) -> anyhow::Error {
+        let status = answer.status().as_u16();
+        let body = read(answer, SMALL_LIMIT).ok().flatten().unwrap_or_default();
+        let body: Value = serde_json::from_slice(&body).unwrap_or_default();
+        // Codes only: a message could repeat what was sent.
+        let codes: Vec<String> = body["errors"]
+            .as_array()
+            .into_iter()
+            .flatten()
+            .filter_map(|error| error["code"].as_str())
+            .map(|code| code.chars().filter(|c| c.is_ascii_alphanumeric() || *c == '_').take(40).collect())
+            .take(3)
+            .collect();
+        let fault = Fault::new(
+            Kind::Unavailable,
+            format!("{}/{}: {what}: status {status} {}", self.host, self.repository, codes.join(" "))
+                .trim_end(),
+        );
+        match status {
+            401 | 403 => fault.help(format!("docker login {}", self.host)).into(),
+            _ => fault.into(),
+        }
+    }
+
+    /// One request; answers 401 by logging in, once. Retries nothing else.
+    pub(crate) fn send_once(
+        &self,
+        method: &str,
+        url: &str,
+        headers: &[(&str, &str)],
+        body: Option<&[u8]>,
+    ) -> Result<Result<Response<Body>, ureq::Error>> {
+        for again in [true, false] {
+            exec::interrupt::check()?;
+            let mut request = Request::builder().method(method).uri(url);
+            for (name, value) in headers {
+                request = request.header(*name, *value);
+            }
+            let known = self.authorization.lock().unwrap_or_else(PoisonError::into_inner).clone();
+            if let Some(value) = known.filter(|_| self.ours(url)) {
+                request = request.header("authorization", value);
+            }
+            let answer = match body {
+                Some(bytes) => self.agent.run(request.body(bytes)?),
+                None => self.agent.run(request.body(())?),
+            };
+            match answer {
+                Ok(answer) if again && answer.status().as_u16() == 401 && self.ours(url) => {
+                    self.log_in(answer)?;
+                }
+                other => return Ok(other),
+            }
+        }
+        Err(self.odd("demands a login again and again"))
+    }
+
+    /// As [`Self::send_once`], tried again after 429, 5xx and broken connections.
+    pub(crate) fn send(
+        &self,
+        method: &str,
+        url: &str,
+        headers: &[(&str, &str)],
+        body: Option<&[u8]>,
+    ) -> Result<Response<Body>> {
+        let mut tried = 0;
+        loop {
+            let answer = self.send_once(method, url, headers, body)?;
+            match answer {
+                Ok(answer) if !passing(answer.status().as_u16()) => return Ok(answer),
+                other => self.pause(&mut tried, other)?,
+            }
+        }
+    }
+
+    /// Waits before another try, as long as the registry says or longer each time; an error when there were enough.
+    pub(crate) fn pause(&self, tried: &mut u32, after: Result<Response<Body>, ureq::Error>) -> Result<()> {
+        *tried += 1;
+        let mut wait = backoff(*tried);
+        match after {
+            Ok(answer) => {
+                if let Some(seconds) = header(answer.headers(), "retry-after").and_then(|it| it.parse().ok())
+                {
+                    wait = Duration::from_secs(seconds).min(LONGEST_WAIT);
+                }
+                if *tried > self.options.retries {
+                    return Err(self.refused(&format!("given up after {tried} tries"), answer));
+                }
+            }
+            Err(error) => {
+                let lasting =
+                    matches!(error, ureq::Error::Tls(_) | ureq::Error::Rustls(_) | ureq::Error::BadUri(_));
+                if lasting || *tried > self.options.retries {
+                    return Err(self.odd(&format!("cannot be reached: {error} ({tried} tries)")));
+                }
+            }
+        }
+        let until = std::time::Instant::now() + wait;
+        while std::time::Instant::now() < until {
+            exec::interrupt::check()?;
+            sleep(Duration::from_millis(50).min(wait));
+        }
+        Ok(())
+    }
+
+    /// Does what a 401 demands; keeps the header that further requests have.
+    fn log_in(&self, answer: Response<Body>) -> Result<()> {
+        let demand = header(answer.headers(), "www-authenticate").and_then(challenge);
+        let value = match demand {
+            Some(Challenge::Basic) => match &self.credentials {
+                Some(credentials) => credentials.basic(),
+                None => return Err(self.refused("no credentials are known", answer)),
+            },
+            Some(Challenge::Bearer { realm, service }) => self.token(&realm, service.as_deref())?,
+            None => return Err(self.refused("it demands a login of an unknown kind", answer)),
+        };
+        *self.authorization.lock().unwrap_or_else(PoisonError::into_inner) = Some(value);
+        Ok(())
+    }
+
+    fn token(&self, realm: &str, service: Option<&str>) -> Result<String> {
+        let (https, rest) = match (realm.strip_prefix("https://"), realm.strip_prefix("http://")) {
+            (Some(rest), _) => (true, rest),
+            (_, Some(rest)) => (false, rest),
+            _ => return Err(self.odd("names a token server that is no URL")),
+        };
+        let host = rest.split(['/', '?', '#']).next().unwrap_or(rest);
+        let safe = !host.contains('@') && may_show(self.https, &self.host, https, host);
+        if !safe {
+            let text = format!(
+                "{} sends us for a token to {host:?}, another host or one without https: it gets no credentials",
+                self.host
+            );
+            return Err(Fault::new(Kind::Unavailable, text).into());
+        }
+        let mut url = format!("{realm}{}", if realm.contains('?') { '&' } else { '?' });
+        let scopes = self.scopes.iter().map(|scope| ("scope", scope.as_str()));
+        let pairs: Vec<String> = service
+            .map(|it| ("service", it))
+            .into_iter()
+            .chain(scopes)
+            .map(|(key, value)| format!("{key}={}", escape(value)))
+            .collect();
+        url.push_str(&pairs.join("&"));
+        let mut request = self.agent.get(&url);
+        if let Some(credentials) = &self.credentials {
+            request = request.header("authorization", credentials.basic());
+        }
+        let answer =
+            request.call().map_err(|error| self.odd(&format!("names a token server that fails: {error}")))?;
+        if answer.status().as_u16() != 200 {
+            return Err(self.refused("the token server gives none", answer));
+        }
+        let bytes =
+            read(answer, SMALL_LIMIT)?.ok_or_else(|| self.odd("has a token server that says too much"))?;
+        let body: Value = serde_json::from_slice(&bytes).unwrap_or_default();
+        let token = body["token"].as_str().or_else(|| body["access_token"].as_str());
+        token
+            .map(|token| format!("Bearer {token}"))
+            .ok_or_else(|| self.odd("has a token server that gives none"))
+    }
+
+    /// A manifest by tag or digest, verified; none if there is none.
+    pub(crate) fn manifest(&self, name: &str) -> Result<Option<Manifest>> {
+        let mut tried = 0;
+        loop {
+            let answer =
+                self.send("GET", &self.url(&format!("manifests/{name}")), &[("accept", ACCEPT)], None)?;
+            match answer.status().as_u16() {
+                200 => {}
+                404 => return Ok(None),
+                _ => return Err(self.refused(&format!("manifest {name}"), answer)),
+            }
+            let media_type = header(answer.headers(), "content-type").unwrap_or_default().to_owned();
+            let said = header(answer.headers(), "docker-content-digest").map(str::to_owned);
+            let bytes = match read(answer, MANIFEST_LIMIT) {
+                Ok(Some(bytes)) => bytes,
+                Ok(None) => {
+                    let text =
+                        format!("{}: manifest {name} is larger than {MANIFEST_LIMIT} bytes", self.host);
+                    return Err(Fault::new(Kind::Mismatch, text).into());
+                }
+                Err(error) => {
+                    self.pause(&mut tried, Err(error.into()))?;
+                    continue;
+                }
+            };
+            let found = Digest::of(&bytes).to_string();
+            let expected = if name.contains(':') { Some(name.to_owned()) } else { said };
+            if let Some(expected) = expected.filter(|expected| *expected != found) {
+                return Err(
+                    Fault::mismatch(format!("{}: manifest {name}", self.host), expected, found).into()
+                );
+            }
+            return Ok(Some(Manifest { media_type, bytes }));
+        }
+    }
+}
+
+/// Statuses that may pass.
+pub(crate) fn passing(status: u16) -> bool {
+    matches!(status, 408 | 429 | 500 | 502 | 503 | 504)
+}
+
+/// A header's value, if it is text.
+pub(crate) fn header<'h>(headers: &'h HeaderMap, name: &str) -> Option<&'h str> {
+    headers.get(name)?.to_str().ok()
+}
+
+/// A body of at most so many bytes; none if it is longer.
+pub(crate) fn read(answer: Response<Body>, limit: u64) -> std::io::Result<Option<Vec<u8>>> {
+    let mut bytes = Vec::new();
+    answer.into_body().into_reader().take(limit + 1).read_to_end(&mut bytes)?;
+    Ok((bytes.len() as u64 <= limit).then_some(bytes))
+}
+
+/// A value in a query.
+pub(crate) fn escape(text: &str) -> String {
+    let keep = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~".contains(&byte);
+    text.bytes().map(|b| if keep(b) { char::from(b).to_string() } else { format!("%{b:02X}") }).collect()
+}
+
+/// Twice as long each time up to 10 s, and by chance up to half of it less, so that clients do not come back at once.
+fn backoff(tried: u32) -> Duration {
+    let whole = Duration::from_millis(200 << tried.min(6)).min(Duration::from_secs(10));
+    let chance = SystemTime::UNIX_EPOCH.elapsed().map_or(0, |now| now.subsec_nanos() % 500);
+    whole - whole * chance / 1000
+}

@@ -1,0 +1,43 @@
+//! Pushes OCI layouts to a registry, and pulls them from it.
+//!
+//! Each blob is sent once, in chunks that go on where an interrupted one ended; tags are set only when all they name
+//! is there. What a registry answers is limited in size, and verified. Spoken is the distribution API, by `ureq`:
+//! `oci-client` can neither resume a chunk at the registry's `Range` nor limit an answer, and brings a second HTTP
+//! stack.
+
+#![warn(clippy::pedantic)]
+
+mod auth;
+mod client;
+mod layout;
+mod pull;
+mod push;
+mod reference;
+mod upload;
+
+use std::path::PathBuf;
+
+use progress::Progress;
+
+pub use pull::{Pulled, pull};
+pub use push::{Pushed, Tagged, push};
+pub use reference::Reference;
+
+/// The largest manifest or index that is read, in bytes.
+pub const MANIFEST_LIMIT: u64 = 4 << 20;
+
+/// How to speak to a registry.
+pub struct Options<'a> {
+    /// Plain HTTP also to hosts that are not this machine.
+    pub plain_http: bool,
+    /// Trust the certificates in this PEM file, and no others.
+    pub ca: Option<PathBuf>,
+    /// How many blobs are sent at once.
+    pub parallel: usize,
+    /// How often one request is tried again after 429, 5xx or a broken connection.
+    pub retries: u32,
+    /// Repositories of the same registry that blobs may be mounted from.
+    pub mount_from: Vec<String>,
+    /// Hears of each blob.
+    pub progress: &'a dyn Progress,
+}

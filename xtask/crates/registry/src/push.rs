@@ -1,0 +1,182 @@
+//! Push: blobs, then manifests, then tags.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::sync::Mutex;
+use std::sync::PoisonError;
+
+use anyhow::Result;
+use fault::{Fault, Kind};
+use oci::digest::Digest;
+use serde_json::{Value, json};
+
+use crate::client::{Client, header};
+use crate::layout::{All, Document};
+use crate::reference::is_tag;
+use crate::upload::{self, Blob, Came};
+use crate::{Options, Reference};
+
+const INDEX: &str = "application/vnd.oci.image.index.v1+json";
+
+/// What a push did.
+#[derive(Debug, Default)]
+pub struct Pushed {
+    /// Blobs that were there already.
+    pub present: usize,
+    /// Blobs mounted from another repository.
+    pub mounted: usize,
+    /// Blobs sent.
+    pub sent: usize,
+    /// Bytes of the blobs sent.
+    pub bytes: u64,
+    /// The tags, set.
+    pub tags: Vec<Tagged>,
+}
+
+/// A tag that was set.
+#[derive(Debug)]
+pub struct Tagged {
+    /// The tag.
+    pub tag: String,
+    /// What it names.
+    pub digest: Digest,
+}
+
+/// Pushes layouts into one repository: every blob and manifest once, and when all are there the tags that the layouts'
+/// `org.opencontainers.image.ref.name` give. Manifests with a `subject` become referrers.
+///
+/// # Errors
+/// [`Kind::Usage`] where two images have one tag, [`Kind::Unavailable`] for what the registry refuses or does not
+/// answer, [`Kind::Mismatch`] where it or the layout has other bytes than it says.
+pub fn push(layouts: &[PathBuf], to: &Reference, options: &Options<'_>) -> Result<Pushed> {
+    let mut all = All::default();
+    layouts.iter().try_for_each(|layout| all.add(layout))?;
+    let tags = tags(&all, to)?;
+    let client = Client::open(to, options, true)?;
+    let mut pushed = blobs(&client, &all)?;
+    for document in &all.documents {
+        exec::interrupt::check()?;
+        let indexed = put(&client, &document.digest.to_string(), &document.media_type, &document.bytes)?;
+        if let Some(subject) = document.subject.filter(|_| !indexed) {
+            fall_back(&client, subject, document)?;
+        }
+    }
+    for (tag, digest) in tags {
+        let Some(document) = all.documents.iter().find(|document| document.digest == digest) else {
+            continue;
+        };
+        put(&client, &tag, &document.media_type, &document.bytes)?;
+        pushed.tags.push(Tagged { tag, digest });
+    }
+    Ok(pushed)
+}
+
+/// Each tag and what it shall name.
+fn tags(all: &All, to: &Reference) -> Result<BTreeMap<String, Digest>> {
+    let mut tags = BTreeMap::new();
+    for (tag, digest) in &all.tags {
+        let tag = to.tag.as_ref().unwrap_or(tag);
+        if !is_tag(tag) {
+            return Err(Fault::new(Kind::Data, format!("{tag:?} is no tag")).into());
+        }
+        if tags.insert(tag.clone(), *digest).is_some_and(|other| other != *digest) {
+            return Err(Fault::new(Kind::Usage, format!("two images would have the tag `{tag}`"))
+                .help("push the multi-arch index, which holds both, or each with a tag of its own")
+                .into());
+        }
+    }
+    Ok(tags)
+}
+
+fn blobs(client: &Client<'_>, all: &All) -> Result<Pushed> {
+    let queue = Mutex::new(all.blobs.values());
+    let next = || queue.lock().unwrap_or_else(PoisonError::into_inner).next();
+    let work = || {
+        let mut done = Vec::new();
+        while let Some(blob) = next() {
+            match one(client, blob) {
+                Ok(came) => done.push((came, blob.size)),
+                Err(error) => {
+                    // Others need not begin what is in vain.
+                    while next().is_some() {}
+                    return Err(error);
+                }
+            }
+        }
+        Ok(done)
+    };
+    let workers = client.options.parallel.clamp(1, 16);
+    let results: Vec<Result<Vec<(Came, u64)>>> = std::thread::scope(|scope| {
+        let threads: Vec<_> = (0..workers).map(|_| scope.spawn(work)).collect();
+        threads
+            .into_iter()
+            .map(|thread| thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)))
+            .collect()
+    });
+    let mut pushed = Pushed::default();
+    for result in results {
+        for (came, size) in result? {
+            match came {
+                Came::Present => pushed.present += 1,
+                Came::Mounted => pushed.mounted += 1,
+                Came::Sent => {
+                    pushed.sent += 1;
+                    pushed.bytes += size;
+                }
+            }
+        }
+    }
+    Ok(pushed)
+}
+
+fn one(client: &Client<'_>, blob: &Blob) -> Result<Came> {
+    let name = format!("push {}", &blob.digest.hex()[..12]);
+    let task = client.options.progress.task(&name, Some(blob.size));
+    upload::ensure(client, blob, &*task)
+}
+
+/// Puts a manifest under a tag or its digest; did the registry take note of its subject?
+fn put(client: &Client<'_>, name: &str, media_type: &str, bytes: &[u8]) -> Result<bool> {
+    let url = client.url(&format!("manifests/{name}"));
+    let answer = client.send("PUT", &url, &[("content-type", media_type)], Some(bytes))?;
+    if answer.status().as_u16() != 201 {
+        return Err(client.refused(&format!("manifest {name}"), answer));
+    }
+    let digest = Digest::of(bytes).to_string();
+    let said = header(answer.headers(), "docker-content-digest").map(str::to_owned);
+    if let Some(said) = said.filter(|said| *said != digest) {
+        return Err(
+            Fault::mismatch(format!("what the registry made of manifest {name}"), digest, said).into()
+        );
+    }
+    Ok(header(answer.headers(), "oci-subject").is_some())
+}
+
+/// Names a referrer in the index under the tag that takes the place of a referrers API.
+fn fall_back(client: &Client<'_>, subject: Digest, referrer: &Document) -> Result<()> {
+    let tag = format!("sha256-{}", subject.hex());
+    let mut index = match client.manifest(&tag)? {
+        Some(found) => {
+            serde_json::from_slice(&found.bytes).map_err(|_| client.odd("has referrers that are not JSON"))?
+        }
+        None => json!({"schemaVersion": 2, "mediaType": INDEX, "manifests": []}),
+    };
+    let Some(manifests) = index["manifests"].as_array_mut() else {
+        return Err(client.odd("has something else under the tag of referrers"));
+    };
+    let digest = referrer.digest.to_string();
+    if manifests.iter().any(|known| known["digest"] == digest.as_str()) {
+        return Ok(());
+    }
+    let mut descriptor =
+        json!({"mediaType": referrer.media_type, "digest": digest, "size": referrer.bytes.len()});
+    let kind = Some(&referrer.value["artifactType"]).filter(|kind| kind.is_string());
+    let kind = kind.unwrap_or(&referrer.value["config"]["mediaType"]);
+    for (key, value) in [("artifactType", kind), ("annotations", &referrer.value["annotations"])] {
+        if *value != Value::Null {
+            descriptor[key] = value.clone();
+        }
+    }
+    manifests.push(descriptor);
+    put(client, &tag, INDEX, &serde_json::to_vec(&index)?).map(|_| ())
+}
