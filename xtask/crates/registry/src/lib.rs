@@ -41,3 +41,6 @@ pub struct Options<'a> {
     /// Hears of each blob.
     pub progress: &'a dyn Progress,
 }
+
+#[cfg(test)]
+mod tests;
