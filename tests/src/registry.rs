@@ -2,29 +2,61 @@
 
 use std::fs::{self, File};
 use std::net::TcpListener;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 
-use crate::wait_for;
+use crate::{cmd, wait_for};
+
+/// The user of a registry that demands one.
+pub const USER: &str = "tester";
+/// The password.
+pub const PASSWORD: &str = "s3cret-word";
+/// The same as htpasswd has it.
+const HASH: &str = "$2y$05$abcdefghijklmnopqrstuuEpHRRKIlpAGo.iP7Bpa.htQEJMAAnRe";
 
 /// Ends when dropped.
 #[derive(Debug)]
 pub struct Registry {
     process: Child,
     address: String,
+    log: PathBuf,
 }
 
 impl Registry {
     /// Starts Debian's `docker-registry`, with its blobs in this directory.
     pub fn start(dir: &Path) -> Result<Self> {
+        Self::with(dir, "", "")
+    }
+
+    /// As [`Self::start`], by https with a certificate of a test authority, `ca.pem` in the directory, and only for the
+    /// user [`USER`] with [`PASSWORD`].
+    pub fn start_secure(dir: &Path) -> Result<Self> {
+        let openssl = |args: &str| cmd::ok(Command::new("openssl").args(args.split(' ')).current_dir(dir));
+        openssl("req -x509 -newkey rsa:2048 -nodes -keyout ca.key -out ca.pem -subj /CN=test -days 2")?;
+        openssl("req -newkey rsa:2048 -nodes -keyout key.pem -out request.pem -subj /CN=registry")?;
+        fs::write(dir.join("extensions"), "subjectAltName=IP:127.0.0.1\n")?;
+        openssl(
+            "x509 -req -in request.pem -CA ca.pem -CAkey ca.key -CAcreateserial -out cert.pem -days 2 -extfile extensions",
+        )?;
+        fs::write(dir.join("htpasswd"), format!("{USER}:{HASH}\n"))?;
+        let path = |name: &str| dir.join(name).display().to_string();
+        let auth = format!("auth: {{htpasswd: {{realm: test, path: {}}}}}\n", path("htpasswd"));
+        Self::with(
+            dir,
+            &auth,
+            &format!(", tls: {{certificate: {}, key: {}}}", path("cert.pem"), path("key.pem")),
+        )
+    }
+
+    fn with(dir: &Path, auth: &str, tls: &str) -> Result<Self> {
         let address = TcpListener::bind("127.0.0.1:0")?.local_addr()?.to_string();
         let config = dir.join("registry.yml");
         let blobs = dir.join("registry");
         let text = format!(
-            "version: 0.1\nlog: {{level: error}}\nstorage: {{filesystem: {{rootdirectory: {}}}}}\nhttp: {{addr: {address}}}\n",
+            "version: 0.1\nlog: {{level: error}}\nstorage: {{filesystem: {{rootdirectory: {}}}}}\n{auth}http: {{addr: {address}{tls}}}\n",
             blobs.display()
         );
         fs::write(&config, text)?;
@@ -43,7 +75,13 @@ impl Registry {
             }
             Ok(std::net::TcpStream::connect(&address).ok())
         })?;
-        Ok(Self { process, address })
+        Ok(Self { process, address, log })
+    }
+
+    /// How many pieces of blobs it was sent and took, by its own access log.
+    pub fn pieces(&self) -> Result<usize> {
+        let log = fs::read_to_string(&self.log)?;
+        Ok(log.lines().filter(|line| line.contains("\"PATCH /v2/") && line.contains("\" 202 ")).count())
     }
 
     /// Host and port.
