@@ -17,7 +17,7 @@ use crate::auth::{Challenge, Credentials, challenge, may_show};
 use crate::{MANIFEST_LIMIT, Options, Reference};
 
 /// The longest that a `Retry-After` is obeyed.
-const LONGEST_WAIT: Duration = Duration::from_secs(60);
+const LONGEST_WAIT: Duration = Duration::from_mins(1);
 /// The largest answer of a token server or an error, in bytes.
 const SMALL_LIMIT: u64 = 1 << 20;
 /// What manifests may be.
@@ -65,9 +65,9 @@ impl<'a> Client<'a> {
         let agent = Agent::config_builder()
             .http_status_as_error(false)
             .timeout_connect(Some(Duration::from_secs(20)))
-            .timeout_send_body(Some(Duration::from_secs(600)))
-            .timeout_recv_response(Some(Duration::from_secs(120)))
-            .timeout_recv_body(Some(Duration::from_secs(3600)))
+            .timeout_send_body(Some(Duration::from_mins(10)))
+            .timeout_recv_response(Some(Duration::from_mins(2)))
+            .timeout_recv_body(Some(Duration::from_hours(1)))
             .max_redirects(if write { 0 } else { 5 })
             .tls_config(TlsConfig::builder().root_certs(roots).build())
             .build()
@@ -347,5 +347,5 @@ pub(crate) fn escape(text: &str) -> String {
 fn backoff(tried: u32) -> Duration {
     let whole = Duration::from_millis(200 << tried.min(6)).min(Duration::from_secs(10));
     let chance = SystemTime::UNIX_EPOCH.elapsed().map_or(0, |now| now.subsec_nanos() % 500);
-    whole - whole * chance / 1000
+    whole.saturating_sub(whole * chance / 1000)
 }

@@ -48,7 +48,7 @@ pub fn pull(from: &Reference, options: &Options<'_>, dest: &Path) -> Result<Pull
     if let Some(tag) = &from.tag {
         top["annotations"] = json!({"org.opencontainers.image.ref.name": tag});
     }
-    puller.manifest(root, DEPTH)?;
+    puller.manifest(&root, DEPTH)?;
     let mut manifests = vec![top];
     manifests.extend(puller.referrers.iter().cloned());
     let index = json!({"schemaVersion": 2, "mediaType": "application/vnd.oci.image.index.v1+json", "manifests": manifests});
@@ -66,7 +66,7 @@ struct Puller<'a> {
 }
 
 impl Puller<'_> {
-    fn manifest(&mut self, manifest: Manifest, depth: u32) -> Result<()> {
+    fn manifest(&mut self, manifest: &Manifest, depth: u32) -> Result<()> {
         let digest = Digest::of(&manifest.bytes);
         if !self.seen.insert(digest) {
             return Ok(());
@@ -106,7 +106,7 @@ impl Puller<'_> {
             return Err(Fault::mismatch(format!("manifest {digest}"), size, found.bytes.len()).into());
         }
         let bytes = found.bytes.clone();
-        self.manifest(found, depth)?;
+        self.manifest(&found, depth)?;
         Ok(bytes)
     }
 
