@@ -11,6 +11,8 @@ pub mod bundle;
 pub mod debian;
 pub mod inside;
 pub mod kube_proxy;
+pub mod newer_nix;
+pub mod nix;
 pub mod overlay;
 pub mod qemu;
 pub mod registry;

@@ -10,7 +10,7 @@ fn set(name: &str) -> bool {
 }
 
 /// Says why, past the test harness's capture.
-fn say(why: &str) {
+pub fn say(why: &str) {
     let _ = writeln!(std::io::stderr(), "skipped: {why}");
 }
 

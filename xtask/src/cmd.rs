@@ -12,6 +12,7 @@ mod fuzz;
 mod gc;
 mod list;
 mod lock;
+mod make;
 mod push;
 mod sbom;
 mod session;
@@ -36,6 +37,7 @@ pub(crate) enum Command {
     Attest(attest::Attest),
     Verify(verify::Verify),
     Lock(lock::Lock),
+    Make(make::Make),
     Fuzz(fuzz::Fuzz),
     Gc(gc::Gc),
     Doctor(doctor::Doctor),
@@ -59,6 +61,7 @@ impl Command {
             Command::Attest(attest) => attest.run(context),
             Command::Verify(verify) => verify.run(context),
             Command::Lock(lock) => lock.run(context),
+            Command::Make(make) => make.run(context),
             Command::Fuzz(fuzz) => fuzz.run(context),
             Command::Gc(gc) => gc.run(context),
             Command::Doctor(doctor) => doctor.run(context),

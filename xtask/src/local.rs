@@ -18,10 +18,11 @@ use std::sync::{Mutex, PoisonError};
 use alpine::fetch::Mirror;
 use anyhow::{Context as _, Result};
 use oci::image::LayerBlob;
-use plan::{Layer, Plan, Sources};
+use plan::{Layer, Plan, Sources, Target};
 use progress::Progress;
 use store::{Key, Store};
 
+pub(crate) use layer::FILES as LAYER_FILES;
 pub(crate) use layout::{Built, BuiltImage};
 pub(crate) use probe::{Machine, Probe};
 pub(crate) use timings::Timings;
@@ -62,7 +63,24 @@ impl Executor<'_> {
             self.check_stack(plan, image).with_context(|| format!("the layers of `{}`", image.attribute))?;
         }
         blobs.extend(self.make_layers(plan, &missing)?);
-        plan.targets.iter().map(|target| self.layout(plan, target, &blobs, out)).collect()
+        let at = |target: &Target| out.join(format!("{}{}", target.attribute(), plan.suffix));
+        plan.targets.iter().map(|target| self.layout(plan, target, &blobs, at(target))).collect()
+    }
+
+    /// Makes `layout` the layout of a plan's only target, whose layers are all in the store.
+    pub(crate) fn assemble(&self, plan: &Plan, layout: &Path) -> Result<()> {
+        let [target] = plan.targets.as_slice() else {
+            anyhow::bail!("not one target, but {}", plan.targets.len())
+        };
+        let mut blobs = BTreeMap::new();
+        for (key, layer) in &plan.layers {
+            let object = self.store.find_object(key)?.context("a layer is not in the store")?;
+            blobs.insert(key, layer::blob(&object, &layer.name)?);
+        }
+        for image in plan.images.values() {
+            self.check_stack(plan, image).with_context(|| format!("the layers of `{}`", image.attribute))?;
+        }
+        self.layout(plan, target, &blobs, layout.to_owned()).map(drop)
     }
 
     /// The plan has compared its layers with each other, but not with Alpine's files, which it does not read.

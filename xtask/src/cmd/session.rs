@@ -96,9 +96,13 @@ impl<'a> Session<'a> {
         if std::env::var_os("SOURCE_DATE_EPOCH").is_some() {
             context.progress.note("SOURCE_DATE_EPOCH is ignored: the time of an image is its release's date");
         }
+        Self::with(context, how, Store::open(Store::default_root()?)?)
+    }
+
+    /// With a store that is not the user's.
+    pub(crate) fn with(context: &'a Context, how: &'a How, store: Store) -> Result<Self> {
         let catalog = context.catalog()?;
         let sources = Sources::read(&context.root)?;
-        let store = Store::open(Store::default_root()?)?;
         Ok(Self { context, how, catalog, sources, store })
     }
 

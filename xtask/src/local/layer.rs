@@ -16,12 +16,19 @@ use super::Executor;
 /// The names of a layer's files in the store.
 const BLOB: &str = "layer";
 const RECORD: &str = "layer.json";
+/// All of them.
+pub(crate) const FILES: [&str; 2] = [BLOB, RECORD];
 
 impl Executor<'_> {
-    /// Makes the layer.
+    /// The layer's blob, from the store or made now.
     pub(super) fn layer(&self, key: &Key, layer: &Layer) -> Result<LayerBlob> {
+        blob(&self.layer_object(key, layer)?, &layer.name)
+    }
+
+    /// The layer, from the store or made now.
+    pub(crate) fn layer_object(&self, key: &Key, layer: &Layer) -> Result<Object> {
         let name = format!("layer {}", layer.name);
-        let object = self.timings.measure(&name, || {
+        self.timings.measure(&name, || {
             self.store.object(key, &name, self.progress, |dir| {
                 let tree = self.tree(layer)?;
                 let options = oci::layer::Options { mtime: layer.mtime, compression: layer.compression };
@@ -31,8 +38,7 @@ impl Executor<'_> {
                 let text = serde_json::to_vec(&record).context("a layer's record")?;
                 fs::write(dir.join(RECORD), text).context("a layer's record cannot be written")
             })
-        })?;
-        blob(&object, &layer.name)
+        })
     }
 
     fn tree(&self, layer: &Layer) -> Result<Tree> {

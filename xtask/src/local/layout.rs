@@ -1,7 +1,7 @@
 //! Images from layers, and layouts from images.
 
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use anyhow::{Context as _, Result};
 use fault::{Fault, Kind};
@@ -57,13 +57,13 @@ pub(crate) struct BuiltLayer {
 }
 
 impl Executor<'_> {
-    /// Puts a target's layout into `out`, unless it is there already, to the byte.
+    /// Makes `layout` a target's layout, unless it is that already, to the byte.
     pub(super) fn layout(
         &self,
         plan: &Plan,
         target: &Target,
         blobs: &BTreeMap<&Key, LayerBlob>,
-        out: &Path,
+        layout: PathBuf,
     ) -> Result<Built> {
         let image = |attribute: &str| -> Result<Image> {
             let planned = plan.images.get(attribute).context("the plan lacks an image")?;
@@ -91,7 +91,6 @@ impl Executor<'_> {
             }
             (Target::Image(attribute), Err(_)) => anyhow::bail!("`{attribute}` is not one image"),
         };
-        let layout = out.join(format!("{}{}", target.attribute(), plan.suffix));
         if !oci::layout::matches(&layout, &contents)? {
             let task = self.progress.task(&format!("layout {}", target.attribute()), Some(contents.size()));
             oci::layout::write(&layout, &contents, &*task).map_err(unwritable)?;

@@ -142,7 +142,7 @@ impl Builder<'_> {
     }
 
     /// The root filesystem of the base, if it is one of Alpine's.
-    fn alpine(&self) -> Result<Option<Box<Recipe>>> {
+    pub(crate) fn alpine(&self) -> Result<Option<Box<Recipe>>> {
         let Some(alpine) = &self.attribute.base.alpine else { return Ok(None) };
         let lock = self.sources.alpine_lock(alpine.branch.as_str())?;
         let keys = self.sources.alpine_keys()?;
@@ -151,7 +151,12 @@ impl Builder<'_> {
     }
 
     /// The key of the layer that holds these components; none if all were omitted.
-    fn layer(&mut self, name: &str, components: &[Name], alpine: Option<Box<Recipe>>) -> Result<Option<Key>> {
+    pub(crate) fn layer(
+        &mut self,
+        name: &str,
+        components: &[Name],
+        alpine: Option<Box<Recipe>>,
+    ) -> Result<Option<Key>> {
         let mut entries = Vec::new();
         for component in components {
             if !self.options.omits(component.as_str()) {
@@ -169,7 +174,7 @@ impl Builder<'_> {
         Ok(Some(key))
     }
 
-    fn entries(&mut self, component: &str, entries: &mut Vec<Entry>) -> Result<()> {
+    pub(crate) fn entries(&mut self, component: &str, entries: &mut Vec<Entry>) -> Result<()> {
         let product = self.attribute.product.name.as_str();
         let component = self.catalog.component(component).filter(|component| component.is_for(product));
         let Some(component) = component else { return Ok(()) };

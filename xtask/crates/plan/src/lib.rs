@@ -7,6 +7,7 @@
 mod component;
 mod image;
 mod layer;
+mod part;
 mod sources;
 
 use std::collections::BTreeMap;
@@ -22,6 +23,7 @@ use store::Key;
 pub use component::{Component, Made, Packing, Upx};
 pub use image::Image;
 pub use layer::{Content, Entry, From, Layer};
+pub use part::Place;
 pub use sources::Sources;
 
 /// What a user may choose about all images of a build.

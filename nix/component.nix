@@ -1,0 +1,58 @@
+# A component: a compiled or extracted file, and the key that the plan gives it.
+{ pkgs, xtask, rust, inputs, crates, catalog, slice, go-modules }:
+let
+  make = { name, arch, product, release, source, tools, nativeBuildInputs ? [ ], prepare ? "" }:
+    pkgs.runCommand "component-${name}-${arch.name}"
+      {
+        nativeBuildInputs = [ xtask ] ++ nativeBuildInputs;
+        allowedReferences = [ ];
+      } ''
+      export HOME=$TMPDIR/home
+      mkdir $HOME
+      ${prepare}
+      cd ${source}
+      xtask make component ${name} ${catalog.omitted}--product ${product.name} --release ${release.version} --arch ${arch.name} \
+        --mirror ${inputs tools} --jobs ''${NIX_BUILD_CORES:-1} --out $out
+    '';
+  any = builtins.head catalog.product;
+in
+# None of what goes into its layer as it is.
+name: { product, release, arch }:
+let found = catalog.componentOf name; in
+if found ? go then
+  [
+    (make {
+      inherit name arch product release;
+      source = slice.go release;
+      tools = [ "go" "zig" ];
+      prepare = ''
+        export GOPROXY=file://${go-modules release (catalog.closure release (catalog.kept found.go.programs))} GOSUMDB=off
+        export GOMODCACHE=$TMPDIR/modules GOCACHE=''${GOCACHE:-$TMPDIR/go-build}
+      '';
+    })
+  ]
+else if found ? rust then
+  [
+    (make {
+      inherit name arch;
+      product = any;
+      release = slice.none;
+      source = slice.entrypoint;
+      tools = [ "zig" "cargo-zigbuild" ];
+      nativeBuildInputs = [ rust ];
+      # The second one's where the standard library is compiled too: it is the lock of the pinned Rust's own sources.
+      prepare = import ./cargo-home.nix (crates [ ../images/entrypoint/Cargo.lock ../images/locks/rust-std.lock ]);
+    })
+  ]
+else if found ? certificates then
+  [
+    (make {
+      inherit name;
+      arch = builtins.head catalog.arch;
+      product = any;
+      release = slice.none;
+      source = slice.plain;
+      tools = [ "ca-certificates" ];
+    })
+  ]
+else [ ]

@@ -1,0 +1,40 @@
+# What the flake has for one system: wires the functions of this directory.
+# `omit`: programs and components to leave out; images say so.
+{ pkgs, rust-bin, omit ? [ ] }:
+let
+  catalog = import ./catalog.nix { inherit omit; };
+  lock = builtins.fromJSON (builtins.readFile ../images/locks/toolchains.json);
+  hashes = builtins.fromJSON (builtins.readFile ../images/locks/go-modules.json);
+
+  rust = rust-bin.stable.${lock.rust.version}.minimal.override {
+    extensions = [ "rust-src" "rustfmt" "clippy" ];
+    targets = [ "x86_64-unknown-linux-musl" "aarch64-unknown-linux-musl" ];
+  };
+  inputs = import ./inputs.nix { inherit pkgs lock; };
+  crates = import ./crates.nix { inherit pkgs; };
+  xtask = import ./xtask.nix { inherit pkgs rust crates; };
+  slice = import ./slice.nix { inherit pkgs catalog lock; };
+  go-modules = import ./go-modules.nix { inherit pkgs xtask inputs slice hashes; };
+  component = import ./component.nix { inherit pkgs xtask rust inputs crates catalog slice go-modules; };
+  layer = import ./layer.nix { inherit pkgs xtask catalog slice component; };
+  image = import ./image.nix { inherit pkgs xtask catalog slice layer; };
+
+  packages = builtins.listToAttrs
+    (map (attribute: { inherit (attribute) name; value = image attribute; }) catalog.attributes);
+  without = program: (import ./. { inherit pkgs rust-bin; omit = [ program ]; }).images;
+in
+{
+  images = packages;
+  # Go modules by closure, to learn the hash of new ones: `go-modules."v1.26.0/kube"`.
+  legacyPackages.go-modules = builtins.listToAttrs (builtins.concatMap
+    (release: map (closure: { name = closure; value = go-modules release closure; })
+      [ "${release.version}/kube" "${release.version}/kubeadm" "cni-plugins-${release.cni-plugins}" ])
+    catalog.release);
+  # The same images without a program: `without.crictl.kubelet-v1_26_0-kubeadm-micro-amd64`.
+  legacyPackages.without = builtins.listToAttrs
+    (map (program: { inherit (program) name; value = without program.name; }) catalog.program);
+  packages = packages // { inherit xtask; };
+  checks = import ./checks.nix { inherit pkgs packages; };
+  apps = import ./apps.nix { inherit xtask; };
+  devShell = import ./dev-shell.nix { inherit pkgs rust; };
+}

@@ -1,0 +1,21 @@
+# Locked files from outside, by the entries of images/locks/toolchains.json, in directories that `--mirror` can name.
+{ pkgs, lock }:
+let
+  host = { x86_64-linux = "linux-amd64"; aarch64-linux = "linux-arm64"; }.${pkgs.stdenv.hostPlatform.system};
+  fetch = name: url: sha256: pkgs.fetchurl { inherit name url sha256; };
+  # PyPI's address of a file by its project and its tag for Python.
+  wheel = project: python: file:
+    fetch file.file "https://files.pythonhosted.org/packages/${python}/${builtins.substring 0 1 project}/${project}/${file.file}" file.sha256;
+  go = lock.go.hosts.${host};
+  files = {
+    go = fetch "${go.version}.zip" "https://proxy.golang.org/${lock.go.module}/@v/${go.version}.zip" go.sha256;
+    zig = wheel lock.zig.project "py3" lock.zig.hosts.${host};
+    cargo-zigbuild = wheel lock.cargo-zigbuild.project "py3" lock.cargo-zigbuild.hosts.${host};
+    ca-certificates = wheel lock.ca-certificates.project "py3" lock.ca-certificates.wheel;
+  };
+in
+# The names of the files that are needed.
+names: pkgs.runCommand "inputs" { } ''
+  mkdir $out
+  ${builtins.concatStringsSep "\n" (map (name: "ln -s ${files.${name}} $out/${files.${name}.name}") names)}
+''

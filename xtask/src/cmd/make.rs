@@ -1,0 +1,182 @@
+//! `make`: plumbing for Nix. Each makes one thing from inputs that are all named, and shares neither store nor cache.
+//!
+//! What is made comes with the key that the plan gives it, and who uses it plans again: a part that is not the one the
+//! plan asks for is refused.
+
+mod part;
+
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context as _, Result};
+use fault::{Fault, Kind};
+use oci::compress::Compression;
+use plan::{Component, Options, Place, Plan, Target};
+use store::Store;
+
+use super::session::{How, Session};
+use crate::context::Context;
+use crate::local::LAYER_FILES;
+
+/// Make one component, layer, image or index from explicit inputs, as derivations of Nix do.
+#[derive(clap::Args)]
+#[command(subcommand_required = true, arg_required_else_help = true)]
+#[command(after_help = "Examples:
+  cargo xtask make component kubelet --release v1.26.0 --arch arm64 --mirror inputs --out component
+  cargo xtask make layer kubelet --release v1.26.0 --arch arm64 --part component --out layer
+  cargo xtask make image kubelet-v1_26_0-micro-arm64 --part base --part layer --out layout
+
+Go modules come by GOPROXY, crates from CARGO_HOME, Rust from PATH. Neither the store nor its caches are used.")]
+pub(crate) struct Make {
+    #[command(subcommand)]
+    kind: What,
+}
+
+#[derive(clap::Subcommand)]
+enum What {
+    /// The Go modules of a closure (`v1.26.0/kube`), for every architecture, as a directory that GOPROXY can name.
+    #[command(after_help = "Example:
+  cargo xtask make modules v1.26.0/kube --out modules")]
+    Modules(Single),
+    /// A file: compiled or extracted.
+    #[command(after_help = "Example:
+  cargo xtask make component kubelet --release v1.26.0 --arch arm64 --mirror inputs --out component")]
+    Component(Placed),
+    /// A layer of these components.
+    #[command(after_help = "Example:
+  cargo xtask make layer kubelet --release v1.26.0 --arch arm64 --part component --out layer")]
+    Layer(Placed),
+    /// An image of these layers, as an OCI layout.
+    #[command(after_help = "Example:
+  cargo xtask make image kubelet-v1_26_0-micro-arm64 --part base --part layer --out layout")]
+    Image(Single),
+    /// A multi-arch index over images of these layers, as an OCI layout.
+    #[command(after_help = "Example:
+  cargo xtask make index kubelet-v1_26_0-micro --part base --part layer --out layout")]
+    Index(Single),
+}
+
+#[derive(clap::Args)]
+struct Placed {
+    #[command(flatten)]
+    single: Single,
+    /// The product.
+    #[arg(long, default_value = "kubelet")]
+    product: String,
+    /// The release.
+    #[arg(long, value_name = "vX.Y.Z")]
+    release: String,
+    /// The architecture, as in attributes.
+    #[arg(long)]
+    arch: String,
+}
+
+#[derive(clap::Args)]
+struct Single {
+    /// What the catalog calls it: an attribute, a base or a component; of modules, the directory in images/go.
+    name: String,
+    /// A component or layer that goes into it, made by this verb.
+    #[arg(long = "part", value_name = "DIR")]
+    parts: Vec<PathBuf>,
+    /// Leave out a program or component, such as crictl; the image says so.
+    #[arg(long, value_name = "COMPONENT")]
+    omit: Vec<String>,
+    /// Where to leave it: nothing may be there yet.
+    #[arg(long, value_name = "DIR")]
+    out: PathBuf,
+    #[command(flatten)]
+    how: How,
+}
+
+impl Make {
+    pub(crate) fn run(&self, context: &Context) -> Result<()> {
+        match &self.kind {
+            What::Modules(modules) => modules.run(context, |session, options| {
+                let plan = Plan::closure(&session.catalog, &session.sources, &modules.name, options)?;
+                let executor = session.executor()?;
+                executor.fetch(&plan)?;
+                part::modules(&executor.tools.go()?.host.mod_cache, &modules.out)
+            }),
+            What::Component(placed) => placed.single.run(context, |session, options| {
+                let (catalog, sources) = (&session.catalog, &session.sources);
+                let plan = Plan::component(catalog, sources, &placed.single.name, placed.place(), options)?;
+                let (key, component) =
+                    plan.components.first_key_value().context("no component is planned")?;
+                let object = session.executor()?.component(key, component)?;
+                part::export(&object, key, &[Component::FILE], &placed.single.out)
+            }),
+            What::Layer(placed) => placed.single.run(context, |session, options| {
+                let (catalog, sources) = (&session.catalog, &session.sources);
+                let plan = Plan::layer(catalog, sources, &placed.single.name, placed.place(), options)?;
+                let (key, layer) = plan.layers.first_key_value().context("no layer is planned")?;
+                placed.single.import(session, plan.components.keys())?;
+                let object = session.executor()?.layer_object(key, layer)?;
+                part::export(&object, key, &LAYER_FILES, &placed.single.out)
+            }),
+            What::Image(image) | What::Index(image) => image.run(context, |session, options| {
+                let names = [image.name.clone()];
+                let plan = Plan::of(&session.catalog, &session.sources, &names, options)?;
+                if matches!(plan.targets.as_slice(), [Target::Image(_)])
+                    != matches!(self.kind, What::Image(_))
+                {
+                    let (right, wrong) = match self.kind {
+                        What::Image(_) => ("index", "image"),
+                        _ => ("image", "index"),
+                    };
+                    let message = format!("`{}` is an {right}, no {wrong}", image.name);
+                    return Err(Fault::new(Kind::Usage, message).help(format!("`make {right}`")).into());
+                }
+                image.import(session, plan.layers.keys())?;
+                session.executor()?.assemble(&plan, &image.out)
+            }),
+        }
+    }
+}
+
+impl Placed {
+    fn place(&self) -> Place<'_> {
+        Place { product: &self.product, release: &self.release, arch: &self.arch }
+    }
+}
+
+impl Single {
+    /// With a store of its own, gone at the end.
+    fn run(&self, context: &Context, make: impl FnOnce(&Session<'_>, &Options) -> Result<()>) -> Result<()> {
+        if self.out.symlink_metadata().is_ok() {
+            let message = format!("`{}` is there already", self.out.display());
+            return Err(Fault::new(Kind::Usage, message).help("name a directory to be made: --out").into());
+        }
+        let dir = tempfile::tempdir().context("no temporary directory")?;
+        let session = Session::with(context, &self.how, Store::open(dir.path().join("store"))?)?;
+        let options = Options { omit: self.omit.clone(), ..session.options(Compression::default())? };
+        make(&session, &options)
+    }
+
+    /// Takes the parts into the store; they must be all that is needed.
+    fn import<'k>(&self, session: &Session<'_>, needed: impl Iterator<Item = &'k store::Key>) -> Result<()> {
+        let mut given: Vec<(String, &Path)> =
+            self.parts.iter().map(|dir| Ok((part::key(dir)?, dir.as_path()))).collect::<Result<_>>()?;
+        for key in needed {
+            let name = key.to_string();
+            let Some(at) = given.iter().position(|(given, _)| *given == name) else {
+                let given: Vec<_> = given.iter().map(|(key, _)| key.as_str()).collect();
+                let message = format!(
+                    "`{}` needs a part that is not given\n  expected {name}\n  found    {}",
+                    self.name,
+                    if given.is_empty() { "none".to_owned() } else { given.join(", ") }
+                );
+                return Err(Fault::new(Kind::Mismatch, message)
+                    .help("make it of the same catalog and locks: `cargo xtask make component` or `layer`")
+                    .into());
+            };
+            let (_, dir) = given.swap_remove(at);
+            part::import(session, key, dir)?;
+        }
+        match given.first() {
+            None => Ok(()),
+            Some((key, dir)) => {
+                let message = format!("`{}` ({key}) is no part of `{}`", dir.display(), self.name);
+                Err(Fault::new(Kind::Usage, message).into())
+            }
+        }
+    }
+}
