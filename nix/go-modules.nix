@@ -9,8 +9,7 @@ pkgs.runCommand "go-modules-${builtins.replaceStrings [ "/" ] [ "-" ] closure}"
   outputHashAlgo = "sha256";
   outputHash = hashes.${closure} or (throw
     "images/locks/go-modules.json has no hash of `${closure}`; docs/nix.md says how to add it");
-  # The way to modules is the user's.
-  impureEnvVars = [ "GOPROXY" "GONOSUMDB" "GOSUMDB" "GOFLAGS" "GOPRIVATE" "http_proxy" "https_proxy" "no_proxy" "SSL_CERT_FILE" "NIX_SSL_CERT_FILE" ];
+  impureEnvVars = import ./go-environment.nix;
 } ''
   export HOME=$TMPDIR/home GOMODCACHE=$TMPDIR/modules GOCACHE=$TMPDIR/go-build
   mkdir $HOME

@@ -8,7 +8,19 @@ let
     fetch file.file "https://files.pythonhosted.org/packages/${python}/${builtins.substring 0 1 project}/${project}/${file.file}" file.sha256;
   go = lock.go.hosts.${host};
   files = {
-    go = fetch "${go.version}.zip" "https://proxy.golang.org/${lock.go.module}/@v/${go.version}.zip" go.sha256;
+    # As a module, by the user's way to modules.
+    go = pkgs.runCommand "${go.version}.zip"
+      {
+        nativeBuildInputs = [ pkgs.go ];
+        outputHashMode = "flat";
+        outputHashAlgo = "sha256";
+        outputHash = go.sha256;
+        impureEnvVars = import ./go-environment.nix;
+      } ''
+      export HOME=$TMPDIR/home GOMODCACHE=$TMPDIR/modules GOTOOLCHAIN=local
+      go mod download ${lock.go.module}@${go.version}
+      cp $GOMODCACHE/cache/download/${lock.go.module}/@v/${go.version}.zip $out
+    '';
     zig = wheel lock.zig.project "py3" lock.zig.hosts.${host};
     cargo-zigbuild = wheel lock.cargo-zigbuild.project "py3" lock.cargo-zigbuild.hosts.${host};
     ca-certificates = wheel lock.ca-certificates.project "py3" lock.ca-certificates.wheel;

@@ -28,7 +28,7 @@
             outputHash = sha256;
           } ''cp ${host.files}/${sha256} $out'';
         mkShell = { packages }: runCommand "shell" { nativeBuildInputs = packages; } "echo > $out";
-        go = runCommand "go" { } "mkdir $out";
+        go = runCommand "go" { } "mkdir $out; ln -s ${host.go}/bin $out/bin";
         python3 = runCommand "python3" { } "mkdir $out";
         nixpkgs-fmt = runCommand "nixpkgs-fmt" { } "mkdir $out";
       };

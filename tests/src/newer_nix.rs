@@ -32,7 +32,7 @@ pub fn program() -> Result<PathBuf> {
 
 /// Fetches Nix and its libraries with apt, verified by it as ever, and unpacks them in `dir`, which will be `place`.
 fn unpack(dir: &Path, place: &Path) -> Result<()> {
-    for state in ["lists/partial", "cache/archives/partial", "packages", "root"] {
+    for state in ["lists/partial", "cache/archives/partial", "packages", "files"] {
         fs::create_dir_all(dir.join(state))?;
     }
     fs::write(dir.join("status"), "")?;
@@ -56,11 +56,11 @@ fn unpack(dir: &Path, place: &Path) -> Result<()> {
         names.filter(|name| !LEFT_OUT.iter().any(|package| name.starts_with(package))).collect();
     let download: Vec<&str> = ["download"].into_iter().chain(names).collect();
     apt("apt-get", dir, &download)?;
-    let root = dir.join("root");
+    let files = dir.join("files");
     for entry in fs::read_dir(dir.join("packages"))? {
-        cmd::ok(Command::new("dpkg-deb").arg("-x").arg(entry?.path()).arg(&root))?;
+        cmd::ok(Command::new("dpkg-deb").arg("-x").arg(entry?.path()).arg(&files))?;
     }
-    let mut libraries: Vec<PathBuf> = WalkDir::new(&root)
+    let mut libraries: Vec<PathBuf> = WalkDir::new(&files)
         .into_iter()
         .filter_map(Result::ok)
         .filter(|entry| entry.file_name().to_string_lossy().contains(".so"))
@@ -71,7 +71,7 @@ fn unpack(dir: &Path, place: &Path) -> Result<()> {
     let libraries: Vec<String> = libraries.iter().map(|path| path.display().to_string()).collect();
     // Its own loader and libraries: this machine's are older.
     let text = format!(
-        "#!/bin/sh\nexec {place}/root/usr/lib64/ld-linux-x86-64.so.2 --library-path {} {place}/root/usr/bin/nix \"$@\"\n",
+        "#!/bin/sh\nexec {place}/files/usr/lib64/ld-linux-x86-64.so.2 --library-path {} {place}/files/usr/bin/nix \"$@\"\n",
         libraries.join(":"),
         place = place.display()
     );

@@ -104,7 +104,7 @@ impl StandIns {
             fs::copy(crate::root().join("tests").join(name).join("flake.nix"), to.join("flake.nix"))?;
         }
         fs::copy(crate::root().join("rust-toolchain.toml"), dir.join("rust-overlay/rust-toolchain.toml"))?;
-        let host = json!({ "path": "/usr/bin:/bin", "files": files, "environment": environment });
+        let host = json!({ "path": "/usr/bin:/bin", "go": go("GOROOT")?, "files": files, "environment": environment });
         fs::write(dir.join("nixpkgs/host.json"), host.to_string())?;
         fs::write(dir.join("rust-overlay/host.json"), json!({ "rust": rust.trim() }).to_string())?;
         Ok(Self { dir: dir.to_owned() })
