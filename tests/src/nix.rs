@@ -34,7 +34,12 @@ impl Nix {
     /// The Nix in PATH, with the store that tests share.
     pub fn shared() -> Result<Self> {
         let target = xtask::program()?.parent().context("xtask is in no directory")?;
-        Self::new("nix".into(), target.join("test-tools/nix"))
+        let nix = Self::new("nix".into(), target.join("test-tools/nix"))?;
+        // Two that make the state of a new store at once get into each other's way.
+        let alone = fs::File::create(nix.dir.join("lock"))?;
+        alone.lock().context("waiting for another test's Nix")?;
+        cmd::ok(store_command(&mut nix.command(&["--init"])))?;
+        Ok(nix)
     }
 
     /// A Nix with this directory for its store and state.
