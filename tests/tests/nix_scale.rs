@@ -127,11 +127,15 @@ fn another_machine_substitutes_everything_from_a_signed_cache() -> Result<()> {
     let substitute = |key: &str| -> Result<cmd::Output> {
         let key = fs::read_to_string(built.path(&format!("{key}.pub")))?;
         // No job: what is not in the cache cannot be had.
+        // Without a network Nix asks no cache unless it is told to.
+        let told = ["--option", "substitute", "true"];
         let more = ["--max-jobs", "0", "--substituters", &cache, "--trusted-public-keys", key.trim()];
+        let more = [more.as_slice(), &told].concat();
         cmd::output(&mut machine.on(&built.build(&more)))
     };
     let refused = substitute("others")?;
     assert!(!refused.status.success(), "what nobody we trust has signed was taken");
+    assert!(refused.stderr.contains("is not signed by any of the keys"), "{}", refused.stderr);
     let taken = substitute("ours")?;
     assert!(taken.status.success(), "{}", taken.stderr);
     let copy = own.join("store").join(image.file_name().context("no name")?);
