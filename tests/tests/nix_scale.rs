@@ -196,7 +196,8 @@ fn another_machine_builds_over_ssh() -> Result<()> {
     })?;
 
     // A change that nobody has built: the base's layer and the image are made on the other machine.
-    fs::write(built.path("checkout/images/rootfs/micro/etc/remote-builder"), "Built elsewhere.\n")?;
+    let text = format!("{}\n", built.dir.path().display());
+    fs::write(built.path("checkout/images/rootfs/micro/etc/remote-builder"), text)?;
     let key = built.path("key");
     let builders = format!("ssh-ng://root@{BUILDER} x86_64-linux {} 1 1", key.display());
     let mut build = built.build(&["--max-jobs", "0", "--builders", &builders]);
