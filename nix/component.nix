@@ -1,19 +1,13 @@
 # A component: a compiled or extracted file, and the key that the plan gives it.
-{ pkgs, xtask, rust, inputs, crates, catalog, slice, go-modules }:
+{ make, rust, inputs, crates, catalog, slice, go-modules }:
 let
-  make = { name, arch, product, release, source, tools, nativeBuildInputs ? [ ], prepare ? "" }:
-    pkgs.runCommand "component-${name}-${arch.name}"
-      {
-        nativeBuildInputs = [ xtask ] ++ nativeBuildInputs;
-        allowedReferences = [ ];
-      } ''
-      export HOME=$TMPDIR/home
-      mkdir $HOME
-      ${prepare}
-      cd ${source}
-      xtask make component ${name} ${catalog.omitted}--product ${product.name} --release ${release.version} --arch ${arch.name} \
-        --mirror ${inputs tools} --jobs ''${NIX_BUILD_CORES:-1} --out $out
-    '';
+  component = { name, arch, product, release, source, tools, nativeBuildInputs ? [ ], prepare ? "" }:
+    make {
+      name = "component-${name}-${arch.name}";
+      inherit source prepare nativeBuildInputs;
+      verb = "component ${name} ${catalog.omitted}--product ${product.name} --release ${release.version} --arch ${arch.name} "
+        + "--mirror ${inputs tools} --jobs \${NIX_BUILD_CORES:-1}";
+    };
   any = builtins.head catalog.product;
 in
 # None of what goes into its layer as it is.
@@ -21,7 +15,7 @@ name: { product, release, arch }:
 let found = catalog.componentOf name; in
 if found ? go then
   [
-    (make {
+    (component {
       inherit name arch product release;
       source = slice.go release;
       tools = [ "go" "zig" ];
@@ -33,7 +27,7 @@ if found ? go then
   ]
 else if found ? rust then
   [
-    (make {
+    (component {
       inherit name arch;
       product = any;
       release = slice.none;
@@ -46,7 +40,7 @@ else if found ? rust then
   ]
 else if found ? certificates then
   [
-    (make {
+    (component {
       inherit name;
       arch = builtins.head catalog.arch;
       product = any;

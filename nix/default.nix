@@ -13,11 +13,12 @@ let
   inputs = import ./inputs.nix { inherit pkgs lock; };
   crates = import ./crates.nix { inherit pkgs; };
   xtask = import ./xtask.nix { inherit pkgs rust crates; };
+  make = import ./make.nix { inherit pkgs xtask; };
   slice = import ./slice.nix { inherit pkgs catalog lock; };
-  go-modules = import ./go-modules.nix { inherit pkgs xtask inputs slice hashes; };
-  component = import ./component.nix { inherit pkgs xtask rust inputs crates catalog slice go-modules; };
-  layer = import ./layer.nix { inherit pkgs xtask catalog slice component; };
-  image = import ./image.nix { inherit pkgs xtask catalog slice layer; };
+  go-modules = import ./go-modules.nix { inherit make inputs slice hashes; };
+  component = import ./component.nix { inherit make rust inputs crates catalog slice go-modules; };
+  layer = import ./layer.nix { inherit make catalog slice component; };
+  image = import ./image.nix { inherit make catalog slice layer; };
 
   packages = builtins.listToAttrs
     (map (attribute: { inherit (attribute) name; value = image attribute; }) catalog.attributes);

@@ -1,5 +1,5 @@
 # An image, or a multi-arch index, as an OCI layout.
-{ pkgs, xtask, catalog, slice, layer }:
+{ make, catalog, slice, layer }:
 attribute:
 let
   arches = if attribute.arch == null then catalog.arch else [ attribute.arch ];
@@ -11,14 +11,9 @@ let
     (map (part: { name = builtins.unsafeDiscardStringContext part.outPath; value = part; }) layers));
   kind = if attribute.arch == null then "index" else "image";
 in
-pkgs.runCommand attribute.name
-{
-  nativeBuildInputs = [ xtask ];
-  allowedReferences = [ ];
-} ''
-  export HOME=$TMPDIR/home
-  mkdir $HOME
-  cd ${slice.whole attribute.release}
-  xtask make ${kind} ${attribute.name} ${catalog.omitted}\
-    ${builtins.concatStringsSep " " (map (part: "--part ${part}") parts)} --out $out
-''
+make {
+  inherit (attribute) name;
+  source = slice.whole attribute.release;
+  verb = "${kind} ${attribute.name} ${catalog.omitted}"
+    + builtins.concatStringsSep " " (map (part: "--part ${part}") parts);
+}

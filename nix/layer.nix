@@ -1,5 +1,5 @@
 # A layer: a base's, or a component's.
-{ pkgs, xtask, catalog, slice, component }:
+{ make, catalog, slice, component }:
 name: { product, release, base, arch, ... }:
 let
   isBase = name == base.name;
@@ -11,14 +11,9 @@ in
 if isBase && base ? alpine && !locked then
   throw "images/locks/alpine-${branch}.json is missing: run `cargo xtask lock alpine`"
 else
-  pkgs.runCommand "layer-${name}-${arch.name}"
-  {
-    nativeBuildInputs = [ xtask ];
-    allowedReferences = [ ];
-  } ''
-    export HOME=$TMPDIR/home
-    mkdir $HOME
-    cd ${slice.whole release}
-    xtask make layer ${name} ${catalog.omitted}--product ${product.name} --release ${release.version} --arch ${arch.name} \
-      ${builtins.concatStringsSep " " (map (part: "--part ${part}") parts)} --out $out
-  ''
+  make {
+    name = "layer-${name}-${arch.name}";
+    source = slice.whole release;
+    verb = "layer ${name} ${catalog.omitted}--product ${product.name} --release ${release.version} --arch ${arch.name} "
+      + builtins.concatStringsSep " " (map (part: "--part ${part}") parts);
+  }

@@ -5,6 +5,7 @@ use std::os::unix::fs::symlink;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::sync::OnceLock;
 
 use anyhow::{Context, Result};
 use serde_json::json;
@@ -80,22 +81,11 @@ pub struct StandIns {
 impl StandIns {
     /// Makes them in this directory: where programs, the Rust and files that were fetched before are.
     pub fn new(dir: &Path) -> Result<Self> {
-        let tools =
-            xtask::program()?.parent().context("xtask is in no directory")?.join("test-tools/nix-host");
-        let files = tools.join("files");
-        fs::create_dir_all(&files)?;
-        fetch_crates()?;
-        let home = PathBuf::from(std::env::var_os("HOME").context("HOME is not set")?);
-        let cargo = std::env::var_os("CARGO_HOME").map_or_else(|| home.join(".cargo"), PathBuf::from);
-        for path in crate::scratch::files(&cargo.join("registry/cache")) {
-            let digest = hex::encode(Sha256::digest(fs::read(&path)?));
-            link(&path, &files.join(digest))?;
-        }
-        for path in crate::scratch::files(&xtask::default_store()?.join("inputs/sha256")) {
-            link(&path, &files.join(path.file_name().context("a file without a name")?))?;
-        }
-        let go =
-            |name: &str| cmd::ok(Command::new("go").args(["env", name])).map(|told| told.trim().to_owned());
+        // Once for all tests of a program: it reads every crate.
+        static FILES: OnceLock<Result<PathBuf, String>> = OnceLock::new();
+        let tools = tools()?;
+        let files = FILES.get_or_init(|| fetched(&tools).map_err(|error| format!("{error:#}")));
+        let files = files.as_deref().map_err(|error| anyhow::anyhow!("{error}"))?;
         // What was compiled for other builds need not be compiled again: only who builds outside a sandbox has that.
         let environment = json!({
             "CARGO_TARGET_DIR": tools.join("cargo-target"),
@@ -125,6 +115,29 @@ impl StandIns {
         }
         flags
     }
+}
+
+/// What stand-ins keep for later runs.
+fn tools() -> Result<PathBuf> {
+    let target = xtask::program()?.parent().context("xtask is in no directory")?;
+    Ok(target.join("test-tools/nix-host"))
+}
+
+/// The files that this machine has fetched before, by their hashes.
+fn fetched(tools: &Path) -> Result<PathBuf> {
+    let files = tools.join("files");
+    fs::create_dir_all(&files)?;
+    fetch_crates()?;
+    let home = PathBuf::from(std::env::var_os("HOME").context("HOME is not set")?);
+    let cargo = std::env::var_os("CARGO_HOME").map_or_else(|| home.join(".cargo"), PathBuf::from);
+    for path in crate::scratch::files(&cargo.join("registry/cache")) {
+        let digest = hex::encode(Sha256::digest(fs::read(&path)?));
+        link(&path, &files.join(digest))?;
+    }
+    for path in crate::scratch::files(&xtask::default_store()?.join("inputs/sha256")) {
+        link(&path, &files.join(path.file_name().context("a file without a name")?))?;
+    }
+    Ok(files)
 }
 
 /// A setting of this machine's Go.
