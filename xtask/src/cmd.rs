@@ -14,6 +14,7 @@ mod list;
 mod lock;
 mod make;
 mod push;
+mod release;
 mod sbom;
 mod session;
 mod size;
@@ -45,6 +46,7 @@ pub(crate) enum Command {
     AddRelease(add_release::AddRelease),
     Advisories(advisories::Advisories),
     Push(push::Push),
+    Release(release::Release),
     Bench(bench::Bench),
     Completions(completions::Completions),
     Test(test::Test),
@@ -69,6 +71,7 @@ impl Command {
             Command::AddRelease(add) => add.run(context),
             Command::Advisories(advisories) => advisories.run(context),
             Command::Push(push) => push.run(context),
+            Command::Release(release) => release.run(context),
             Command::Bench(bench) => bench.run(context),
             Command::Completions(completions) => completions.run(),
             Command::Test(test) => test.run(context),

@@ -51,7 +51,8 @@ pub(crate) struct Remote {
 }
 
 impl Remote {
-    fn options<'a>(&self, context: &'a Context) -> Options<'a> {
+    /// For the client.
+    pub(super) fn options<'a>(&self, context: &'a Context) -> Options<'a> {
         Options {
             plain_http: self.plain_http,
             ca: self.ca.clone(),

@@ -1,6 +1,6 @@
 //! What `build` and `fetch` share: what to build, how, and with which store and tools.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use alpine::fetch::{Fetcher, Mirror};
 use anyhow::Result;
@@ -89,6 +89,8 @@ pub(crate) struct Session<'a> {
     pub(crate) catalog: Catalog,
     pub(crate) sources: Sources,
     pub(crate) store: Store,
+    /// Where Go keeps compiled packages, if not where the user's does.
+    go_cache: Option<PathBuf>,
 }
 
 impl<'a> Session<'a> {
@@ -103,7 +105,16 @@ impl<'a> Session<'a> {
     pub(crate) fn with(context: &'a Context, how: &'a How, store: Store) -> Result<Self> {
         let catalog = context.catalog()?;
         let sources = Sources::read(&context.root)?;
-        Ok(Self { context, how, catalog, sources, store })
+        Ok(Self { context, how, catalog, sources, store, go_cache: None })
+    }
+
+    /// One that has the same files from outside, and nothing that was ever made of them; all it makes is in this
+    /// directory of the store's file system.
+    pub(crate) fn anew(&self, dir: &Path) -> Result<Self> {
+        let store = Store::open(dir.join("store"))?;
+        store.link_inputs(&self.store)?;
+        let session = Self::with(self.context, self.how, store)?;
+        Ok(Self { go_cache: Some(dir.join("go-build")), ..session })
     }
 
     /// Plans what was asked for. A Go closure or an Alpine lock that is missing is made first, unless `--locked` forbids it.
@@ -137,7 +148,7 @@ impl<'a> Session<'a> {
         } else {
             None
         };
-        Ok(Options { omit: Vec::new(), compression, other_upx })
+        Ok(Options { compression, other_upx, ..Options::default() })
     }
 
     /// The UPX to pack with.
@@ -168,7 +179,7 @@ impl<'a> Session<'a> {
 
     /// The pinned tools, not looked for yet.
     pub(crate) fn tools(&self) -> Result<Tools<'_>> {
-        Ok(Tools::new(self.setup()?))
+        Ok(Tools::new(self.setup()?, self.go_cache.clone()))
     }
 
     /// What finding tools needs to know.

@@ -12,6 +12,8 @@ mod weigh;
 
 use std::path::PathBuf;
 
+pub(crate) use check::check_layouts;
+
 use anyhow::{Context as _, Result};
 use catalog::Catalog;
 use fault::{Fault, Kind};

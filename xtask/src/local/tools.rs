@@ -9,13 +9,15 @@ use toolchain::{Setup, verify_tools};
 /// The tools, each found once.
 pub(crate) struct Tools<'a> {
     pub(crate) setup: Setup<'a>,
+    go_cache: Option<PathBuf>,
     go: OnceLock<gobuild::Tools>,
     rust: OnceLock<rustbuild::Tools>,
 }
 
 impl<'a> Tools<'a> {
-    pub(crate) fn new(setup: Setup<'a>) -> Self {
-        Self { setup, go: OnceLock::new(), rust: OnceLock::new() }
+    /// `go_cache`: where Go keeps compiled packages, if not where the user's does.
+    pub(crate) fn new(setup: Setup<'a>, go_cache: Option<PathBuf>) -> Self {
+        Self { setup, go_cache, go: OnceLock::new(), rust: OnceLock::new() }
     }
 
     /// Go with zig as its C compiler; every file of both is hashed before the first use.
@@ -26,11 +28,15 @@ impl<'a> Tools<'a> {
             verify_tools(&[&go, &zig])?;
             // The user's own Go knows the user's settings; without one, the pinned Go has the defaults.
             let asked = exec::which("go").unwrap_or_else(|| go.program.clone());
+            let mut host = gobuild::HostGo::read(&asked)?;
+            if let Some(own) = &self.go_cache {
+                host.build_cache.clone_from(own);
+            }
             Ok(gobuild::Tools {
                 go_root: go.tree.dir,
                 zig: zig.program,
                 zig_cache: self.setup.store.tool_cache("zig")?,
-                host: gobuild::HostGo::read(&asked)?,
+                host,
                 offline: self.setup.offline,
             })
         })

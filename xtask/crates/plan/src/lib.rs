@@ -31,6 +31,8 @@ pub use sources::Sources;
 pub struct Options {
     /// Programs and components to leave out; recorded in the image.
     pub omit: Vec<String>,
+    /// The architectures that indexes are over, by name; all, if none is named.
+    pub arches: Vec<String>,
     /// How layers are compressed: other digests, same content.
     pub compression: Compression,
     /// A UPX that is not the locked one, accepted by its user; recorded in images with packed programs.
@@ -40,6 +42,11 @@ pub struct Options {
 impl Options {
     fn omits(&self, name: &str) -> bool {
         self.omit.iter().any(|omit| omit == name)
+    }
+
+    /// Is an image for this architecture in an index?
+    fn indexes(&self, arch: &catalog::Arch) -> bool {
+        self.arches.is_empty() || self.arches.iter().any(|name| arch.name == **name)
     }
 }
 
@@ -94,6 +101,7 @@ impl Plan {
     /// Plans the targets with these names.
     pub fn of(catalog: &Catalog, sources: &Sources, names: &[String], options: &Options) -> Result<Self> {
         check_omit(catalog, &options.omit)?;
+        check_arches(catalog, &options.arches)?;
         let attributes = Attributes::of(catalog);
         let mut plan = Self { suffix: options.compression.suffix(), ..Self::default() };
         for name in names {
@@ -123,7 +131,8 @@ impl Plan {
     ) -> Result<Target> {
         let members: Vec<_> = all
             .iter()
-            .filter(|other| matches!(other.scope, Scope::Image(_)) && other.reference() == index.reference())
+            .filter(|other| matches!(other.scope, Scope::Image(arch) if options.indexes(arch)))
+            .filter(|other| other.reference() == index.reference())
             .collect();
         for member in &members {
             self.add_image(catalog, sources, member, options)?;
@@ -252,6 +261,15 @@ pub fn alpine_bases<'c>(catalog: &'c Catalog, names: &[String]) -> Result<Vec<&'
     bases.sort_by_key(|alpine| alpine.branch.as_str());
     bases.dedup_by_key(|alpine| alpine.branch.as_str());
     Ok(bases)
+}
+
+/// Every architecture must be one of the catalog's.
+fn check_arches(catalog: &Catalog, arches: &[String]) -> Result<()> {
+    let known = |name: &String| catalog.arches.iter().any(|arch| arch.name == **name);
+    let Some(name) = arches.iter().find(|name| !known(name)) else { return Ok(()) };
+    let all: Vec<_> = catalog.arches.iter().map(|arch| arch.name.as_str()).collect();
+    let fault = Fault::new(Kind::Unknown, format!("there is no architecture `{name}`"));
+    Err(fault.help(format!("the catalog has {}", all.join(", "))).into())
 }
 
 /// Every name to omit must be a program's or a component's.

@@ -244,3 +244,23 @@ fn what_cannot_be_planned_is_refused() {
     let error = plan_with(&text, &["kubelet-v1_26_0-micro-amd64"], &Options::default()).err().unwrap();
     assert_eq!(fault::exit_code(&error), 3, "{error:#}");
 }
+
+#[test]
+fn an_index_may_be_over_some_architectures_of_the_catalog() {
+    let of = |arches: &[&str]| {
+        let arches = arches.iter().map(|name| (*name).to_owned()).collect();
+        plan_with(&catalog(), &["kubelet-v1_26_0-micro"], &Options { arches, ..Options::default() })
+    };
+    let images = |plan: Plan| match plan.targets.as_slice() {
+        [Target::Index(index)] => {
+            assert_eq!(plan.images.keys().count(), index.images.len());
+            index.images.clone()
+        }
+        other => panic!("{other:?}"),
+    };
+    let name = |arch: &str| format!("kubelet-v1_26_0-micro-{arch}");
+    assert_eq!(images(of(&["arm64", "amd64"]).unwrap()), [name("amd64"), name("arm64")]);
+    assert_eq!(images(of(&[]).unwrap()).len(), 3);
+    let error = of(&["amd64", "riscv64"]).unwrap_err();
+    assert_eq!(error.to_string(), "there is no architecture `riscv64`");
+}

@@ -41,6 +41,20 @@ impl Store {
         Ok(Some(path))
     }
 
+    /// Links all inputs of another store into this one, which is on the same file system. They are hashed when they are
+    /// read, as ever.
+    pub fn link_inputs(&self, other: &Store) -> Result<()> {
+        let from = other.root().join("inputs/sha256");
+        for name in disk::names(&from)? {
+            let (from, to) = (from.join(&name), self.root().join("inputs/sha256").join(&name));
+            match fs::hard_link(&from, &to) {
+                Err(error) if error.kind() == ErrorKind::AlreadyExists => {}
+                linked => linked.on("link", &from)?,
+            }
+        }
+        Ok(())
+    }
+
     /// Copies a file into the store. `name` is what errors call it.
     pub fn put_input_file(&self, name: &str, from: &Path, expected: &Expected) -> Result<PathBuf> {
         let mut file = File::open(from).on("read", from)?;

@@ -2,10 +2,12 @@
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
+use std::path::Path;
 
 use anyhow::Result;
 use serde::Serialize;
 use sizes::budget::{self, Cell, Ratio, Rules, Set, Verdict};
+use sizes::record::Record;
 use sizes::render::mib;
 
 use super::{Which, weigh};
@@ -39,7 +41,6 @@ struct Answer<'a> {
 impl Check {
     pub(crate) fn run(&self, context: &Context) -> Result<()> {
         let catalog = context.catalog()?;
-        let published = super::published(context, &catalog)?;
         let record = super::record(context)?;
         let mut weighed = weigh::weigh(context, &self.which, &self.how, &record)?;
         let attributes = catalog::Attributes::of(&catalog);
@@ -52,8 +53,7 @@ impl Check {
             }
             known
         });
-        let rules = Rules { catalog: &catalog, record: &record, published: &published };
-        let verdict = budget::judge(rules, &weighed)?;
+        let verdict = judge(context, &catalog, &record, &weighed)?;
         if context.json {
             context.print_json(&Answer { version: 1, verdict: &verdict })?;
         } else {
@@ -64,6 +64,30 @@ impl Check {
         }
         verdict.check()
     }
+}
+
+/// Demands that the images of these layouts, which are the catalog's, are within their budget.
+pub(crate) fn check_layouts(context: &Context, layouts: &[&Path]) -> Result<()> {
+    let catalog = context.catalog()?;
+    let mut weighed = weigh::Weighed::new();
+    for layout in layouts {
+        weighed.extend(weigh::layout(context, &catalog, layout)?);
+    }
+    let verdict = judge(context, &catalog, &super::record(context)?, &weighed)?;
+    for note in notes(&verdict) {
+        context.progress.note(&note);
+    }
+    verdict.check()
+}
+
+fn judge(
+    context: &Context,
+    catalog: &catalog::Catalog,
+    record: &Record,
+    weighed: &weigh::Weighed,
+) -> Result<Verdict> {
+    let published = super::published(context, catalog)?;
+    budget::judge(Rules { catalog, record, published: &published }, weighed)
 }
 
 /// The notes on images and means; what is said of many images is said once.

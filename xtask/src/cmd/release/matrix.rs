@@ -1,0 +1,81 @@
+//! Which indexes can be released: those whose locks are there.
+
+use anyhow::Result;
+use catalog::{Attributes, Scope};
+use fault::{Fault, Kind};
+use plan::Options;
+use serde::Serialize;
+
+use crate::cmd::session::Session;
+
+/// What is released, and what is not.
+pub(super) struct Matrix {
+    /// The indexes, in the catalog's order.
+    pub(super) names: Vec<String>,
+    pub(super) lacking: Vec<Lacking>,
+}
+
+/// Indexes that cannot be planned for want of a lock.
+#[derive(Serialize)]
+pub(super) struct Lacking {
+    pub(super) attributes: Vec<String>,
+    pub(super) why: String,
+    /// What makes the lock.
+    pub(super) help: String,
+}
+
+impl Matrix {
+    /// The named indexes, whose locks must be there, or all that have them.
+    pub(super) fn of(session: &Session<'_>, asked: &[String], omit: &[String]) -> Result<Self> {
+        let attributes = Attributes::of(&session.catalog);
+        for name in asked {
+            if let Scope::Image(arch) = attributes.get(name)?.scope {
+                return Err(Fault::new(Kind::Usage, format!("`{name}` is an image; indexes are released"))
+                    .help(format!("name the index, and `--arch {} --partial` if need be", arch.name))
+                    .into());
+            }
+        }
+        let mut matrix = Self { names: Vec::new(), lacking: Vec::new() };
+        let indexes = attributes.iter().filter(|attribute| matches!(attribute.scope, Scope::Index));
+        for name in indexes.map(|index| &index.name).filter(|name| asked.is_empty() || asked.contains(name)) {
+            match lock_missing(session, name, omit)? {
+                None => matrix.names.push(name.clone()),
+                Some((why, help)) if !asked.is_empty() => {
+                    return Err(Fault::new(Kind::Stale, format!("`{name}`: {why}")).help(help).into());
+                }
+                Some((why, help)) => match matrix.lacking.iter_mut().find(|lacking| lacking.why == why) {
+                    Some(lacking) => lacking.attributes.push(name.clone()),
+                    None => matrix.lacking.push(Lacking { attributes: vec![name.clone()], why, help }),
+                },
+            }
+        }
+        if matrix.names.is_empty() {
+            let all: Vec<_> = matrix.lacking.iter().map(|lacking| lacking.why.as_str()).collect();
+            let message = format!("no index of the catalog has its locks: {}", all.join("; "));
+            return Err(Fault::new(Kind::Stale, message).help("`cargo xtask lock go`").into());
+        }
+        Ok(matrix)
+    }
+}
+
+/// The first lock that an index needs and that is not there, and what makes it.
+fn lock_missing(session: &Session<'_>, name: &str, omit: &[String]) -> Result<Option<(String, String)>> {
+    let names = [name.to_owned()];
+    for alpine in plan::alpine_bases(&session.catalog, &names)? {
+        let path = session.sources.alpine_lock_path(alpine.branch.as_str());
+        if !path.is_file() {
+            let file = path.file_name().unwrap_or_default().to_string_lossy();
+            return Ok(Some((
+                format!("images/locks/{file} is missing"),
+                "`cargo xtask lock alpine` makes it".into(),
+            )));
+        }
+    }
+    let options = Options { omit: omit.to_vec(), ..Options::default() };
+    let missing = plan::closures(&session.catalog, &names, &options)?
+        .into_iter()
+        .find(|spec| !session.sources.go().join(spec.dir()).join("go.sum").is_file());
+    Ok(missing.map(|spec| {
+        (format!("images/go/{} is missing", spec.dir().display()), "`cargo xtask lock go` makes it".into())
+    }))
+}
