@@ -22,6 +22,7 @@ const HASH: &str = "$2y$05$abcdefghijklmnopqrstuuEpHRRKIlpAGo.iP7Bpa.htQEJMAAnRe
 pub struct Registry {
     process: Child,
     address: String,
+    config: PathBuf,
     log: PathBuf,
 }
 
@@ -61,21 +62,17 @@ impl Registry {
         );
         fs::write(&config, text)?;
         let log = dir.join("registry.log");
-        let mut process = Command::new("docker-registry")
-            .arg("serve")
-            .arg(config)
-            .stdin(Stdio::null())
-            .stdout(File::create(&log)?)
-            .stderr(File::options().append(true).open(&log)?)
-            .spawn()
-            .context("cannot start docker-registry")?;
-        wait_for("registry", Duration::from_secs(20), || {
-            if let Some(status) = process.try_wait()? {
-                bail!("docker-registry ended ({status}):\n{}", fs::read_to_string(&log)?);
-            }
-            Ok(std::net::TcpStream::connect(&address).ok())
-        })?;
-        Ok(Self { process, address, log })
+        File::create(&log)?;
+        let process = serve(&config, &log, &address)?;
+        Ok(Self { process, address, config, log })
+    }
+
+    /// Kills it, and starts it again with the same address and blobs.
+    pub fn restart(&mut self) -> Result<()> {
+        self.process.kill()?;
+        self.process.wait()?;
+        self.process = serve(&self.config, &self.log, &self.address)?;
+        Ok(())
     }
 
     /// How many pieces of blobs it was sent and took, by its own access log.
@@ -88,6 +85,30 @@ impl Registry {
     pub fn address(&self) -> &str {
         &self.address
     }
+}
+
+/// Starts it, and waits until it answers.
+fn serve(config: &Path, log: &Path, address: &str) -> Result<Child> {
+    let append = || File::options().append(true).open(log);
+    let mut process = Command::new("docker-registry")
+        .arg("serve")
+        .arg(config)
+        .stdin(Stdio::null())
+        .stdout(append()?)
+        .stderr(append()?)
+        .spawn()
+        .context("cannot start docker-registry")?;
+    let up = wait_for("registry", Duration::from_secs(20), || {
+        if let Some(status) = process.try_wait()? {
+            bail!("docker-registry ended ({status}):\n{}", fs::read_to_string(log)?);
+        }
+        Ok(std::net::TcpStream::connect(address).ok())
+    });
+    if up.is_err() {
+        let _ = process.kill();
+        let _ = process.wait();
+    }
+    up.map(|_| process)
 }
 
 impl Drop for Registry {

@@ -12,21 +12,6 @@ use tests::{cmd, host, image, scratch, skip, xtask};
 const ATTR: &str = "kubelet-v1_26_0-micro-amd64";
 const TAG: &str = "v1.26.0-micro";
 /// Pinned by version; Go's checksum database vouches for the rest.
-const CRANE: &str = "github.com/google/go-containerregistry/cmd/crane@v0.20.6";
-
-/// `crane`, from PATH or built once.
-fn crane() -> Result<PathBuf> {
-    if let Some(found) = skip::which("crane") {
-        return Ok(found);
-    }
-    let bin = xtask::program()?.parent().context("xtask is in no directory")?.join("test-tools");
-    let program = bin.join("crane");
-    if !program.is_file() {
-        cmd::ok(Command::new("go").args(["install", CRANE]).env("GOBIN", &bin).env("CGO_ENABLED", "0"))?;
-    }
-    Ok(program)
-}
-
 #[test]
 fn skopeo_sees_the_platform_and_every_layer() -> Result<()> {
     if skip::without(&["skopeo"])? {
@@ -124,7 +109,7 @@ fn crane_validates_it_in_a_registry() -> Result<()> {
         return Ok(());
     }
     let layout = xtask::layout(ATTR)?;
-    let crane = crane()?;
+    let crane = crane::program()?;
     let scratch = scratch::dir()?;
     let registry = Registry::start(scratch.path())?;
     let name = format!("{}/kubelet:{TAG}", registry.address());

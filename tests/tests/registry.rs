@@ -1,79 +1,20 @@
 //! Push to a real registry: each blob once, tags last, digests kept.
 
-use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
+use ::registry::{Options, Take};
 use anyhow::{Context, Result, ensure};
 use base64::Engine;
 use fault::Kind;
 use serde_json::{Value, json};
-use sha2::{Digest, Sha256};
+use tests::meter::Meter;
+use tests::puller::Containerd;
 use tests::registry::{PASSWORD, Registry, USER};
 use tests::xtask::Xtask;
-use tests::{cmd, scratch, skip};
-
-/// Bytes that look random, different for each seed.
-fn noise(seed: u64, size: usize) -> Vec<u8> {
-    let mut state = seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1;
-    let mut next = || {
-        state ^= state << 13;
-        state ^= state >> 7;
-        state ^= state << 17;
-        state.to_le_bytes()
-    };
-    std::iter::repeat_with(&mut next).flatten().take(size).collect()
-}
-
-fn blob(layout: &Path, media_type: &str, bytes: &[u8]) -> Result<Value> {
-    let hex = hex::encode(Sha256::digest(bytes));
-    fs::write(layout.join("blobs/sha256").join(&hex), bytes)?;
-    Ok(json!({"mediaType": media_type, "digest": format!("sha256:{hex}"), "size": bytes.len()}))
-}
-
-/// A layout with an image of these layers, and what refers to it.
-fn image(dir: &Path, tag: &str, layers: &[Vec<u8>], referrers: usize) -> Result<PathBuf> {
-    let layout = dir.join(tag);
-    fs::create_dir_all(layout.join("blobs/sha256"))?;
-    fs::write(layout.join("oci-layout"), r#"{"imageLayoutVersion":"1.0.0"}"#)?;
-    let ids: Vec<_> = layers.iter().map(|it| format!("sha256:{}", hex::encode(Sha256::digest(it)))).collect();
-    let config = json!({"architecture": "amd64", "os": "linux", "config": {"Labels": {"tag": tag}},
-        "rootfs": {"type": "layers", "diff_ids": ids}});
-    let config = blob(&layout, "application/vnd.oci.image.config.v1+json", config.to_string().as_bytes())?;
-    let layer = |it: &Vec<u8>| blob(&layout, "application/vnd.oci.image.layer.v1.tar", it);
-    let layers = layers.iter().map(layer).collect::<Result<Vec<_>>>()?;
-    let kind = "application/vnd.oci.image.manifest.v1+json";
-    let manifest = json!({"schemaVersion": 2, "mediaType": kind, "config": config, "layers": layers});
-    let subject = blob(&layout, kind, manifest.to_string().as_bytes())?;
-    let mut root = subject.clone();
-    root["annotations"] = json!({"org.opencontainers.image.ref.name": tag});
-    let mut manifests = vec![root];
-    for number in 0..referrers {
-        let empty = blob(&layout, "application/vnd.oci.empty.v1+json", b"{}")?;
-        let sbom = blob(&layout, "application/spdx+json", format!("{{\"n\":{number}}}").as_bytes())?;
-        let manifest = json!({"schemaVersion": 2, "mediaType": kind, "artifactType": "application/spdx+json",
-            "config": empty, "layers": [sbom], "subject": subject});
-        manifests.push(blob(&layout, kind, manifest.to_string().as_bytes())?);
-    }
-    let index = json!({"schemaVersion": 2, "manifests": manifests});
-    fs::write(layout.join("index.json"), index.to_string())?;
-    Ok(layout)
-}
-
-/// The size of each distinct blob that is no manifest, in all layouts.
-fn blobs(layouts: &[PathBuf]) -> Result<BTreeMap<String, u64>> {
-    let mut all = BTreeMap::new();
-    for file in layouts.iter().flat_map(|layout| scratch::files(&layout.join("blobs"))) {
-        let bytes = fs::read(&file)?;
-        let value: Value = serde_json::from_slice(&bytes).unwrap_or_default();
-        if value.get("schemaVersion").is_none() {
-            all.insert(scratch::sha256(&file)?, bytes.len() as u64);
-        }
-    }
-    Ok(all)
-}
+use tests::{cmd, crane, image, made, scratch, skip};
 
 fn push(xtask: &Xtask, layouts: &[PathBuf], to: &str, more: &[&str]) -> Result<Value> {
     let names = layouts.iter().map(|it| it.to_str().context("not UTF-8")).collect::<Result<Vec<_>>>()?;
@@ -82,92 +23,125 @@ fn push(xtask: &Xtask, layouts: &[PathBuf], to: &str, more: &[&str]) -> Result<V
 }
 
 #[test]
-fn twenty_images_are_sent_once_and_mirrored_without_sending() -> Result<()> {
-    if skip::without(&["docker-registry", "skopeo", "umoci"])? {
+fn twenty_images_are_sent_once_mirrored_without_sending_and_accepted_by_all() -> Result<()> {
+    if skip::without(&["docker-registry", "skopeo", "umoci", "containerd", "ctr", "go"])? {
         return Ok(());
     }
     let dir = scratch::dir()?;
     let registry = Registry::start(dir.path())?;
-    let (base, large) = (noise(1, 100_000), noise(2, 20_000_000));
+    let meter = Meter::start(registry.address())?;
+    let (base, large) = (made::layer(1, 100_000), made::layer(2, 20_000_000));
     let mut layouts = Vec::new();
-    for number in 0..20 {
-        let own = noise(100 + number, 300_000);
-        let mut layers = vec![base.clone(), own];
+    for number in 0..20_usize {
+        let mut layers = vec![base.clone(), made::layer(100 + number as u64, 300_000)];
         if number % 5 == 0 {
             layers.push(large.clone());
         }
-        layouts.push(image(dir.path(), &format!("v{number}"), &layers, usize::from(number == 3) * 2)?);
+        let tag = format!("v{number}");
+        layouts.push(match number % 4 {
+            0 => made::index(dir.path(), &tag, &layers)?,
+            _ => made::image(dir.path(), &tag, &layers, usize::from(number == 3) * 2)?,
+        });
     }
-    let blobs = blobs(&layouts)?;
+    let blobs = made::blobs(&layouts)?;
+    let bytes = blobs.values().sum::<u64>();
     let xtask = Xtask::new()?.env("DOCKER_CONFIG", dir.path());
-    let to = format!("{}/kubelet", registry.address());
+    let to = format!("{}/kubelet", meter.address());
 
     let first = push(&xtask, &layouts, &to, &[])?;
-    ensure!(first["sent"] == blobs.len() && first["bytes"] == blobs.values().sum::<u64>(), "{first}");
-    // Pieces are of 8 MiB: so many there are of all blobs, and none came twice.
+    ensure!(first["sent"] == blobs.len() && first["bytes"] == bytes, "{first}");
+    // Pieces are of 8 MiB.
     let pieces = blobs.values().map(|size| size.div_ceil(8 << 20)).sum::<u64>();
-    ensure!(registry.pieces()? as u64 == pieces, "{} pieces, expected {pieces}", registry.pieces()?);
+    ensure!(meter.sent("PATCH") == (usize::try_from(pieces)?, bytes), "{:?} came", meter.sent("PATCH"));
 
+    let manifests = meter.sent("PUT");
     let second = push(&xtask, &layouts, &to, &[])?;
     ensure!(second["sent"] == 0 && second["present"] == blobs.len(), "{second}");
-    let mirror = format!("{}/mirror/kubelet", registry.address());
+    ensure!(meter.sent("PUT") == manifests, "manifests were sent again: {:?}", meter.sent("PUT"));
+    let mirror = format!("{}/mirror/kubelet", meter.address());
     let mounted = push(&xtask, &layouts, &mirror, &["--mount-from", "kubelet"])?;
     ensure!(mounted["sent"] == 0 && mounted["mounted"] == blobs.len(), "{mounted}");
-    ensure!(registry.pieces()? as u64 == pieces, "blobs were sent again");
+    ensure!(meter.sent("PATCH").1 == bytes, "blobs were sent again");
 
+    let containerd = Containerd::start(&dir.path().join("containerd"))?;
+    let crane = crane::program()?;
+    for layout in &layouts {
+        let (digest, tag) = (image::digest(layout)?, image::tag(layout)?);
+        let name = format!("{mirror}:{tag}");
+        let told = cmd::ok(Command::new(&crane).args(["digest", "--insecure", &name]))?;
+        ensure!(told.trim() == digest, "{name}: {told}, expected {digest}");
+        cmd::ok(Command::new(&crane).args(["validate", "--insecure", "--remote", &name]))?;
+        ensure!(containerd.pull(&name)? == digest, "{name}: containerd has another digest");
+    }
     for layout in [&layouts[0], &layouts[3]] {
-        let index: Value = serde_json::from_slice(&fs::read(layout.join("index.json"))?)?;
-        let (digest, tag) = (&index["manifests"][0]["digest"], layout.file_name().context("no name")?);
-        let tag = tag.to_string_lossy();
+        let (digest, tag) = (image::digest(layout)?, image::tag(layout)?);
         let source = format!("docker://{mirror}:{tag}");
         let copy = format!("oci:{}:{tag}", dir.path().join(format!("copy-{tag}")).display());
-        cmd::ok(Command::new("skopeo").args(["copy", "--src-tls-verify=false", &source, &copy]))?;
-        let told = cmd::ok(Command::new("skopeo").args(["inspect", "--tls-verify=false", &source]))?;
-        ensure!(serde_json::from_str::<Value>(&told)?["Digest"] == *digest, "another digest: {told}");
-        cmd::ok(Command::new("umoci").args(["stat", "--image"]).arg(copy.trim_start_matches("oci:")))?;
+        let mut skopeo = Command::new("skopeo");
+        skopeo.args(["--insecure-policy", "copy", "--all", "--preserve-digests", "--src-tls-verify=false"]);
+        cmd::ok(skopeo.args([&source, &copy]))?;
+        let copied = dir.path().join(format!("copy-{tag}"));
+        ensure!(image::digest(&copied)? == digest, "{source}: another digest");
+        // umoci wants a single image.
+        let one = format!("oci:{}:{tag}", dir.path().join(format!("one-{tag}")).display());
+        let mut skopeo = Command::new("skopeo");
+        cmd::ok(skopeo.args(["--insecure-policy", "copy", "--src-tls-verify=false", &source, &one]))?;
+        let mut umoci = Command::new("umoci");
+        umoci.args(["unpack", "--image", one.trim_start_matches("oci:")]);
+        cmd::ok(umoci.arg(dir.path().join(format!("bundle-{tag}"))))?;
     }
-    // This registry has no referrers API: both are found by the tag that takes its place.
-    let index: Value = serde_json::from_slice(&fs::read(layouts[3].join("index.json"))?)?;
-    let tag = index["manifests"][0]["digest"].as_str().context("no digest")?.replace(':', "-");
-    let url = format!("docker://{to}:{tag}");
-    let told = cmd::ok(Command::new("skopeo").args(["inspect", "--raw", "--tls-verify=false", &url]))?;
-    let told: Value = serde_json::from_str(&told)?;
-    let found: Vec<_> =
-        told["manifests"].as_array().context("no list")?.iter().map(|it| &it["digest"]).collect();
-    ensure!(found == [&index["manifests"][1]["digest"], &index["manifests"][2]["digest"]], "{told}");
     Ok(())
 }
 
 #[test]
-fn a_killed_push_is_finished_by_the_next_and_never_tags_too_early() -> Result<()> {
-    if skip::without(&["docker-registry", "skopeo"])? {
+fn what_was_pushed_is_pulled_with_all_that_is_attached() -> Result<()> {
+    if skip::without(&["docker-registry", "openssl"])? {
         return Ok(());
     }
     let dir = scratch::dir()?;
     let registry = Registry::start(dir.path())?;
     let xtask = Xtask::new()?.env("DOCKER_CONFIG", dir.path());
-    for number in 0..20_u64 {
-        let layers = [noise(number * 2 + 1000, 12_000_000), noise(number * 2 + 1001, 500_000)];
-        let layout = image(dir.path(), &format!("k{number}"), &layers, 0)?;
-        let to = format!("{}/killed", registry.address());
-        let name = layout.to_str().context("not UTF-8")?;
-        let mut child = xtask.command(&["push", name, "--to", &to, "--quiet"])?.spawn()?;
-        std::thread::sleep(Duration::from_millis(number * 23));
-        child.kill()?;
-        child.wait()?;
-        let source = format!("docker://{to}:k{number}");
-        let copy = |to: &str| {
-            let to = format!("dir:{}", dir.path().join(to).display());
-            cmd::output(Command::new("skopeo").args(["copy", "--src-tls-verify=false", &source, &to]))
+    let layout = dir.path().join("layout");
+    let mut copy = Command::new("cp");
+    cmd::ok(copy.arg("-r").arg(tests::xtask::layout("kubelet-v1_26_0-micro-amd64")?).arg(&layout))?;
+    let key = dir.path().join("key");
+    let mut openssl = Command::new("openssl");
+    openssl.args(["genpkey", "-algorithm", "EC", "-pkeyopt", "ec_paramgen_curve:P-256", "-out"]);
+    cmd::ok(openssl.arg(&key))?;
+    let public = dir.path().join("public");
+    cmd::ok(Command::new("openssl").args(["pkey", "-pubout", "-in"]).arg(&key).arg("-out").arg(&public))?;
+    let text = |path: &Path| path.to_str().map(str::to_owned).context("not UTF-8");
+    xtask.ok(&["attest", &text(&layout)?, "--key", &text(&key)?])?;
+    let to = format!("{}/kubelet", registry.address());
+    // Signatures keep their tags where the image gets another.
+    push(&xtask, std::slice::from_ref(&layout), &format!("{to}:other"), &[])?;
+
+    let digest = image::digest(&layout)?;
+    for name in [format!("{to}:other"), format!("{to}@{digest}")] {
+        let pulled = dir.path().join(if name.contains('@') { "by-digest" } else { "by-tag" });
+        let options = Options {
+            plain_http: false,
+            ca: None,
+            parallel: 1,
+            retries: 2,
+            timeout: Duration::from_secs(60),
+            mount_from: Vec::new(),
+            progress: &progress::Silent,
         };
-        let inspect =
-            cmd::output(Command::new("skopeo").args(["inspect", "--raw", "--tls-verify=false", &source]))?;
-        if inspect.status.success() {
-            ensure!(copy("early")?.status.success(), "k{number}: a tag names an incomplete image");
+        let told = ::registry::pull(&name.parse()?, Take::Attached, &options, &pulled)?;
+        // Three documents, and a signature of each and of the image.
+        ensure!(told.digest.to_string() == digest && told.attached.len() == 7, "{told:?}");
+        let names = |layout: &Path| -> Vec<PathBuf> {
+            let files = scratch::files(&layout.join("blobs"));
+            files.iter().filter_map(|file| file.strip_prefix(layout).ok().map(Path::to_owned)).collect()
+        };
+        ensure!(names(&pulled) == names(&layout), "{:?} {:?}", names(&pulled), names(&layout));
+        for name in names(&layout) {
+            ensure!(fs::read(layout.join(&name))? == fs::read(pulled.join(&name))?, "{}", name.display());
         }
-        push(&xtask, std::slice::from_ref(&layout), &to, &[])?;
-        ensure!(copy("late")?.status.success(), "k{number} was not finished");
+        xtask.ok(&["verify", &name, "--key", &text(&public)?, "--no-rebuild"])?;
     }
+    xtask.fails(&["verify", &format!("{to}:none"), "--no-rebuild"], Kind::Unknown, &["no such image"])?;
     Ok(())
 }
 
@@ -175,8 +149,8 @@ fn a_killed_push_is_finished_by_the_next_and_never_tags_too_early() -> Result<()
 fn what_is_wrong_is_said() -> Result<()> {
     let dir = scratch::dir()?;
     let (one, other) = (
-        image(&dir.path().join("a"), "v", &[noise(1, 10)], 0)?,
-        image(&dir.path().join("b"), "v", &[noise(2, 10)], 0)?,
+        made::image(&dir.path().join("a"), "v", &[made::layer(1, 10)], 0)?,
+        made::image(&dir.path().join("b"), "v", &[made::layer(2, 10)], 0)?,
     );
     let text = |path: &Path| path.to_str().map(str::to_owned).context("not UTF-8");
     let (one, other) = (text(&one)?, text(&other)?);
@@ -191,9 +165,9 @@ fn what_is_wrong_is_said() -> Result<()> {
     xtask.fails(&["push", &one, "--to", "kubelet"], Kind::Usage, &["it has no host"])?;
     let blob = scratch::files(&Path::new(&one).join("blobs"));
     let layer =
-        blob.iter().find(|file| file.metadata().is_ok_and(|meta| meta.len() == 10)).context("no layer")?;
+        blob.iter().find(|file| file.metadata().is_ok_and(|meta| meta.len() == 2048)).context("no layer")?;
     fs::write(layer, b"short")?;
-    xtask.fails(&["push", &one, "--to", to], Kind::Mismatch, &["expected 10 bytes", "found    5 bytes"])?;
+    xtask.fails(&["push", &one, "--to", to], Kind::Mismatch, &["expected 2048 bytes", "found    5 bytes"])?;
     Ok(())
 }
 
@@ -204,7 +178,7 @@ fn https_and_a_password_by_dockers_configuration_and_by_a_helper_and_never_in_wh
     }
     let dir = scratch::dir()?;
     let registry = Registry::start_secure(dir.path())?;
-    let layout = image(dir.path(), "v1", &[noise(1, 50_000)], 1)?;
+    let layout = made::image(dir.path(), "v1", &[made::layer(1, 50_000)], 1)?;
     let name = layout.to_str().context("not UTF-8")?;
     let (ca, to) = (dir.path().join("ca.pem"), format!("{}/kubelet", registry.address()));
     let ca = ca.to_str().context("not UTF-8")?;

@@ -10,6 +10,7 @@ use fault::{Fault, Kind};
 use oci::layout::{Attachment, Found, Layout};
 
 use super::attest::{commit, platform, rebuild};
+use super::push::Connection;
 use super::session::{How, Session};
 use super::source::Source;
 use crate::context::{Context, write_out};
@@ -30,13 +31,15 @@ pub(crate) struct Verify {
     #[arg(long)]
     no_rebuild: bool,
     #[command(flatten)]
+    connection: Connection,
+    #[command(flatten)]
     how: How,
 }
 
 impl Verify {
     pub(crate) fn run(&self, context: &Context) -> Result<()> {
         let key = self.key.as_deref().map(Public::read).transpose()?;
-        let source = Source::any(context, &self.image)?;
+        let source = Source::any(context, &self.image, &self.connection)?;
         let layout = source.open()?;
         let mut checked = Vec::new();
         for image in &layout.images {

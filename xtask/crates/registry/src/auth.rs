@@ -121,15 +121,20 @@ fn ask(helper: &str, host: &str) -> Result<Option<Credentials>> {
 
 /// What a registry demands with status 401.
 #[derive(Debug, PartialEq, Eq)]
-pub(crate) enum Challenge {
+pub enum Challenge {
     /// User and password with each request.
     Basic,
-    /// A token, to be had at `realm`.
-    Bearer { realm: String, service: Option<String> },
+    /// A token.
+    Bearer {
+        /// The URL where it is to be had.
+        realm: String,
+        /// What the token server calls the registry.
+        service: Option<String>,
+    },
 }
 
 /// Reads a `WWW-Authenticate` header; none if nothing in it is known here.
-pub(crate) fn challenge(header: &str) -> Option<Challenge> {
+pub fn challenge(header: &str) -> Option<Challenge> {
     let (scheme, rest) = header.trim().split_once(' ').unwrap_or((header.trim(), ""));
     if scheme.eq_ignore_ascii_case("basic") {
         return Some(Challenge::Basic);

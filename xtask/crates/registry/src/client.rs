@@ -66,8 +66,9 @@ impl<'a> Client<'a> {
             .http_status_as_error(false)
             .timeout_connect(Some(Duration::from_secs(20)))
             .timeout_send_body(Some(Duration::from_mins(10)))
-            .timeout_recv_response(Some(Duration::from_mins(2)))
+            .timeout_recv_response(Some(options.timeout))
             .timeout_recv_body(Some(Duration::from_hours(1)))
+            .https_only(https)
             .max_redirects(if write { 0 } else { 5 })
             .tls_config(TlsConfig::builder().root_certs(roots).build())
             .build()
@@ -109,6 +110,12 @@ impl<'a> Client<'a> {
             return Err(self.odd("sends uploads to another host without https"));
         }
         Ok(text.to_owned())
+    }
+
+    /// A URL that the registry names and that must be its own.
+    pub(crate) fn ours_at(&self, target: &str) -> Result<String> {
+        let url = if target.starts_with('/') { format!("{}{target}", self.base) } else { target.to_owned() };
+        if self.ours(&url) { Ok(url) } else { Err(self.odd("continues a list on another host")) }
     }
 
     /// Is this URL at the registry itself? Only there credentials are shown.
@@ -283,40 +290,78 @@ impl<'a> Client<'a> {
             .ok_or_else(|| self.odd("has a token server that gives none"))
     }
 
-    /// A manifest by tag or digest, verified; none if there is none.
-    pub(crate) fn manifest(&self, name: &str) -> Result<Option<Manifest>> {
+    /// Is this manifest there, under this tag or digest?
+    pub(crate) fn has_manifest(&self, name: &str, digest: Digest, size: u64) -> Result<bool> {
+        let answer =
+            self.send("HEAD", &self.url(&format!("manifests/{name}")), &[("accept", ACCEPT)], None)?;
+        match answer.status().as_u16() {
+            200 => {}
+            404 => return Ok(false),
+            _ => return Err(self.refused(&format!("manifest {name}"), answer)),
+        }
+        let said = header(answer.headers(), "docker-content-digest").map(str::to_owned);
+        if said.as_deref() != Some(digest.to_string().as_str()) {
+            // A tag may name another; who does not say which is sent it.
+            return match said.filter(|_| name.contains(':')) {
+                Some(said) => {
+                    Err(Fault::mismatch(format!("{}: manifest {name}", self.host), digest, said).into())
+                }
+                None => Ok(false),
+            };
+        }
+        let length = header(answer.headers(), "content-length").and_then(|text| text.parse::<u64>().ok());
+        match length.filter(|length| *length != size) {
+            Some(length) => {
+                let bytes = |size: u64| format!("{size} bytes");
+                let what = format!("{}: manifest {name}", self.host);
+                Err(Fault::mismatch(what, bytes(size), bytes(length)).into())
+            }
+            None => Ok(true),
+        }
+    }
+
+    /// A small answer to GET, read whole, and tried again where it breaks off; as it came if it is no success.
+    pub(crate) fn get(
+        &self,
+        url: &str,
+        headers: &[(&str, &str)],
+        what: &str,
+    ) -> Result<Result<(HeaderMap, Vec<u8>), Response<Body>>> {
         let mut tried = 0;
         loop {
-            let answer =
-                self.send("GET", &self.url(&format!("manifests/{name}")), &[("accept", ACCEPT)], None)?;
-            match answer.status().as_u16() {
-                200 => {}
-                404 => return Ok(None),
-                _ => return Err(self.refused(&format!("manifest {name}"), answer)),
+            let answer = self.send("GET", url, headers, None)?;
+            if answer.status().as_u16() != 200 {
+                return Ok(Err(answer));
             }
-            let media_type = header(answer.headers(), "content-type").unwrap_or_default().to_owned();
-            let said = header(answer.headers(), "docker-content-digest").map(str::to_owned);
-            let bytes = match read(answer, MANIFEST_LIMIT) {
-                Ok(Some(bytes)) => bytes,
+            let headers = answer.headers().clone();
+            match read(answer, MANIFEST_LIMIT) {
+                Ok(Some(bytes)) => return Ok(Ok((headers, bytes))),
                 Ok(None) => {
-                    let text =
-                        format!("{}: manifest {name} is larger than {MANIFEST_LIMIT} bytes", self.host);
+                    let text = format!("{}: {what} is larger than {MANIFEST_LIMIT} bytes", self.host);
                     return Err(Fault::new(Kind::Mismatch, text).into());
                 }
-                Err(error) => {
-                    self.pause(&mut tried, Err(error.into()))?;
-                    continue;
-                }
-            };
-            let found = Digest::of(&bytes).to_string();
-            let expected = if name.contains(':') { Some(name.to_owned()) } else { said };
-            if let Some(expected) = expected.filter(|expected| *expected != found) {
-                return Err(
-                    Fault::mismatch(format!("{}: manifest {name}", self.host), expected, found).into()
-                );
+                Err(error) => self.pause(&mut tried, Err(error.into()))?,
             }
-            return Ok(Some(Manifest { media_type, bytes }));
         }
+    }
+
+    /// A manifest by tag or digest, verified; none if there is none.
+    pub(crate) fn manifest(&self, name: &str) -> Result<Option<Manifest>> {
+        let what = format!("manifest {name}");
+        let got = self.get(&self.url(&format!("manifests/{name}")), &[("accept", ACCEPT)], &what)?;
+        let (headers, bytes) = match got {
+            Ok(got) => got,
+            Err(answer) if answer.status().as_u16() == 404 => return Ok(None),
+            Err(answer) => return Err(self.refused(&what, answer)),
+        };
+        let media_type = header(&headers, "content-type").unwrap_or_default().to_owned();
+        let said = header(&headers, "docker-content-digest").map(str::to_owned);
+        let found = Digest::of(&bytes).to_string();
+        let expected = if name.contains(':') { Some(name.to_owned()) } else { said };
+        if let Some(expected) = expected.filter(|expected| *expected != found) {
+            return Err(Fault::mismatch(format!("{}: {what}", self.host), expected, found).into());
+        }
+        Ok(Some(Manifest { media_type, bytes }))
     }
 }
 

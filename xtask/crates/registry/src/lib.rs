@@ -13,15 +13,19 @@ mod layout;
 mod pull;
 mod push;
 mod reference;
+mod referrers;
 mod upload;
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use progress::Progress;
 
-pub use pull::{Pulled, pull};
+pub use auth::{Challenge, challenge};
+pub use pull::{Pulled, Take, pull};
 pub use push::{Pushed, Tagged, push};
 pub use reference::Reference;
+pub use referrers::{listed, next};
 
 /// The largest manifest or index that is read, in bytes.
 pub const MANIFEST_LIMIT: u64 = 4 << 20;
@@ -36,6 +40,8 @@ pub struct Options<'a> {
     pub parallel: usize,
     /// How often one request is tried again after 429, 5xx or a broken connection.
     pub retries: u32,
+    /// How long an answer may take to begin.
+    pub timeout: Duration,
     /// Repositories of the same registry that blobs may be mounted from.
     pub mount_from: Vec<String>,
     /// Hears of each blob.

@@ -11,30 +11,47 @@ use oci::digest::Digest;
 use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
 
-use crate::client::{Client, Manifest, read};
+use crate::client::{Client, Manifest};
 use crate::layout::{bad, file, parse};
-use crate::{MANIFEST_LIMIT, Options, Reference};
+use crate::referrers::{self, signature_tag};
+use crate::{Options, Reference};
 
 /// How deep indexes may lie in indexes.
 const DEPTH: u32 = 4;
+
+/// How many manifests are pulled, all indexes together.
+const MANIFESTS: usize = 1000;
+/// How many documents, attached to all of them, are pulled.
+const ATTACHED: usize = 200;
+/// The largest blob that is pulled, in bytes.
+const BLOB_LIMIT: u64 = 8 << 30;
+
+/// How much is pulled.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Take {
+    /// The image or index, alone.
+    Image,
+    /// Also what is attached to it and to the manifests in it: referrers, and signatures by cosign's tags.
+    Attached,
+}
 
 /// What was pulled.
 #[derive(Debug)]
 pub struct Pulled {
     /// The digest of the image or index.
     pub digest: Digest,
-    /// The digests of what refers to it or to a manifest in it.
-    pub referrers: Vec<Digest>,
+    /// The digests of what is attached to it or to a manifest in it.
+    pub attached: Vec<Digest>,
 }
 
-/// Pulls an image or index, and all referrers of it and of the manifests in it, into a new layout. Every byte is
-/// verified against its digest and size. `index.json` names the image first (with the tag it was asked by), then the
-/// referrers.
+/// Pulls an image or index into a new layout. Every byte is verified against its digest and size. `index.json` names
+/// the image first (with the tag it was asked by), then what is attached, signatures with their tags.
 ///
 /// # Errors
 /// [`Kind::Unknown`] where there is no such image, [`Kind::Mismatch`] for other bytes than a digest says and answers
-/// beyond their limits, [`Kind::Unavailable`] for what the registry refuses or does not answer.
-pub fn pull(from: &Reference, options: &Options<'_>, dest: &Path) -> Result<Pulled> {
+/// beyond their limits, [`Kind::Unavailable`] for what the registry refuses or does not answer, [`Kind::Data`] for
+/// documents that make no sense.
+pub fn pull(from: &Reference, take: Take, options: &Options<'_>, dest: &Path) -> Result<Pulled> {
     let client = Client::open(from, options, false)?;
     let name = from.digest.map(|digest| digest.to_string()).or_else(|| from.tag.clone());
     let name = name.unwrap_or_else(|| "latest".to_owned());
@@ -42,62 +59,95 @@ pub fn pull(from: &Reference, options: &Options<'_>, dest: &Path) -> Result<Pull
         .manifest(&name)?
         .ok_or_else(|| Fault::new(Kind::Unknown, format!("{from}: there is no such image")))?;
     fs::create_dir_all(dest.join("blobs/sha256"))?;
-    let mut puller = Puller { client, dest, seen: BTreeSet::new(), referrers: Vec::new() };
+    let mut puller = Puller { client, dest, take, seen: BTreeSet::new(), manifests: 0, attached: Vec::new() };
     let digest = Digest::of(&root.bytes);
-    let mut top = descriptor(&root);
-    if let Some(tag) = &from.tag {
-        top["annotations"] = json!({"org.opencontainers.image.ref.name": tag});
-    }
+    let top = descriptor(&root, from.tag.as_deref());
     puller.manifest(&root, DEPTH)?;
-    let mut manifests = vec![top];
-    manifests.extend(puller.referrers.iter().cloned());
+    let attached = puller.attached.iter().map(|it| Ok(parse(dest, it)?.0)).collect::<Result<_>>()?;
+    let manifests: Vec<Value> = std::iter::once(top).chain(puller.attached).collect();
     let index = json!({"schemaVersion": 2, "mediaType": "application/vnd.oci.image.index.v1+json", "manifests": manifests});
     write(dest, &dest.join("oci-layout"), br#"{"imageLayoutVersion":"1.0.0"}"#)?;
     write(dest, &dest.join("index.json"), &serde_json::to_vec(&index)?)?;
-    let referrers = puller.referrers.iter().map(|it| Ok(parse(dest, it)?.0)).collect::<Result<_>>()?;
-    Ok(Pulled { digest, referrers })
+    Ok(Pulled { digest, attached })
 }
 
 struct Puller<'a> {
     client: Client<'a>,
     dest: &'a Path,
+    take: Take,
+    /// Blobs, manifests among them.
     seen: BTreeSet<Digest>,
-    referrers: Vec<Value>,
+    manifests: usize,
+    attached: Vec<Value>,
 }
 
 impl Puller<'_> {
+    /// Writes a manifest, and pulls all that it names and all that is attached to it.
     fn manifest(&mut self, manifest: &Manifest, depth: u32) -> Result<()> {
         let digest = Digest::of(&manifest.bytes);
         if !self.seen.insert(digest) {
             return Ok(());
         }
         let Some(below) = depth.checked_sub(1) else { return Err(bad(self.dest, "manifests lie too deep")) };
-        write(self.dest, &file(self.dest, digest), &manifest.bytes)?;
-        let value: Value = serde_json::from_slice(&manifest.bytes)
-            .map_err(|_| self.client.odd("has a manifest that is not JSON"))?;
-        for child in value["manifests"].as_array().into_iter().flatten() {
-            self.child(child, below)?;
+        self.content(digest, manifest, below)?;
+        if self.take == Take::Image {
+            return Ok(());
         }
-        let layers = value["layers"].as_array().into_iter().flatten();
-        for blob in value.get("config").into_iter().chain(layers) {
-            let (digest, size) = parse(self.dest, blob)?;
-            self.blob(digest, size)?;
-        }
-        for referrer in self.referrers_of(digest)? {
+        for (referrer, size) in referrers::of(&self.client, digest)? {
+            let found = self.get(referrer, size)?;
             // A list of referrers is the registry's word; the manifest's own subject is what counts.
-            let got = self.child(&referrer, below)?;
-            let subject: Option<Value> =
-                serde_json::from_slice::<Value>(&got).ok().map(|it| it["subject"].clone());
-            if subject.is_some_and(|subject| subject["digest"] == digest.to_string().as_str()) {
-                self.referrers.push(referrer);
+            let value: Value = serde_json::from_slice(&found.bytes).unwrap_or_default();
+            if value["subject"]["digest"] == digest.to_string().as_str() {
+                self.attach(descriptor(&found, None))?;
+                self.manifest(&found, below)?;
+            }
+        }
+        let tag = signature_tag(digest);
+        if let Some(found) = self.client.manifest(&tag)? {
+            self.attach(descriptor(&found, Some(&tag)))?;
+            // Nobody signs a signature.
+            let signature = Digest::of(&found.bytes);
+            if self.seen.insert(signature) {
+                self.content(signature, &found, below)?;
             }
         }
         Ok(())
     }
 
-    /// Pulls what a descriptor names; returns its bytes.
-    fn child(&mut self, descriptor: &Value, depth: u32) -> Result<Vec<u8>> {
-        let (digest, size) = parse(self.dest, descriptor)?;
+    /// Writes a manifest, and pulls all that it names.
+    fn content(&mut self, digest: Digest, manifest: &Manifest, below: u32) -> Result<()> {
+        self.manifests += 1;
+        if self.manifests > MANIFESTS + ATTACHED {
+            return Err(bad(self.dest, &format!("there are more than {MANIFESTS} manifests")));
+        }
+        write(self.dest, &file(self.dest, digest), &manifest.bytes)?;
+        let value: Value = serde_json::from_slice(&manifest.bytes)
+            .map_err(|_| self.client.odd("has a manifest that is not JSON"))?;
+        for child in value["manifests"].as_array().into_iter().flatten() {
+            let (digest, size) = parse(self.dest, child)?;
+            let found = self.get(digest, size)?;
+            self.manifest(&found, below)?;
+        }
+        let layers = value["layers"].as_array().into_iter().flatten();
+        for blob in value.get("config").into_iter().chain(layers) {
+            let (digest, size) = parse(self.dest, blob)?;
+            if self.seen.insert(digest) {
+                self.blob(digest, size)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn attach(&mut self, descriptor: Value) -> Result<()> {
+        if self.attached.len() == ATTACHED {
+            return Err(bad(self.dest, &format!("more than {ATTACHED} documents are attached to the image")));
+        }
+        self.attached.push(descriptor);
+        Ok(())
+    }
+
+    /// A manifest that a descriptor names.
+    fn get(&self, digest: Digest, size: u64) -> Result<Manifest> {
         let found = self.client.manifest(&digest.to_string())?;
         let found = found.ok_or_else(|| {
             Fault::new(Kind::Mismatch, format!("the registry names manifest {digest}, but has it not"))
@@ -105,30 +155,13 @@ impl Puller<'_> {
         if found.bytes.len() as u64 != size {
             return Err(Fault::mismatch(format!("manifest {digest}"), size, found.bytes.len()).into());
         }
-        let bytes = found.bytes.clone();
-        self.manifest(&found, depth)?;
-        Ok(bytes)
-    }
-
-    fn referrers_of(&self, digest: Digest) -> Result<Vec<Value>> {
-        let answer = self.client.send("GET", &self.client.url(&format!("referrers/{digest}")), &[], None)?;
-        let bytes = if answer.status().as_u16() == 200 {
-            read(answer, MANIFEST_LIMIT)?.ok_or_else(|| self.client.odd("lists too many referrers"))?
-        } else {
-            match self.client.manifest(&format!("sha256-{}", digest.hex()))? {
-                Some(found) => found.bytes,
-                None => return Ok(Vec::new()),
-            }
-        };
-        let list: Value = serde_json::from_slice(&bytes)
-            .map_err(|_| self.client.odd("lists referrers, but not in JSON"))?;
-        Ok(list["manifests"].as_array().cloned().unwrap_or_default())
+        Ok(found)
     }
 
     fn blob(&self, digest: Digest, size: u64) -> Result<()> {
-        let to = file(self.dest, digest);
-        if to.exists() {
-            return Ok(());
+        if size > BLOB_LIMIT {
+            let why = format!("blob {digest} has {size} bytes, more than the {BLOB_LIMIT} that are pulled");
+            return Err(bad(self.dest, &why));
         }
         let task = self.client.options.progress.task(&format!("pull {}", &digest.hex()[..12]), Some(size));
         let mut tried = 0;
@@ -168,15 +201,23 @@ impl Puller<'_> {
                 .into());
             }
             new.as_file().sync_all()?;
-            new.persist(&to)?;
+            new.persist(file(self.dest, digest))?;
             return Ok(());
         }
     }
 }
 
-fn descriptor(manifest: &Manifest) -> Value {
+fn descriptor(manifest: &Manifest, tag: Option<&str>) -> Value {
     let (digest, size) = (Digest::of(&manifest.bytes).to_string(), manifest.bytes.len());
-    json!({"mediaType": manifest.media_type, "digest": digest, "size": size})
+    let mut descriptor = json!({"mediaType": manifest.media_type, "digest": digest, "size": size});
+    let value: Value = serde_json::from_slice(&manifest.bytes).unwrap_or_default();
+    if value["artifactType"].is_string() {
+        descriptor["artifactType"] = value["artifactType"].clone();
+    }
+    if let Some(tag) = tag {
+        descriptor["annotations"] = json!({"org.opencontainers.image.ref.name": tag});
+    }
+    descriptor
 }
 
 fn write(dir: &Path, to: &Path, bytes: &[u8]) -> Result<()> {

@@ -13,8 +13,9 @@ use serde_json::{Value, json};
 use crate::client::{Client, header};
 use crate::layout::{All, Document};
 use crate::reference::is_tag;
+use crate::referrers::is_signature_tag;
 use crate::upload::{self, Blob, Came};
-use crate::{Options, Reference};
+use crate::{Options, Reference, referrers};
 
 const INDEX: &str = "application/vnd.oci.image.index.v1+json";
 
@@ -56,7 +57,15 @@ pub fn push(layouts: &[PathBuf], to: &Reference, options: &Options<'_>) -> Resul
     let mut pushed = blobs(&client, &all)?;
     for document in &all.documents {
         exec::interrupt::check()?;
-        let indexed = put(&client, &document.digest.to_string(), &document.media_type, &document.bytes)?;
+        let name = document.digest.to_string();
+        let indexed = if client.has_manifest(&name, document.digest, document.bytes.len() as u64)? {
+            match document.subject {
+                Some(subject) => referrers::has_api(&client, subject)?,
+                None => true,
+            }
+        } else {
+            put(&client, &name, &document.media_type, &document.bytes)?
+        };
         if let Some(subject) = document.subject.filter(|_| !indexed) {
             fall_back(&client, subject, document)?;
         }
@@ -65,7 +74,9 @@ pub fn push(layouts: &[PathBuf], to: &Reference, options: &Options<'_>) -> Resul
         let Some(document) = all.documents.iter().find(|document| document.digest == digest) else {
             continue;
         };
-        put(&client, &tag, &document.media_type, &document.bytes)?;
+        if !client.has_manifest(&tag, digest, document.bytes.len() as u64)? {
+            put(&client, &tag, &document.media_type, &document.bytes)?;
+        }
         pushed.tags.push(Tagged { tag, digest });
     }
     Ok(pushed)
@@ -75,7 +86,8 @@ pub fn push(layouts: &[PathBuf], to: &Reference, options: &Options<'_>) -> Resul
 fn tags(all: &All, to: &Reference) -> Result<BTreeMap<String, Digest>> {
     let mut tags = BTreeMap::new();
     for (tag, digest) in &all.tags {
-        let tag = to.tag.as_ref().unwrap_or(tag);
+        // Signatures are found by their tags alone: those stay.
+        let tag = to.tag.as_ref().filter(|_| !is_signature_tag(tag)).unwrap_or(tag);
         if !is_tag(tag) {
             return Err(Fault::new(Kind::Data, format!("{tag:?} is no tag")).into());
         }
@@ -154,7 +166,7 @@ fn put(client: &Client<'_>, name: &str, media_type: &str, bytes: &[u8]) -> Resul
 
 /// Names a referrer in the index under the tag that takes the place of a referrers API.
 fn fall_back(client: &Client<'_>, subject: Digest, referrer: &Document) -> Result<()> {
-    let tag = format!("sha256-{}", subject.hex());
+    let tag = referrers::tag(subject);
     let mut index = match client.manifest(&tag)? {
         Some(found) => {
             serde_json::from_slice(&found.bytes).map_err(|_| client.odd("has referrers that are not JSON"))?

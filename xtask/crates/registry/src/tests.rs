@@ -1,64 +1,20 @@
-//! A registry that misbehaves: one answer for each request, from a table.
+//! Against registries that keep to the API, and such that do not.
 
-use std::io::{BufRead, BufReader, Read, Write};
-use std::net::{TcpListener, TcpStream};
-use std::path::Path;
-use std::sync::{Arc, Mutex};
-use std::thread;
+mod faults;
+mod protocol;
+mod server;
 
-use fault::Kind;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
 use oci::digest::Digest;
 use progress::Silent;
-use serde_json::json;
+use serde_json::{Value, json};
 
-use crate::{Options, Reference, pull, push};
+use crate::{Options, Reference};
 
-/// Answers a request (method, path) with status, headers and body.
-type Answer = dyn Fn(&str, &str) -> (u16, String, Vec<u8>) + Send + Sync;
-
-/// Its address, and the request lines it saw.
-fn serve(
-    answer: impl Fn(&str, &str) -> (u16, String, Vec<u8>) + Send + Sync + 'static,
-) -> (String, Arc<Mutex<Vec<String>>>) {
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    let address = listener.local_addr().unwrap().to_string();
-    let (seen, answer): (Arc<Mutex<Vec<String>>>, Arc<Answer>) = (Arc::default(), Arc::new(answer));
-    let told = Arc::clone(&seen);
-    thread::spawn(move || {
-        for stream in listener.incoming().flatten() {
-            let (answer, seen) = (Arc::clone(&answer), Arc::clone(&told));
-            thread::spawn(move || one(stream, &*answer, &seen));
-        }
-    });
-    (address, seen)
-}
-
-fn one(mut stream: TcpStream, answer: &Answer, seen: &Mutex<Vec<String>>) -> std::io::Result<()> {
-    let mut reader = BufReader::new(stream.try_clone()?);
-    let (mut first, mut length) = (String::new(), 0);
-    reader.read_line(&mut first)?;
-    loop {
-        let mut line = String::new();
-        if reader.read_line(&mut line)? == 0 || line == "\r\n" {
-            break;
-        }
-        if let Some(text) = line.to_ascii_lowercase().strip_prefix("content-length:") {
-            length = text.trim().parse().unwrap_or(0);
-        }
-    }
-    std::io::copy(&mut reader.take(length), &mut std::io::sink())?;
-    seen.lock().unwrap().push(first.trim().to_owned());
-    let mut words = first.split(' ');
-    let (method, path) = (words.next().unwrap_or_default(), words.next().unwrap_or_default());
-    let (status, headers, body) = answer(method, path);
-    let length = if headers.contains("Content-Length") {
-        String::new()
-    } else {
-        format!("Content-Length: {}\r\n", body.len())
-    };
-    write!(stream, "HTTP/1.1 {status} x\r\n{headers}{length}Connection: close\r\n\r\n")?;
-    stream.write_all(&body)
-}
+const MANIFEST: &str = "application/vnd.oci.image.manifest.v1+json";
 
 fn options() -> Options<'static> {
     Options {
@@ -66,6 +22,7 @@ fn options() -> Options<'static> {
         ca: None,
         parallel: 1,
         retries: 2,
+        timeout: Duration::from_secs(60),
         mount_from: Vec::new(),
         progress: &Silent,
     }
@@ -75,66 +32,54 @@ fn reference(address: &str) -> Reference {
     format!("{address}/kubelet:v1").parse().unwrap()
 }
 
-fn layout(dir: &Path) -> std::path::PathBuf {
-    std::fs::create_dir_all(dir.join("blobs/sha256")).unwrap();
-    let put = |bytes: &[u8]| {
-        let digest = Digest::of(bytes);
-        std::fs::write(dir.join("blobs/sha256").join(digest.hex()), bytes).unwrap();
-        json!({"digest": digest.to_string(), "size": bytes.len(), "mediaType": "application/vnd.oci.image.manifest.v1+json"})
+fn put(layout: &Path, kind: &str, bytes: &[u8]) -> Value {
+    let digest = Digest::of(bytes);
+    fs::write(layout.join("blobs/sha256").join(digest.hex()), bytes).unwrap();
+    json!({"digest": digest.to_string(), "size": bytes.len(), "mediaType": kind})
+}
+
+/// A layout: an index `v1` over an image with this layer, three referrers of the image, and signatures of the index,
+/// the image and a referrer.
+fn layout(dir: &Path, layer: &[u8]) -> PathBuf {
+    fs::create_dir_all(dir.join("blobs/sha256")).unwrap();
+    let put = |kind: &str, bytes: &[u8]| put(dir, kind, bytes);
+    let layers = [put("application/vnd.oci.image.layer.v1.tar", layer)];
+    let config = put("application/vnd.oci.image.config.v1+json", b"{}");
+    let manifest = |rest: Value| -> Value {
+        let mut value = json!({"schemaVersion": 2, "mediaType": MANIFEST, "config": config});
+        value.as_object_mut().unwrap().extend(rest.as_object().unwrap().clone());
+        put(MANIFEST, value.to_string().as_bytes())
     };
-    let manifest = json!({"schemaVersion": 2, "config": put(b"{}"), "layers": [put(b"layer")]});
-    let mut root = put(manifest.to_string().as_bytes());
+    let image = manifest(json!({"layers": layers}));
+    let kind = "application/vnd.oci.image.index.v1+json";
+    let index = json!({"schemaVersion": 2, "mediaType": kind, "manifests": [image]});
+    let mut root = put(kind, index.to_string().as_bytes());
+    let mut all = vec![root.clone()];
+    for number in 0..3 {
+        let sbom = put("application/spdx+json", format!("sbom {number}").as_bytes());
+        all.push(manifest(
+            json!({"layers": [sbom], "artifactType": "application/spdx+json", "subject": image}),
+        ));
+    }
+    for signed in [root.clone(), image, all[1].clone()] {
+        let payload = put("application/vnd.dev.cosign.simplesigning.v1+json", signed.to_string().as_bytes());
+        let mut signature = manifest(json!({"layers": [payload]}));
+        let tag = format!("{}.sig", signed["digest"].as_str().unwrap().replace(':', "-"));
+        signature["annotations"] = json!({"org.opencontainers.image.ref.name": tag});
+        all.push(signature);
+    }
     root["annotations"] = json!({"org.opencontainers.image.ref.name": "v1"});
-    std::fs::write(dir.join("index.json"), json!({"manifests": [root]}).to_string()).unwrap();
+    all[0] = root;
+    fs::write(dir.join("index.json"), json!({"schemaVersion": 2, "manifests": all}).to_string()).unwrap();
+    fs::write(dir.join("oci-layout"), r#"{"imageLayoutVersion":"1.0.0"}"#).unwrap();
     dir.to_owned()
 }
 
-#[test]
-fn a_manifest_without_end_is_refused() {
-    let (address, _) = serve(|_, path| match path {
-        "/v2/" => (200, String::new(), Vec::new()),
-        _ => (200, "Content-Length: 209715200\r\n".to_owned(), vec![b' '; 5 << 20]),
-    });
-    let dir = tempfile::tempdir().unwrap();
-    let error = pull(&reference(&address), &options(), &dir.path().join("to")).unwrap_err();
-    assert_eq!(fault::of(&error).unwrap().kind(), Kind::Mismatch);
-    assert!(error.to_string().contains("larger than 4194304 bytes"), "{error}");
-    assert!(!dir.path().join("to").exists());
-}
-
-#[test]
-fn another_manifest_than_the_digest_says_is_refused() {
-    let (address, _) = serve(|_, _| (200, String::new(), b"{}".to_vec()));
-    let dir = tempfile::tempdir().unwrap();
-    let from = Reference { digest: Some(Digest::of(b"other")), ..reference(&address) };
-    let error = pull(&from, &options(), dir.path()).unwrap_err();
-    assert_eq!(fault::of(&error).unwrap().kind(), Kind::Mismatch);
-}
-
-#[test]
-fn a_token_server_on_another_host_is_not_asked() {
-    let (other, asked) = serve(|_, _| (200, String::new(), br#"{"token":"x"}"#.to_vec()));
-    let realm = other.replace("127.0.0.1", "127.0.0.2");
-    let challenge = format!("WWW-Authenticate: Bearer realm=\"http://{realm}/token\"\r\n");
-    let (address, _) = serve(move |_, _| (401, challenge.clone(), Vec::new()));
-    let dir = tempfile::tempdir().unwrap();
-    let error = push(&[layout(dir.path())], &reference(&address), &options()).unwrap_err();
-    assert!(error.to_string().contains("gets no credentials"), "{error}");
-    assert!(asked.lock().unwrap().is_empty());
-}
-
-#[test]
-fn no_manifest_is_put_where_blobs_fail_and_retry_after_is_heeded() {
-    let (address, seen) = serve(|method, path| match (method, path) {
-        ("GET", "/v2/") => (200, String::new(), Vec::new()),
-        ("HEAD", _) => (404, String::new(), Vec::new()),
-        _ => (503, "Retry-After: 0\r\n".to_owned(), Vec::new()),
-    });
-    let dir = tempfile::tempdir().unwrap();
-    let error = push(&[layout(dir.path())], &reference(&address), &options()).unwrap_err();
-    assert_eq!(fault::of(&error).unwrap().kind(), Kind::Unavailable);
-    assert!(error.to_string().contains("given up after 3 tries: status 503"), "{error}");
-    let seen = seen.lock().unwrap();
-    assert!(!seen.iter().any(|line| line.contains("/manifests/")), "{seen:?}");
-    assert_eq!(seen.iter().filter(|line| line.starts_with("POST")).count(), 3);
+/// Name and bytes of all blobs.
+fn blobs(layout: &Path) -> Vec<(String, Vec<u8>)> {
+    let files = fs::read_dir(layout.join("blobs/sha256")).unwrap().map(|entry| entry.unwrap().path());
+    let name = |file: &Path| file.file_name().unwrap().to_string_lossy().into_owned();
+    let mut all: Vec<_> = files.map(|file| (name(&file), fs::read(&file).unwrap())).collect();
+    all.sort();
+    all
 }

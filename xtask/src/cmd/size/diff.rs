@@ -6,17 +6,20 @@ use std::path::Path;
 use anyhow::{Context as _, Result};
 use exec::Run;
 use fault::{Fault, Kind};
+use registry::Take;
 use serde::Serialize;
 use sizes::Image;
 use sizes::record::Record;
 
+use super::super::push::Connection;
+use super::super::source::Source;
 use super::{RECORD, weigh};
 use crate::context::{Context, write_out};
 
 /// Show which layer, package, Go module or file of images changed by how much.
 ///
 /// A and B are each: a layout, or a directory of layouts; a git revision, of which images/sizes.json is read; such a file;
-/// or an image in a registry, which is fetched by skopeo.
+/// or an image in a registry, which is fetched.
 #[derive(clap::Args)]
 #[command(after_help = "Examples:
   cargo xtask size diff main HEAD --markdown
@@ -33,6 +36,8 @@ pub(crate) struct DiffSizes {
     /// For a comment on a pull request.
     #[arg(long)]
     markdown: bool,
+    #[command(flatten)]
+    connection: Connection,
 }
 
 /// The answer for machines.
@@ -52,8 +57,8 @@ struct Side {
 
 impl DiffSizes {
     pub(crate) fn run(&self, context: &Context) -> Result<()> {
-        let mut before = Side::read(context, &self.before)?;
-        let mut after = Side::read(context, &self.after)?;
+        let mut before = Side::read(context, &self.before, &self.connection)?;
+        let mut after = Side::read(context, &self.after, &self.connection)?;
         pair(&mut before.images, &mut after.images);
         if before.coarse != after.coarse {
             let (fine, coarse) = if before.coarse { (&mut after, &before) } else { (&mut before, &after) };
@@ -89,7 +94,7 @@ fn pair(before: &mut BTreeMap<String, Image>, after: &mut BTreeMap<String, Image
 }
 
 impl Side {
-    fn read(context: &Context, what: &str) -> Result<Self> {
+    fn read(context: &Context, what: &str, connection: &Connection) -> Result<Self> {
         let path = Path::new(what);
         if path.is_dir() {
             return Self::layouts(context, path);
@@ -106,7 +111,8 @@ impl Side {
         }
         let reference = registry.unwrap_or(what);
         if registry.is_some() || reference.contains(['/', ':']) {
-            return Self::registry(context, reference);
+            let source = Source::registry(context, reference, Take::Image, connection)?;
+            return Self::layouts(context, &source.layout);
         }
         Err(Fault::new(
             Kind::Unknown,
@@ -127,48 +133,6 @@ impl Side {
 
     fn record(text: &str, name: &str) -> Result<Self> {
         Ok(Self { images: Record::parse(text, name)?.images, coarse: true })
-    }
-
-    fn registry(context: &Context, reference: &str) -> Result<Self> {
-        let Some(skopeo) = exec::which("skopeo") else {
-            return Err(Fault::new(
-                Kind::Tool,
-                format!("`{reference}` is in a registry, and there is no skopeo to fetch it"),
-            )
-            .help("install skopeo, or copy the image to a layout and name its directory")
-            .into());
-        };
-        let dir =
-            tempfile::Builder::new().prefix("size-diff-").tempdir().context("no temporary directory")?;
-        let layout = dir.path().join("layout");
-        let task = context.progress.task(&format!("fetch {reference}"), None);
-        // Only looked at, not run: no policy of signatures is asked. A registry on this machine may speak plain HTTP.
-        let host = reference.split('/').next().unwrap_or_default();
-        let local = ["localhost", "127.0.0.1", "[::1]"]
-            .iter()
-            .any(|name| host.strip_prefix(name).is_some_and(|rest| rest.is_empty() || rest.starts_with(':')));
-        let mut run = Run::new(skopeo).args(["--insecure-policy", "copy", "--all", "--quiet"]);
-        if local {
-            run = run.arg("--src-tls-verify=false");
-        }
-        for name in [
-            "PATH",
-            "HOME",
-            "TMPDIR",
-            "XDG_RUNTIME_DIR",
-            "HTTPS_PROXY",
-            "https_proxy",
-            "NO_PROXY",
-            "no_proxy",
-        ] {
-            run = run.inherit(name);
-        }
-        run.arg(format!("docker://{reference}"))
-            .arg(format!("oci:{}:image", layout.display()))
-            .on_line(|line| task.detail(line))
-            .run()
-            .with_context(|| format!("fetching {reference}"))?;
-        Self::layouts(context, &layout)
     }
 }
 
