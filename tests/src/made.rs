@@ -2,19 +2,29 @@
 
 use std::collections::BTreeMap;
 use std::fs;
+use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use anyhow::Result;
+use flate2::Compression;
+use flate2::write::GzEncoder;
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
-use crate::scratch;
+use crate::{image, scratch};
 
 const MANIFEST: &str = "application/vnd.oci.image.manifest.v1+json";
 const INDEX: &str = "application/vnd.oci.image.index.v1+json";
 
-/// An archive of one file of this size, with bytes that look random, different for each seed.
-pub fn layer(seed: u64, size: usize) -> Vec<u8> {
+/// A layer.
+#[derive(Clone, Debug)]
+pub struct Layer {
+    diff_id: String,
+    gzip: Vec<u8>,
+}
+
+/// A layer of one file of this size, with bytes that look random, different for each seed.
+pub fn layer(seed: u64, size: usize) -> Result<Layer> {
     let mut state = seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1;
     let next = || {
         state ^= state << 13;
@@ -34,21 +44,27 @@ pub fn layer(seed: u64, size: usize) -> Vec<u8> {
     let mut tar = header.to_vec();
     tar.extend(std::iter::repeat_with(next).flatten().take(size));
     tar.resize(tar.len().next_multiple_of(512) + 1024, 0);
-    tar
+    let mut gzip = GzEncoder::new(Vec::new(), Compression::none());
+    gzip.write_all(&tar)?;
+    Ok(Layer { diff_id: digest(&tar), gzip: gzip.finish()? })
+}
+
+fn digest(bytes: &[u8]) -> String {
+    format!("sha256:{}", hex::encode(Sha256::digest(bytes)))
 }
 
 fn blob(layout: &Path, media_type: &str, bytes: &[u8]) -> Result<Value> {
-    let hex = hex::encode(Sha256::digest(bytes));
-    fs::write(layout.join("blobs/sha256").join(&hex), bytes)?;
-    Ok(json!({"mediaType": media_type, "digest": format!("sha256:{hex}"), "size": bytes.len()}))
+    let digest = digest(bytes);
+    fs::write(image::blob(layout, &digest), bytes)?;
+    Ok(json!({"mediaType": media_type, "digest": digest, "size": bytes.len()}))
 }
 
-fn manifest(layout: &Path, arch: &str, tag: &str, layers: &[Vec<u8>]) -> Result<Value> {
-    let ids: Vec<_> = layers.iter().map(|it| format!("sha256:{}", hex::encode(Sha256::digest(it)))).collect();
+fn manifest(layout: &Path, arch: &str, tag: &str, layers: &[Layer]) -> Result<Value> {
+    let ids: Vec<_> = layers.iter().map(|layer| &layer.diff_id).collect();
     let config = json!({"architecture": arch, "os": "linux", "config": {"Labels": {"tag": tag}},
         "rootfs": {"type": "layers", "diff_ids": ids}});
     let config = blob(layout, "application/vnd.oci.image.config.v1+json", config.to_string().as_bytes())?;
-    let layer = |it: &Vec<u8>| blob(layout, "application/vnd.oci.image.layer.v1.tar", it);
+    let layer = |it: &Layer| blob(layout, "application/vnd.oci.image.layer.v1.tar+gzip", &it.gzip);
     let layers = layers.iter().map(layer).collect::<Result<Vec<_>>>()?;
     let manifest = json!({"schemaVersion": 2, "mediaType": MANIFEST, "config": config, "layers": layers});
     blob(layout, MANIFEST, manifest.to_string().as_bytes())
@@ -65,7 +81,7 @@ fn layout(layout: PathBuf, tag: &str, mut root: Value, attached: Vec<Value>) -> 
 }
 
 /// A layout with an image of these layers, and so many documents that refer to it.
-pub fn image(dir: &Path, tag: &str, layers: &[Vec<u8>], referrers: usize) -> Result<PathBuf> {
+pub fn image(dir: &Path, tag: &str, layers: &[Layer], referrers: usize) -> Result<PathBuf> {
     let at = dir.join(tag);
     fs::create_dir_all(at.join("blobs/sha256"))?;
     let subject = manifest(&at, "amd64", tag, layers)?;
@@ -81,7 +97,7 @@ pub fn image(dir: &Path, tag: &str, layers: &[Vec<u8>], referrers: usize) -> Res
 }
 
 /// A layout with an index over two images of these layers, one for each of two architectures.
-pub fn index(dir: &Path, tag: &str, layers: &[Vec<u8>]) -> Result<PathBuf> {
+pub fn index(dir: &Path, tag: &str, layers: &[Layer]) -> Result<PathBuf> {
     let at = dir.join(tag);
     fs::create_dir_all(at.join("blobs/sha256"))?;
     let mut images = Vec::new();

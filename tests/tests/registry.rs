@@ -30,10 +30,10 @@ fn twenty_images_are_sent_once_mirrored_without_sending_and_accepted_by_all() ->
     let dir = scratch::dir()?;
     let registry = Registry::start(dir.path())?;
     let meter = Meter::start(registry.address())?;
-    let (base, large) = (made::layer(1, 100_000), made::layer(2, 20_000_000));
+    let (base, large) = (made::layer(1, 100_000)?, made::layer(2, 20_000_000)?);
     let mut layouts = Vec::new();
     for number in 0..20_usize {
-        let mut layers = vec![base.clone(), made::layer(100 + number as u64, 300_000)];
+        let mut layers = vec![base.clone(), made::layer(100 + number as u64, 300_000)?];
         if number % 5 == 0 {
             layers.push(large.clone());
         }
@@ -149,8 +149,8 @@ fn what_was_pushed_is_pulled_with_all_that_is_attached() -> Result<()> {
 fn what_is_wrong_is_said() -> Result<()> {
     let dir = scratch::dir()?;
     let (one, other) = (
-        made::image(&dir.path().join("a"), "v", &[made::layer(1, 10)], 0)?,
-        made::image(&dir.path().join("b"), "v", &[made::layer(2, 10)], 0)?,
+        made::image(&dir.path().join("a"), "v", &[made::layer(1, 10)?], 0)?,
+        made::image(&dir.path().join("b"), "v", &[made::layer(2, 10)?], 0)?,
     );
     let text = |path: &Path| path.to_str().map(str::to_owned).context("not UTF-8");
     let (one, other) = (text(&one)?, text(&other)?);
@@ -163,11 +163,10 @@ fn what_is_wrong_is_said() -> Result<()> {
         &["127.0.0.1:1 cannot be reached", "2 tries"],
     )?;
     xtask.fails(&["push", &one, "--to", "kubelet"], Kind::Usage, &["it has no host"])?;
-    let blob = scratch::files(&Path::new(&one).join("blobs"));
-    let layer =
-        blob.iter().find(|file| file.metadata().is_ok_and(|meta| meta.len() == 2048)).context("no layer")?;
-    fs::write(layer, b"short")?;
-    xtask.fails(&["push", &one, "--to", to], Kind::Mismatch, &["expected 2048 bytes", "found    5 bytes"])?;
+    let (layer, size) = image::layers(Path::new(&one))?.swap_remove(0);
+    fs::write(image::blob(Path::new(&one), &layer), b"short")?;
+    let expected = format!("expected {size} bytes");
+    xtask.fails(&["push", &one, "--to", to], Kind::Mismatch, &[&expected, "found    5 bytes"])?;
     Ok(())
 }
 
@@ -178,7 +177,7 @@ fn https_and_a_password_by_dockers_configuration_and_by_a_helper_and_never_in_wh
     }
     let dir = scratch::dir()?;
     let registry = Registry::start_secure(dir.path())?;
-    let layout = made::image(dir.path(), "v1", &[made::layer(1, 50_000)], 1)?;
+    let layout = made::image(dir.path(), "v1", &[made::layer(1, 50_000)?], 1)?;
     let name = layout.to_str().context("not UTF-8")?;
     let (ca, to) = (dir.path().join("ca.pem"), format!("{}/kubelet", registry.address()));
     let ca = ca.to_str().context("not UTF-8")?;

@@ -1,7 +1,7 @@
 //! Pushes that break off: finished by the next, or by the same one; never a tag on an incomplete image.
 
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Command, Stdio};
 use std::time::{Duration, Instant, SystemTime};
 
 use anyhow::{Context, Result, ensure};
@@ -21,7 +21,10 @@ fn seed() -> Result<u64> {
 }
 
 fn push(xtask: &Xtask, layout: &Path, to: &str) -> Result<Command> {
-    xtask.command(&["push", layout.to_str().context("not UTF-8")?, "--to", to, "--quiet"])
+    let mut command =
+        xtask.command(&["push", layout.to_str().context("not UTF-8")?, "--to", to, "--quiet"])?;
+    command.stdout(Stdio::null());
+    Ok(command)
 }
 
 /// Copies an image from the registry, every byte of it.
@@ -47,7 +50,7 @@ fn a_killed_push_is_finished_by_the_next_and_never_tags_too_early() -> Result<()
     let xtask = Xtask::new()?.env("DOCKER_CONFIG", dir.path());
     let to = format!("{}/killed", registry.address());
     let make = |number: u64| {
-        let layers = [made::layer(number * 2 + 1000, 12_000_000), made::layer(number * 2 + 1001, 500_000)];
+        let layers = [made::layer(number * 2 + 1000, 12_000_000)?, made::layer(number * 2 + 1001, 500_000)?];
         made::index(dir.path(), &format!("k{number}"), &layers)
     };
     let start = Instant::now();
@@ -88,7 +91,7 @@ fn a_push_outlives_its_registry() -> Result<()> {
     let mut registry = Registry::start(dir.path())?;
     let meter = Meter::start(registry.address())?;
     let xtask = Xtask::new()?.env("DOCKER_CONFIG", dir.path());
-    let layers: Vec<_> = (0..4).map(|seed| made::layer(seed, 40_000_000)).collect();
+    let layers: Vec<_> = (0..4).map(|seed| made::layer(seed, 40_000_000)).collect::<Result<_>>()?;
     let layout = made::image(dir.path(), "v1", &layers, 2)?;
     let to = format!("{}/kubelet", meter.address());
     let mut child = push(&xtask, &layout, &to)?.spawn()?;

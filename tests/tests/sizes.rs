@@ -119,10 +119,13 @@ fn an_image_in_a_registry_is_compared_with_a_layout() -> Result<()> {
     let scratch = scratch::dir()?;
     let registry = Registry::start(scratch.path())?;
     let name = format!("{}/kubelet:flannel", registry.address());
-    let mut skopeo = std::process::Command::new("skopeo");
-    skopeo.args(["--insecure-policy", "copy", "--dest-tls-verify=false"]);
-    skopeo.arg(format!("oci:{}:{}", plain.display(), image::tag(&plain)?)).arg(format!("docker://{name}"));
-    cmd::ok(&mut skopeo)?;
+    let docker = format!("{}/kubelet:docker", registry.address());
+    for (name, format) in [(&name, "oci"), (&docker, "v2s2")] {
+        let mut skopeo = std::process::Command::new("skopeo");
+        skopeo.args(["--insecure-policy", "copy", "--dest-tls-verify=false", "--format", format]);
+        let from = format!("oci:{}:{}", plain.display(), image::tag(&plain)?);
+        cmd::ok(skopeo.arg(from).arg(format!("docker://{name}")))?;
+    }
     let cni = cni.to_str().context("the directory's name is not UTF-8")?;
     let xtask = xtask::Xtask::new()?;
     let answer: Value = serde_json::from_str(&xtask.ok(&["size", "diff", &name, cni, "--json"])?)?;
@@ -135,8 +138,11 @@ fn an_image_in_a_registry_is_compared_with_a_layout() -> Result<()> {
     {
         ensure!(table.contains(words), "no {words:?} in\n{table}");
     }
-    let same = xtask.ok(&["size", "diff", cni, cni])?;
-    assert_eq!(same.trim(), "no change; images compared: 1");
+    let plain = plain.to_str().context("the directory's name is not UTF-8")?;
+    for (before, after) in [(cni, cni), (&*name, plain), (&*docker, plain)] {
+        let same = xtask.ok(&["size", "diff", before, after])?;
+        assert_eq!(same.trim(), "no change; images compared: 1", "{before} {after}");
+    }
     xtask.fails(&["size", "diff", "no-such-thing", cni], Kind::Unknown, &["no-such-thing"])?;
     Ok(())
 }

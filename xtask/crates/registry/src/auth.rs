@@ -134,6 +134,7 @@ pub enum Challenge {
 }
 
 /// Reads a `WWW-Authenticate` header; none if nothing in it is known here.
+#[must_use]
 pub fn challenge(header: &str) -> Option<Challenge> {
     let (scheme, rest) = header.trim().split_once(' ').unwrap_or((header.trim(), ""));
     if scheme.eq_ignore_ascii_case("basic") {

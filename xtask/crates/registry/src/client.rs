@@ -30,6 +30,9 @@ pub(crate) struct Manifest {
     pub(crate) bytes: Vec<u8>,
 }
 
+/// Headers and body of a success; any other answer as it came.
+type Got = Result<(HeaderMap, Vec<u8>), Response<Body>>;
+
 pub(crate) struct Client<'a> {
     agent: Agent,
     /// `https://HOST`
@@ -321,12 +324,7 @@ impl<'a> Client<'a> {
     }
 
     /// A small answer to GET, read whole, and tried again where it breaks off; as it came if it is no success.
-    pub(crate) fn get(
-        &self,
-        url: &str,
-        headers: &[(&str, &str)],
-        what: &str,
-    ) -> Result<Result<(HeaderMap, Vec<u8>), Response<Body>>> {
+    pub(crate) fn get(&self, url: &str, headers: &[(&str, &str)], what: &str) -> Result<Got> {
         let mut tried = 0;
         loop {
             let answer = self.send("GET", url, headers, None)?;

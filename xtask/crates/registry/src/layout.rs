@@ -14,7 +14,7 @@ use crate::MANIFEST_LIMIT;
 use crate::upload::Blob;
 
 /// How deep indexes may lie in indexes.
-const DEPTH: u32 = 4;
+pub(crate) const DEPTH: u32 = 4;
 
 /// A manifest or index, to be pushed after what it names.
 pub(crate) struct Document {
@@ -109,7 +109,8 @@ pub(crate) fn bad(what: &Path, why: &str) -> anyhow::Error {
     Fault::new(Kind::Data, format!("{}: {why}", what.display())).into()
 }
 
-fn limited(path: &Path) -> Result<Vec<u8>> {
+/// A document, which may have as much as a manifest may.
+pub(crate) fn limited(path: &Path) -> Result<Vec<u8>> {
     let mut bytes = Vec::new();
     let file = File::open(path).with_context(|| format!("{} cannot be read", path.display()))?;
     file.take(MANIFEST_LIMIT + 1).read_to_end(&mut bytes)?;

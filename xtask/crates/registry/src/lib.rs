@@ -9,6 +9,7 @@
 
 mod auth;
 mod client;
+mod docker;
 mod layout;
 mod pull;
 mod push;
@@ -22,6 +23,7 @@ use std::time::Duration;
 use progress::Progress;
 
 pub use auth::{Challenge, challenge};
+pub use docker::to_oci;
 pub use pull::{Pulled, Take, pull};
 pub use push::{Pushed, Tagged, push};
 pub use reference::Reference;

@@ -12,12 +12,9 @@ use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
 
 use crate::client::{Client, Manifest};
-use crate::layout::{bad, file, parse};
+use crate::layout::{DEPTH, bad, file, parse};
 use crate::referrers::{self, signature_tag};
 use crate::{Options, Reference};
-
-/// How deep indexes may lie in indexes.
-const DEPTH: u32 = 4;
 
 /// How many manifests are pulled, all indexes together.
 const MANIFESTS: usize = 1000;

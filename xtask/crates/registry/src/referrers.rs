@@ -44,6 +44,7 @@ pub fn listed(bytes: &[u8]) -> Result<Vec<(Digest, u64)>> {
 }
 
 /// The target of a `Link` header whose relation is `next`.
+#[must_use]
 pub fn next(link: &str) -> Option<&str> {
     let (target, parameters) = link.trim().strip_prefix('<')?.split_once('>')?;
     let is_next = |parameter: &str| matches!(parameter.trim(), r#"rel="next""# | "rel=next");

@@ -103,15 +103,16 @@ impl Side {
             let text = std::fs::read_to_string(path).with_context(|| format!("{what} cannot be read"))?;
             return Self::record(&text, what);
         }
-        let registry = what.strip_prefix("docker://");
-        if registry.is_none()
+        let named = what.strip_prefix("docker://");
+        if named.is_none()
             && let Some(text) = revision(context, what)?
         {
             return Self::record(&text, &format!("{what}:{RECORD}"));
         }
-        let reference = registry.unwrap_or(what);
-        if registry.is_some() || reference.contains(['/', ':']) {
+        let reference = named.unwrap_or(what);
+        if named.is_some() || reference.contains(['/', ':']) {
             let source = Source::registry(context, reference, Take::Image, connection)?;
+            registry::to_oci(&source.layout)?;
             return Self::layouts(context, &source.layout);
         }
         Err(Fault::new(
