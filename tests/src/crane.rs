@@ -8,6 +8,7 @@ use anyhow::{Context, Result};
 
 use crate::{cmd, skip, xtask};
 
+/// Pinned by version; Go's checksum database vouches for the rest.
 const CRANE: &str = "github.com/google/go-containerregistry/cmd/crane@v0.20.6";
 
 /// The program, from PATH or built once.

@@ -83,7 +83,7 @@ fn requests(client: &mut BufReader<TcpStream>, up: &mut TcpStream, bodies: &Bodi
             *sum = (sum.0 + requests, sum.1 + bytes);
         };
         count(1, 0);
-        let mut buffer = [0; 1 << 16];
+        let mut buffer = vec![0; 1 << 16];
         let mut body = client.take(length);
         loop {
             let read = body.read(&mut buffer)?;

@@ -1,17 +1,17 @@
 //! Other people's tools accept the layouts.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::Command;
 
 use anyhow::{Context, Result, ensure};
 use serde_json::Value;
 use tests::containerd::{self, Containerd, Namespace};
 use tests::registry::Registry;
-use tests::{cmd, host, image, scratch, skip, xtask};
+use tests::{cmd, crane, host, image, scratch, skip, xtask};
 
 const ATTR: &str = "kubelet-v1_26_0-micro-amd64";
 const TAG: &str = "v1.26.0-micro";
-/// Pinned by version; Go's checksum database vouches for the rest.
+
 #[test]
 fn skopeo_sees_the_platform_and_every_layer() -> Result<()> {
     if skip::without(&["skopeo"])? {

@@ -1,8 +1,11 @@
 //! Push to a real registry: each blob once, tags last, digests kept.
 
 use std::fs;
+use std::io::{BufRead, BufReader, Write};
+use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use ::registry::{Options, Take};
@@ -213,5 +216,78 @@ fn https_and_a_password_by_dockers_configuration_and_by_a_helper_and_never_in_wh
     let done = xtask.env("PATH", path).output(&args)?;
     silent(&done)?;
     ensure!(done.status.success() && done.stdout.contains("0 sent"), "{}{}", done.stdout, done.stderr);
+    Ok(())
+}
+
+/// Answers each request by its path and `Authorization` header with a status line, headers and body; returns its address
+/// and what it saw.
+fn serve(answer: impl Fn(&str, &str, &str) -> String + Send + 'static) -> Result<(String, Seen)> {
+    let listener = TcpListener::bind("127.0.0.1:0")?;
+    let address = listener.local_addr()?.to_string();
+    let (seen, own) = (Seen::default(), address.clone());
+    let told = Arc::clone(&seen);
+    std::thread::spawn(move || {
+        for mut stream in listener.incoming().flatten() {
+            let Ok(copy) = stream.try_clone() else { continue };
+            let lines = BufReader::new(copy).lines().map_while(std::io::Result::ok);
+            let head: Vec<String> = lines.take_while(|line| !line.is_empty()).collect();
+            let authorization = head.iter().find_map(|line| {
+                line.split_once(": ").filter(|(name, _)| name.eq_ignore_ascii_case("authorization"))
+            });
+            let path = head.first().and_then(|line| line.split(' ').nth(1)).unwrap_or_default();
+            let shown = authorization.map_or("", |(_, value)| value);
+            told.lock().unwrap_or_else(PoisonError::into_inner).push((path.to_owned(), shown.to_owned()));
+            // A client that went away is seen by its test.
+            let _ = stream.write_all(answer(&own, path, shown).as_bytes());
+        }
+    });
+    Ok((address, seen))
+}
+
+/// Path and `Authorization` of each request.
+type Seen = Arc<Mutex<Vec<(String, String)>>>;
+
+#[test]
+fn a_password_is_shown_to_the_token_server_alone_and_a_token_to_the_registry_and_neither_is_written()
+-> Result<()> {
+    const TOKEN: &str = "t0ken-of-the-registry";
+    let (address, seen) = serve(|own, path, shown| {
+        let body = format!("{{\"token\":\"{TOKEN}\"}}");
+        let close = "Connection: close\r\nContent-Length";
+        if path.starts_with("/token?") {
+            return format!("HTTP/1.1 200 x\r\n{close}: {}\r\n\r\n{body}", body.len());
+        }
+        let realm = format!("WWW-Authenticate: Bearer realm=\"http://{own}/token\"\r\n");
+        match (shown.is_empty(), path) {
+            (true, _) => format!("HTTP/1.1 401 x\r\n{realm}{close}: 0\r\n\r\n"),
+            (false, "/v2/") => format!("HTTP/1.1 200 x\r\n{close}: 0\r\n\r\n"),
+            // Says back what it was shown.
+            (false, _) => format!("HTTP/1.1 403 {shown}\r\n{close}: {}\r\n\r\n{shown}", shown.len()),
+        }
+    })?;
+    let dir = scratch::dir()?;
+    let encoded = base64::engine::general_purpose::STANDARD.encode(format!("{USER}:{PASSWORD}"));
+    let config = json!({"auths": {&address: {"auth": encoded}}});
+    fs::write(dir.path().join("config.json"), config.to_string())?;
+    let layout = made::image(dir.path(), "v1", &[made::layer(1, 10)?], 0)?;
+    let name = layout.to_str().context("not UTF-8")?;
+    let to = format!("{address}/kubelet");
+    let xtask = Xtask::new()?.env("DOCKER_CONFIG", dir.path());
+    let out = xtask.fails(&["push", name, "--to", &to, "--verbose"], Kind::Unavailable, &["403"])?;
+    let told = format!("{}{}", out.stdout, out.stderr);
+    for secret in [PASSWORD, &encoded, TOKEN] {
+        ensure!(!told.contains(secret), "{secret} was written:\n{told}");
+    }
+    let seen = seen.lock().unwrap_or_else(PoisonError::into_inner);
+    ensure!(seen.iter().any(|(path, _)| path.starts_with("/v2/kubelet/blobs/")), "{seen:?}");
+    for (path, shown) in seen.iter() {
+        let basic = format!("Basic {encoded}");
+        let right = if path.starts_with("/token?") {
+            *shown == basic
+        } else {
+            shown.is_empty() || *shown == format!("Bearer {TOKEN}")
+        };
+        ensure!(right, "{path} was shown {shown:?}");
+    }
     Ok(())
 }
