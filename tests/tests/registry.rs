@@ -127,7 +127,7 @@ fn what_was_pushed_is_pulled_with_all_that_is_attached() -> Result<()> {
             ca: None,
             parallel: 1,
             retries: 2,
-            timeout: Duration::from_secs(60),
+            timeout: Duration::from_mins(1),
             mount_from: Vec::new(),
             progress: &progress::Silent,
         };

@@ -96,7 +96,7 @@ fn a_push_outlives_its_registry() -> Result<()> {
     let to = format!("{}/kubelet", meter.address());
     let mut child = push(&xtask, &layout, &to)?.spawn()?;
     for megabytes in [30, 100] {
-        wait_for("upload under way", Duration::from_secs(60), || {
+        wait_for("upload under way", Duration::from_mins(1), || {
             ensure!(child.try_wait()?.is_none(), "the push ended before the registry did");
             Ok((meter.sent("PATCH").1 > megabytes << 20).then_some(()))
         })?;

@@ -22,7 +22,7 @@ fn options() -> Options<'static> {
         ca: None,
         parallel: 1,
         retries: 2,
-        timeout: Duration::from_secs(60),
+        timeout: Duration::from_mins(1),
         mount_from: Vec::new(),
         progress: &Silent,
     }

@@ -139,12 +139,12 @@ fn a_manifest_without_end_is_refused() {
 #[test]
 fn a_list_of_referrers_without_end_is_refused() {
     let endless = r#"</v2/kubelet/referrers/more>; rel="next""#;
-    let server = Server::start(move |request, _| match request.path.contains("/referrers/") {
-        true => Act::Say(
-            Answer { status: 200, body: br#"{"manifests":[]}"#.to_vec(), ..Answer::default() }
-                .with("Link", endless),
-        ),
-        false => Act::Usual,
+    let server = Server::start(move |request, _| {
+        if !request.path.contains("/referrers/") {
+            return Act::Usual;
+        }
+        let page = Answer { status: 200, body: br#"{"manifests":[]}"#.to_vec(), ..Answer::default() };
+        Act::Say(page.with("Link", endless))
     });
     let dir = tempfile::tempdir().unwrap();
     push(&[layout(dir.path(), b"layer")], &reference(&server.address), &options()).unwrap();

@@ -275,7 +275,7 @@ impl Server {
         if broken && request.method != "PATCH" {
             return Ok(());
         }
-        let answer = match act {
+        let mut answer = match act {
             Act::Say(answer) => answer,
             Act::Header(name, value) => {
                 let mut answer = self.state().answer(&request);
@@ -287,14 +287,15 @@ impl Server {
         if broken {
             return Ok(());
         }
-        let mut head = format!("HTTP/1.1 {} x\r\nConnection: close\r\n", answer.status);
-        for (name, value) in &answer.headers {
-            head += &format!("{name}: {value}\r\n");
-        }
         if answer.status != 204 && !answer.headers.iter().any(|(name, _)| *name == "Content-Length") {
-            head += &format!("Content-Length: {}\r\n", answer.body.len());
+            let length = answer.body.len().to_string();
+            answer.headers.push(("Content-Length", length));
         }
-        stream.write_all(format!("{head}\r\n").as_bytes())?;
+        write!(stream, "HTTP/1.1 {} x\r\nConnection: close\r\n", answer.status)?;
+        for (name, value) in &answer.headers {
+            write!(stream, "{name}: {value}\r\n")?;
+        }
+        stream.write_all(b"\r\n")?;
         if request.method == "HEAD" {
             return Ok(());
         }
