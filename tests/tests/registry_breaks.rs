@@ -1,6 +1,6 @@
 //! Pushes that break off: finished by the next, or by the same one; never a tag on an incomplete image.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant, SystemTime};
 
@@ -28,7 +28,7 @@ fn push(xtask: &Xtask, layout: &Path, to: &str) -> Result<Command> {
 }
 
 /// Copies an image from the registry, every byte of it.
-fn copy(from: &str, to: PathBuf) -> Result<cmd::Output> {
+fn copy(from: &str, to: &Path) -> Result<cmd::Output> {
     let mut skopeo = Command::new("skopeo");
     skopeo.args([
         "--insecure-policy",
@@ -69,13 +69,13 @@ fn a_killed_push_is_finished_by_the_next_and_never_tags_too_early() -> Result<()
         let mut inspect = Command::new("skopeo");
         inspect.args(["inspect", "--raw", "--tls-verify=false", &format!("docker://{name}")]);
         if cmd::output(&mut inspect)?.status.success() {
-            let whole = copy(&name, dir.path().join(format!("early-{number}")))?;
+            let whole = copy(&name, &dir.path().join(format!("early-{number}")))?;
             ensure!(whole.status.success(), "{name}, killed after {moment:?}: incomplete\n{}", whole.stderr);
         } else {
             early += 1;
         }
         cmd::ok(&mut push(&xtask, &layout, &to)?)?;
-        let whole = copy(&name, dir.path().join(format!("late-{number}")))?;
+        let whole = copy(&name, &dir.path().join(format!("late-{number}")))?;
         ensure!(whole.status.success(), "{name}, killed after {moment:?}: not finished\n{}", whole.stderr);
     }
     ensure!(early > 0, "no push was killed before its end");
@@ -104,7 +104,7 @@ fn a_push_outlives_its_registry() -> Result<()> {
     }
     ensure!(child.wait()?.success(), "the push failed");
     let name = format!("{to}:v1");
-    let whole = copy(&name, dir.path().join("copy"))?;
+    let whole = copy(&name, &dir.path().join("copy"))?;
     ensure!(whole.status.success(), "{}", whole.stderr);
     let mut inspect = Command::new("skopeo");
     inspect.args(["inspect", "--tls-verify=false", "--format", "{{.Digest}}", &format!("docker://{name}")]);
