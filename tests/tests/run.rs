@@ -5,9 +5,11 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
+use fault::Kind;
+use serde_json::{Value, json};
 use tests::containerd::{Containerd, Namespace, POD_IMAGE};
 use tests::kubelet::{Kubelet, MANIFESTS, Sharing};
-use tests::{containerd, host, image, scratch, skip, wait_for, xtask};
+use tests::{cmd, containerd, host, image, scratch, skip, wait_for, xtask};
 
 const ATTR: &str = "kubelet-v1_26_0-micro-amd64";
 /// The size limit of the pod's volume, as the table of mounts has it.
@@ -81,7 +83,20 @@ fn one_command_builds_an_image_and_shows_it_running() -> Result<()> {
     let xtask = xtask::Xtask::new()?.under(containerd.host.entered(&tests::root()));
     let out = scratch.path().join("out");
     let said = xtask.ok(&["build", ATTR, "--run", "--out", out.to_str().context("not UTF-8")?])?;
-    ensure!(said.contains("localhost/kubelet:v1.26.0-micro says: Kubernetes v1.26.0"), "{said}");
+    let name = "localhost/kubelet:v1.26.0-micro";
+    ensure!(said.contains(&format!("{name} says: Kubernetes v1.26.0")), "{said}");
+
+    // What was built already, from outside of a checkout.
+    cmd::ok(containerd.ctr(Namespace::Default).args(["images", "rm", name]))?;
+    let layout = out.join(ATTR);
+    let outside = xtask::Xtask::new()?.cwd(scratch.path()).under(containerd.host.entered(scratch.path()));
+    let loaded = outside.ok(&["load", layout.to_str().context("not UTF-8")?, "--json"])?;
+    assert_eq!(loaded.trim(), format!(r#"{{"version":1,"runtime":"containerd","images":["{name}"]}}"#));
+    assert_eq!(containerd.run(name, &["kubelet", "--version"])?, "Kubernetes v1.26.0\n");
+    let mut index: Value = serde_json::from_slice(&fs::read(layout.join("index.json"))?)?;
+    index["manifests"][0]["annotations"] = json!({});
+    fs::write(layout.join("index.json"), index.to_string())?;
+    outside.fails(&["load", &layout.display().to_string()], Kind::Data, &["gives no image a name"])?;
     containerd.host.stop()
 }
 

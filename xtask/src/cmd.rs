@@ -11,6 +11,7 @@ mod fetch;
 mod fuzz;
 mod gc;
 mod list;
+mod load;
 mod lock;
 mod make;
 mod push;
@@ -47,12 +48,18 @@ pub(crate) enum Command {
     Advisories(advisories::Advisories),
     Push(push::Push),
     Release(release::Release),
+    Load(load::Load),
     Bench(bench::Bench),
     Completions(completions::Completions),
     Test(test::Test),
 }
 
 impl Command {
+    /// Can it do something outside of a checkout? Layouts are what they are anywhere.
+    pub(crate) fn runs_anywhere(&self) -> bool {
+        matches!(self, Command::Push(_) | Command::Load(_))
+    }
+
     pub(crate) fn run(&self, context: &Context) -> Result<()> {
         match self {
             Command::Build(build) => build.run(context),
@@ -72,6 +79,7 @@ impl Command {
             Command::Advisories(advisories) => advisories.run(context),
             Command::Push(push) => push.run(context),
             Command::Release(release) => release.run(context),
+            Command::Load(load) => load.run(context),
             Command::Bench(bench) => bench.run(context),
             Command::Completions(completions) => completions.run(),
             Command::Test(test) => test.run(context),

@@ -14,6 +14,9 @@ use serde::Serialize;
 
 use crate::ui::{self, Color};
 
+/// What makes a directory the top of the repository.
+const CATALOG: &str = "images/catalog.toml";
+
 /// Flags of every verb.
 #[derive(clap::Args)]
 pub(crate) struct Global {
@@ -33,7 +36,8 @@ pub(crate) struct Global {
 
 /// What every verb has.
 pub(crate) struct Context {
-    /// The top of the repository: where images/catalog.toml is.
+    /// The top of the repository: where images/catalog.toml is. Outside of one it is the current directory, where only
+    /// verbs get to that need no repository.
     pub(crate) root: PathBuf,
     /// JSON on standard output?
     pub(crate) json: bool,
@@ -42,9 +46,16 @@ pub(crate) struct Context {
 }
 
 impl Context {
-    pub(crate) fn new(global: &Global) -> Result<Self> {
+    /// `anywhere`: without a repository too.
+    pub(crate) fn new(global: &Global, anywhere: bool) -> Result<Self> {
+        let here = std::env::current_dir().context("the current directory cannot be read")?;
+        let top = here.ancestors().find(|dir| dir.join(CATALOG).is_file());
         Ok(Self {
-            root: repository()?,
+            root: match top {
+                Some(top) => top.to_owned(),
+                None if anywhere => here,
+                None => return Err(no_repository(&here).into()),
+            },
             json: global.json,
             progress: ui::progress(global.quiet, global.verbose, global.color),
         })
@@ -52,10 +63,13 @@ impl Context {
 
     /// The catalog, validated.
     pub(crate) fn catalog(&self) -> Result<Catalog> {
-        let path = self.root.join("images/catalog.toml");
+        let path = self.root.join(CATALOG);
+        if !path.exists() {
+            return Err(no_repository(&self.root).into());
+        }
         let text =
             std::fs::read_to_string(&path).with_context(|| format!("{} cannot be read", path.display()))?;
-        Catalog::parse(&text, "images/catalog.toml")
+        Catalog::parse(&text, CATALOG)
     }
 
     /// Writes a result for a machine: one line of JSON on standard output.
@@ -86,13 +100,7 @@ pub(crate) fn replace(path: &Path, bytes: &[u8]) -> Result<()> {
     Ok(())
 }
 
-/// The repository we stand in, from whichever of its folders.
-fn repository() -> Result<PathBuf> {
-    let here = std::env::current_dir().context("the current directory cannot be read")?;
-    let found = here.ancestors().find(|dir| dir.join("images/catalog.toml").is_file());
-    found.map(Path::to_owned).ok_or_else(|| {
-        Fault::new(Kind::Usage, format!("no images/catalog.toml in {} or above it", here.display()))
-            .help("run this inside a checkout of the repository")
-            .into()
-    })
+fn no_repository(here: &Path) -> Fault {
+    Fault::new(Kind::Usage, format!("no {CATALOG} in {} or above it", here.display()))
+        .help("run this inside a checkout of the repository")
 }

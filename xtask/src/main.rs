@@ -34,7 +34,7 @@ fn main() -> ExitCode {
     let color = cli.global.color;
     let run = || {
         exec::interrupt::install()?;
-        cli.command.run(&Context::new(&cli.global)?)
+        cli.command.run(&Context::new(&cli.global, cli.command.runs_anywhere())?)
     };
     match run() {
         Ok(()) => ExitCode::SUCCESS,

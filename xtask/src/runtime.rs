@@ -6,10 +6,9 @@ use std::path::Path;
 use anyhow::{Context as _, Result};
 use exec::Run;
 use fault::{Fault, Kind};
+use oci::layout::Layout;
 use progress::Progress;
 use serde_json::json;
-
-use crate::local::Built;
 
 /// Variables that say which docker or containerd, and which namespace, to use.
 const SETTINGS: [&str; 9] = [
@@ -58,24 +57,32 @@ impl Runtime {
         })
     }
 
-    fn name(self) -> &'static str {
+    pub(crate) fn name(self) -> &'static str {
         match self {
             Self::Docker => "docker",
             Self::Containerd => "containerd",
         }
     }
 
-    /// Imports what was built, by its name.
-    pub(crate) fn load(self, built: &Built, progress: &dyn Progress) -> Result<()> {
-        let task = progress.task(&format!("load {} into {}", built.name, self.name()), None);
+    /// Imports what a layout has, by the names that it gives; returns them.
+    pub(crate) fn load(self, layout: &Path, progress: &dyn Progress) -> Result<Vec<String>> {
+        let layout = sizes::measure::open(layout)?;
+        let names: Vec<String> = layout.names().into_iter().map(str::to_owned).collect();
+        let shown = layout.dir().display();
+        if names.is_empty() {
+            return Err(Fault::new(Kind::Data, format!("{shown} gives no image a name"))
+                .help("load a layout that `cargo xtask build` or Nix made")
+                .into());
+        }
+        let task = progress.task(&format!("load {} into {}", names.join(", "), self.name()), None);
         let archive = tempfile::NamedTempFile::new().context("a temporary file cannot be made")?;
-        pack(built, archive.as_file()).with_context(|| format!("packing {}", built.layout.display()))?;
+        pack(&layout, &names, archive.as_file()).with_context(|| format!("packing {shown}"))?;
         let import: &[&str] = match self {
             Self::Docker => &["docker", "load", "--input"],
             Self::Containerd => &["ctr", "images", "import", "--all-platforms"],
         };
         client(import).arg(archive.path()).on_line(|line| task.detail(line)).run()?;
-        Ok(())
+        Ok(names)
     }
 
     /// What a program of a loaded image says.
@@ -93,13 +100,14 @@ impl Runtime {
 
 /// The layout as a tar archive, which containerd takes as it is; with the `manifest.json` by which older dockers find
 /// their way (Docker image specification v1.2, combined image JSON).
-fn pack(built: &Built, out: &File) -> Result<()> {
+fn pack(layout: &Layout, names: &[String], out: &File) -> Result<()> {
     let mut tar = tar::Builder::new(out);
-    tar.append_dir_all(".", &built.layout)?;
-    if let [image] = &built.images[..] {
+    tar.append_dir_all(".", layout.dir())?;
+    if let [image] = &layout.images[..] {
         let blob = |digest: &str| format!("blobs/{}", digest.replacen(':', "/", 1));
-        let layers: Vec<_> = image.layers.iter().map(|layer| blob(&layer.digest)).collect();
-        let manifest = json!([{ "Config": blob(&image.config), "RepoTags": [built.name], "Layers": layers }]);
+        let layers = image.manifest.layers().iter().map(|layer| blob(layer.digest().as_ref()));
+        let (layers, config) = (layers.collect::<Vec<_>>(), blob(image.manifest.config().digest().as_ref()));
+        let manifest = json!([{ "Config": config, "RepoTags": names, "Layers": layers }]);
         let bytes = serde_json::to_vec(&manifest)?;
         let mut header = tar::Header::new_ustar();
         header.set_size(bytes.len() as u64);

@@ -87,7 +87,7 @@ impl Build {
             context.progress.note("neither docker nor containerd answers: built, but not run");
             return Ok(Vec::new());
         };
-        built.iter().try_for_each(|built| runtime.load(built, &*context.progress))?;
+        built.iter().try_for_each(|built| runtime.load(&built.layout, &*context.progress).map(drop))?;
         if !self.run {
             return Ok(Vec::new());
         }

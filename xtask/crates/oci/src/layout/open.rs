@@ -13,6 +13,7 @@ use rustix::fs::{Mode, OFlags};
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
+use super::CONTAINERD_NAME;
 use crate::digest::{Digest, hash_reader};
 use crate::read::{self, Encoding};
 use crate::sizes::Sizes;
@@ -191,6 +192,13 @@ impl Layout {
             return Err(Fault::mismatch(name, digest, found).into());
         }
         Ok(bytes)
+    }
+
+    /// What containerd calls what is in it, such as `localhost/kubelet:v1.26.0-micro`: the names that its index gives.
+    pub fn names(&self) -> Vec<&str> {
+        let annotations =
+            self.index.manifests().iter().filter_map(|descriptor| descriptor.annotations().as_ref());
+        annotations.filter_map(|all| all.get(CONTAINERD_NAME)).map(String::as_str).collect()
     }
 
     /// Where it lies.
