@@ -60,7 +60,8 @@ impl Executor<'_> {
         for image in
             plan.images.values().filter(|image| image.layers.iter().any(|key| missing.contains_key(key)))
         {
-            self.check_stack(plan, image).with_context(|| format!("the layers of `{}`", image.attribute))?;
+            self.check_stack(image.layers.iter().filter_map(|key| plan.layers.get(key)))
+                .with_context(|| format!("the layers of `{}`", image.attribute))?;
         }
         blobs.extend(self.make_layers(plan, &missing)?);
         let at = |target: &Target| out.join(format!("{}{}", target.attribute(), plan.suffix));
@@ -78,14 +79,20 @@ impl Executor<'_> {
             blobs.insert(key, layer::blob(&object, &layer.name)?);
         }
         for image in plan.images.values() {
-            self.check_stack(plan, image).with_context(|| format!("the layers of `{}`", image.attribute))?;
+            // Alpine's files are in a layer already: they need not be had for it.
+            let trees = image.layers.iter().map(|key| match plan.layers.get(key) {
+                Some(layer) if layer.alpine.is_none() => layer.outline(),
+                _ => layer::outline(blobs.get(key).context("a layer was not made")?),
+            });
+            let trees = trees.collect::<Result<Vec<_>>>()?;
+            oci::tree::check_stack(&trees.iter().collect::<Vec<_>>())
+                .with_context(|| format!("the layers of `{}`", image.attribute))?;
         }
         self.layout(plan, target, &blobs, layout.to_owned()).map(drop)
     }
 
     /// The plan has compared its layers with each other, but not with Alpine's files, which it does not read.
-    fn check_stack(&self, plan: &Plan, image: &plan::Image) -> Result<()> {
-        let layers = image.layers.iter().filter_map(|key| plan.layers.get(key));
+    pub(crate) fn check_stack<'l>(&self, layers: impl Iterator<Item = &'l Layer>) -> Result<()> {
         let mut trees = Vec::new();
         for layer in layers {
             trees.extend(self.alpine(layer)?);

@@ -109,7 +109,9 @@ impl Make {
                 let plan = Plan::layer(catalog, sources, &placed.single.name, placed.place(), options)?;
                 let (key, layer) = plan.layers.first_key_value().context("no layer is planned")?;
                 placed.single.import(session, plan.components.keys())?;
-                let object = session.executor()?.layer_object(key, layer)?;
+                let executor = session.executor()?;
+                executor.check_stack(std::iter::once(layer))?;
+                let object = executor.layer_object(key, layer)?;
                 part::export(&object, key, &LAYER_FILES, &placed.single.out)
             }),
             What::Image(image) | What::Index(image) => image.run(context, |session, options| {

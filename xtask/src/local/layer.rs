@@ -7,6 +7,7 @@ use alpine::fetch::Fetcher;
 use alpine::rootfs::Recipe;
 use anyhow::{Context as _, Result};
 use oci::image::LayerBlob;
+use oci::read::Encoding;
 use oci::tree::{Entry, Source, Tree};
 use plan::{Component, Content, From, Layer};
 use store::{Key, Object};
@@ -90,6 +91,13 @@ impl Executor<'_> {
             }
         }
     }
+}
+
+/// What a layer holds, without content, by its blob.
+pub(super) fn outline(blob: &LayerBlob) -> Result<Tree> {
+    let file = File::open(&blob.path).with_context(|| format!("reading the layer {}", blob.created_by))?;
+    let encoding = Encoding::of(&blob.layer.media_type)?;
+    oci::read::list(file, encoding, &oci::read::Limits::default())?.outline()
 }
 
 /// What is known of a layer in the store, and where its blob is.

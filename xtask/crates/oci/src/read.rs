@@ -17,7 +17,7 @@ use tar::{Archive, EntryType, Header};
 use crate::digest::{CHUNK, Digest, Hashing, hash_reader};
 use crate::header::BLOCK;
 use crate::pax;
-use crate::tree::{Attributes, normalize, parent_of};
+use crate::tree::{Attributes, Entry, Tree, normalize, parent_of};
 use limited::Limited;
 
 /// How a layer is encoded.
@@ -119,6 +119,30 @@ pub struct Listing {
     pub tar_size: u64,
     /// The bytes of all regular files.
     pub unpacked_size: u64,
+}
+
+impl Listing {
+    /// The entries without content: for questions of place and mode, as [`check_stack`](crate::tree::check_stack) asks
+    /// them.
+    ///
+    /// # Errors
+    /// [`Kind::Data`] for what no layer made from a [`Tree`] has: a device, a pipe, a name that deletes from layers below.
+    pub fn outline(&self) -> Result<Tree> {
+        let mut tree = Tree::new();
+        for (path, Item { what, attributes, .. }) in &self.items {
+            let entry = match what {
+                What::Directory => Entry::directory(attributes.mode),
+                What::File { .. } => Entry::file(attributes.mode, &[][..]),
+                What::HardLink(target) => Entry::hard_link(target),
+                What::Symlink(target) => Entry::symlink(target),
+                What::Special(_) => return Err(malformed(&format!("{path:?}: a device or a pipe"))),
+            };
+            let entry = entry.owner(attributes.uid, attributes.gid);
+            let add = |entry: Entry, (name, value): (&String, &Vec<u8>)| entry.xattr(name, value.clone());
+            tree.insert(path, attributes.xattrs.iter().fold(entry, add))?;
+        }
+        Ok(tree)
+    }
 }
 
 /// Reads a layer to its end.

@@ -180,3 +180,34 @@ fn only_layers_are_taken_for_layers() {
         assert_eq!(fault::exit_code(&Encoding::of(bad).unwrap_err()), 3);
     }
 }
+
+#[test]
+fn an_outline_stacks_as_the_tree_that_was_written() {
+    use crate::tree::check_stack;
+    let mut tree = Tree::new();
+    let directory = Entry::directory(0o2750).owner(0, 42).xattr("user.x", *b"y");
+    for (path, entry) in [
+        ("usr/bin", directory),
+        ("usr/bin/a", Entry::file(0o755, &b"a program"[..])),
+        ("usr/bin/b", Entry::hard_link("usr/bin/a")),
+        ("bin", Entry::symlink("usr/bin")),
+    ] {
+        tree.insert(path, entry).unwrap();
+    }
+    let mut bytes = Vec::new();
+    let options = crate::layer::Options { mtime: 1, compression: crate::compress::Compression::default() };
+    crate::layer::write(&tree, &options, &mut bytes, &progress::Silent).unwrap();
+    let outline = list(&*bytes, Encoding::Gzip, &Limits::default()).unwrap().outline().unwrap();
+    check_stack(&[&tree, &outline]).unwrap();
+    for (path, why) in [
+        ("usr/bin/c", "mode 2750, owner 0:42 in a lower layer"),
+        ("bin/c", "is a directory in one layer and not in another"),
+    ] {
+        let mut above = Tree::new();
+        above.insert(path, Entry::file(0o755, &b""[..])).unwrap();
+        let error = check_stack(&[&outline, &above]).unwrap_err().to_string();
+        assert!(error.contains(why), "{path}: {error}");
+    }
+    let device = read(&tar(&[entry("dev/null", EntryType::Char, "", b"")])).unwrap();
+    assert!(device.outline().unwrap_err().to_string().contains("a device or a pipe"));
+}
