@@ -9,7 +9,7 @@
     };
   };
 
-  outputs = { self, nixpkgs, rust-overlay }:
+  outputs = { nixpkgs, rust-overlay, ... }:
     let
       # Images for all three architectures are built on either.
       systems = [ "x86_64-linux" "aarch64-linux" ];

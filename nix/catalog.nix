@@ -12,6 +12,16 @@ let
   kept = builtins.filter (name: !(builtins.elem name omit));
   isFor = product: name: let found = component name; in !(found ? product) || found.product == product;
 
+  # Where in images/go the modules of these programs are, for a release.
+  closure = release: programs:
+    let
+      closures = map (name: (find name catalog.program).closure) programs;
+      has = name: builtins.elem name closures;
+    in
+    if has "cni-plugins" then "cni-plugins-${release.cni-plugins}"
+    else if has "kubeadm" then "${release.version}/kubeadm"
+    else "${release.version}/kube";
+
   # An image, or with `arch = null` the index over those of all architectures.
   attribute = variant: release: base: arch: {
     inherit release variant base arch;
@@ -44,13 +54,9 @@ catalog // {
   baseComponents = base: product: kept (builtins.filter (isFor product.name) base.components);
   layers = attribute: [ attribute.base.name ] ++ kept attribute.variant.components;
 
-  # Where in images/go the modules of these programs are, for a release.
-  closure = release: programs:
-    let
-      closures = map (name: (find name catalog.program).closure) programs;
-      has = name: builtins.elem name closures;
-    in
-    if has "cni-plugins" then "cni-plugins-${release.cni-plugins}"
-    else if has "kubeadm" then "${release.version}/kubeadm"
-    else "${release.version}/kube";
+  inherit closure;
+  # The closures of an image's programs.
+  closures = { variant, release, ... }:
+    let programs = name: kept ((component name).go or { programs = [ ]; }).programs; in
+    map (name: closure release (programs name)) (builtins.filter (name: programs name != [ ]) (kept variant.components));
 }

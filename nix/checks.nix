@@ -1,10 +1,86 @@
-# What `nix flake check` builds: the newest release's plain image on no distribution, for one architecture.
-{ pkgs, packages }:
+# What `nix flake check` builds.
+{ pkgs, catalog, rust, crates, xtask, images }:
 let
-  names = builtins.filter (name: builtins.match "kubelet-v[0-9_]+-micro-amd64" name != null) (builtins.attrNames packages);
-  newest = builtins.elemAt names (builtins.length names - 1);
+  toml = import ./toml.nix;
+  # The repository without its history, and what was built in it.
+  source = builtins.path {
+    name = "repository";
+    path = ../.;
+    filter = path: _: !(builtins.elem (builtins.baseNameOf path) [ ".git" "target" ]);
+  };
+  check = name: nativeBuildInputs: script: pkgs.runCommandCC "check-${name}" { inherit nativeBuildInputs; } ''
+    export HOME=$TMPDIR/home
+    mkdir $HOME
+    cp -r ${source} repository
+    chmod -R u+w repository
+    cd repository
+    ${script}
+    touch $out
+  '';
+  entrypoint = "--manifest-path images/entrypoint/Cargo.toml";
+  # With the crates of the workspace and the entrypoint.
+  cargo = name: script: check name [ rust ] ''
+    ${import ./cargo-home.nix (crates [ ../Cargo.lock ../images/entrypoint/Cargo.lock ])}
+    # As in xtask.nix.
+    export CARGO_TARGET_DIR=''${CARGO_TARGET_DIR:-$TMPDIR/target}
+    ${script}
+  '';
+  host = { x86_64-linux = "amd64"; aarch64-linux = "arm64"; }.${pkgs.stdenv.hostPlatform.system};
+  # The newest release's plain image on no distribution, for this machine.
+  newest = builtins.head (builtins.filter
+    ({ variant, base, arch, ... }: variant.name == "kubelet" && base.name == "micro" && arch != null && arch.name == host)
+    catalog.attributes);
+  text = "quotes \" and \\, lines\n, tabs\t, \${variables} and ümlauts";
 in
 {
-  image = packages.${newest};
-  xtask = packages.xtask;
+  inherit xtask;
+
+  # It is whole, and its kubelet starts: what the linker was let drop, nobody calls.
+  image = check "image" [ ] ''
+    for blob in ${images.${newest.name}}/blobs/sha256/*; do
+      echo "$(basename $blob)  $blob" | sha256sum --check --quiet
+      if gzip --test $blob 2> $TMPDIR/said; then tar xzf $blob -C $HOME --no-same-owner usr/bin 2> $TMPDIR/said || true; fi
+    done
+    test "$($HOME/usr/bin/kubelet --version)" = "Kubernetes ${newest.release.version}"
+  '';
+
+  # Nix and xtask give the catalog's attributes the same names.
+  attributes = check "attributes" [ xtask ] ''
+    xtask list | cut -d ' ' -f 1 | sort > listed
+    printf '%s\n' ${toString (map (attribute: attribute.name) catalog.attributes)} | sort | diff listed -
+  '';
+
+  # What a slice of the catalog says is what was meant, whatever letters it has.
+  toml =
+    let same = value: builtins.fromTOML (toml value) == value; in
+    assert same { inherit text; ${text} = [{ a = 1; b = [ true "c" ]; }]; } && same (builtins.fromTOML (builtins.readFile ../images/catalog.toml));
+    check "toml" [ ] "";
+
+  # The crates that the standard library is compiled with are those of the pinned Rust.
+  rust-std-lock = check "rust-std-lock" [ ] ''
+    diff images/locks/rust-std.lock ${rust}/lib/rustlib/src/rust/library/Cargo.lock
+  '';
+
+  format = check "format" [ rust ] ''
+    cargo fmt --all --check
+    cargo fmt ${entrypoint} --check
+    cargo fmt --manifest-path xtask/fuzz/Cargo.toml --check
+  '';
+
+  nix-format = check "nix-format" [ pkgs.nixpkgs-fmt pkgs.deadnix ] ''
+    files=$(find flake.nix nix tests -name '*.nix')
+    nixpkgs-fmt --check $files
+    deadnix --fail $files
+  '';
+
+  lints = cargo "lints" ''
+    cargo clippy --workspace --all-targets --locked --offline -- -D warnings
+    cargo clippy ${entrypoint} --all-targets --locked --offline -- -D warnings
+  '';
+
+  # Those that need neither root nor an image.
+  tests = cargo "tests" ''
+    cargo test --workspace --exclude tests --locked --offline
+    cargo test ${entrypoint} --locked --offline
+  '';
 }

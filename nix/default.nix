@@ -10,32 +10,42 @@ let
     extensions = [ "rust-src" "rustfmt" "clippy" ];
     targets = [ "x86_64-unknown-linux-musl" "aarch64-unknown-linux-musl" ];
   };
+  # What a checkout needs besides what the build fetches by itself.
+  tools = [ rust pkgs.go (pkgs.python3.withPackages (packages: [ packages.pip ])) ];
   inputs = import ./inputs.nix { inherit pkgs lock; };
+  alpine = import ./alpine.nix { inherit pkgs; };
   crates = import ./crates.nix { inherit pkgs; };
   xtask = import ./xtask.nix { inherit pkgs rust crates; };
   make = import ./make.nix { inherit pkgs xtask; };
-  slice = import ./slice.nix { inherit pkgs catalog lock; };
+  slice = import ./slice.nix { inherit pkgs catalog alpine lock; };
   go-modules = import ./go-modules.nix { inherit make inputs slice hashes; };
   component = import ./component.nix { inherit make rust inputs crates catalog slice go-modules; };
-  layer = import ./layer.nix { inherit make catalog slice component; };
-  image = import ./image.nix { inherit make catalog slice layer; };
+  layer = import ./layer.nix { inherit make catalog slice component alpine; };
+  publish = import ./publish.nix { inherit pkgs xtask; };
+  image = import ./image.nix { inherit make catalog slice layer publish; };
 
-  packages = builtins.listToAttrs
-    (map (attribute: { inherit (attribute) name; value = image attribute; }) catalog.attributes);
+  set = attributes: builtins.listToAttrs
+    (map (attribute: { inherit (attribute) name; value = image attribute; }) attributes);
+  images = set catalog.attributes;
+  isLocked = attribute: (!(attribute.base ? alpine) || alpine.isLocked attribute.base)
+    && builtins.all (closure: hashes ? ${closure}) (catalog.closures attribute);
   without = program: (import ./. { inherit pkgs rust-bin; omit = [ program ]; }).images;
 in
 {
-  images = packages;
-  # Go modules by closure, to learn the hash of new ones: `go-modules."v1.26.0/kube"`.
-  legacyPackages.go-modules = builtins.listToAttrs (builtins.concatMap
-    (release: map (closure: { name = closure; value = go-modules release closure; })
-      [ "${release.version}/kube" "${release.version}/kubeadm" "cni-plugins-${release.cni-plugins}" ])
-    catalog.release);
-  # The same images without a program: `without.crictl.kubelet-v1_26_0-kubeadm-micro-amd64`.
-  legacyPackages.without = builtins.listToAttrs
-    (map (program: { inherit (program) name; value = without program.name; }) catalog.program);
-  packages = packages // { inherit xtask; };
-  checks = import ./checks.nix { inherit pkgs packages; };
-  apps = import ./apps.nix { inherit xtask; };
-  devShell = import ./dev-shell.nix { inherit pkgs rust; };
+  inherit images;
+  # All attributes: those for which something is not locked yet are errors that say so, and no packages.
+  legacyPackages = images // {
+    # Go modules by closure, to learn the hash of new ones: `go-modules."v1.26.0/kube"`.
+    go-modules = builtins.listToAttrs (builtins.concatMap
+      (release: map (closure: { name = closure; value = go-modules release closure; })
+        [ "${release.version}/kube" "${release.version}/kubeadm" "cni-plugins-${release.cni-plugins}" ])
+      catalog.release);
+    # The same images without a program: `without.crictl.kubelet-v1_26_0-kubeadm-micro-amd64`.
+    without = builtins.listToAttrs
+      (map (program: { inherit (program) name; value = without program.name; }) catalog.program);
+  };
+  packages = set (builtins.filter isLocked catalog.attributes) // { inherit xtask; };
+  checks = import ./checks.nix { inherit pkgs catalog rust crates xtask images; };
+  apps = import ./apps.nix { inherit pkgs xtask tools; };
+  devShell = import ./dev-shell.nix { inherit pkgs tools; };
 }

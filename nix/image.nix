@@ -1,5 +1,5 @@
 # An image, or a multi-arch index, as an OCI layout.
-{ make, catalog, slice, layer }:
+{ make, catalog, slice, layer, publish }:
 attribute:
 let
   arches = if attribute.arch == null then catalog.arch else [ attribute.arch ];
@@ -10,10 +10,12 @@ let
   parts = builtins.attrValues (builtins.listToAttrs
     (map (part: { name = builtins.unsafeDiscardStringContext part.outPath; value = part; }) layers));
   kind = if attribute.arch == null then "index" else "image";
+  image = make {
+    inherit (attribute) name;
+    source = slice.on attribute.base attribute.release;
+    verb = "${kind} ${attribute.name} ${catalog.omitted}--offline "
+      + builtins.concatStringsSep " " (map (part: "--part ${part}") parts);
+    attributes = { allowedReferences = [ ]; passthru = publish image; };
+  };
 in
-make {
-  inherit (attribute) name;
-  source = slice.whole attribute.release;
-  verb = "${kind} ${attribute.name} ${catalog.omitted}"
-    + builtins.concatStringsSep " " (map (part: "--part ${part}") parts);
-}
+image

@@ -1,23 +1,27 @@
 # The repository as one derivation needs it: what else the catalog has does not change what is built, nor its name.
-{ pkgs, catalog, lock }:
+{ pkgs, catalog, alpine, lock }:
 let
   toml = import ./toml.nix;
-  catalogOf = release: toml {
-    inherit (catalog) version product arch base variant compile component program;
+  # What Alpine is made of is there for the base that stands on it only.
+  catalogOf = release: on: toml {
+    inherit (catalog) version product arch variant compile component program;
+    base = map (base: if base.name == on then base else builtins.removeAttrs base [ "alpine" ]) catalog.base;
     release = [ release ];
     # It decides no bytes.
     budget = { growth = { compressed = 0; extracted = 0; }; base = [ ]; };
   };
   copy = path: from: "mkdir -p $out/${builtins.dirOf path}; cp -r ${from} $out/${path}; chmod -R u+w $out/${path}";
   file = path: copy path (builtins.path { path = ../. + "/${path}"; name = builtins.replaceStrings [ "/" ] [ "-" ] path; });
-  make = name: release: paths:
-    pkgs.runCommand "source-${name}" { catalog = catalogOf release; } ''
+  makeOn = base: name: release: paths:
+    pkgs.runCommand "source-${name}" { catalog = catalogOf release base; } ''
       mkdir -p $out/images/go
       printf %s "$catalog" > $out/images/catalog.toml
       ${builtins.concatStringsSep "\n" (map file ([ "images/locks/toolchains.json" "images/go/edits.toml" "images/go/join" ] ++ paths))}
     '';
+  make = makeOn null;
   there = builtins.filter (path: builtins.pathExists (../. + "/${path}"));
   closures = release: there [ "images/go/${release.version}" "images/go/cni-plugins-${release.cni-plugins}" ];
+  layered = release: closures release ++ [ "images/entrypoint" "images/rootfs" ];
   # What is the same for all releases is built for none of them.
   none = {
     version = "v0.0.0";
@@ -36,8 +40,9 @@ in
   entrypoint = make "entrypoint" none [ "images/entrypoint" ];
   # To extract what is fetched.
   plain = make "plain" none [ ];
-  # To make layers and images of a release.
-  whole = release: make release.version release
-    (closures release ++ [ "images/entrypoint" "images/rootfs" ] ++ there [ "images/keys" ]
-      ++ there (map (base: "images/locks/alpine-${builtins.substring 1 100 base.alpine.branch}.json") (builtins.filter (base: base ? alpine) catalog.base)));
+  # To make layers of components.
+  whole = release: make release.version release (layered release);
+  # To make images on a base, and its own layer.
+  on = base: release: makeOn base.name "${release.version}-${base.name}" release
+    (layered release ++ (if base ? alpine then [ "images/keys/alpine" (alpine.lockOf base) ] else [ ]));
 }

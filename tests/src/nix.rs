@@ -1,6 +1,8 @@
 //! Nix with a store of the tests' own, and this machine's tools in place of nixpkgs.
 
+use std::collections::BTreeMap;
 use std::fs;
+use std::io::Write;
 use std::os::unix::fs::symlink;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
@@ -76,6 +78,8 @@ pub fn store_command(command: &mut Command) -> &mut Command {
 #[derive(Debug)]
 pub struct StandIns {
     dir: PathBuf,
+    /// What can be had, by SHA-256.
+    files: PathBuf,
 }
 
 impl StandIns {
@@ -99,10 +103,29 @@ impl StandIns {
             fs::copy(crate::root().join("tests").join(name).join("flake.nix"), to.join("flake.nix"))?;
         }
         fs::copy(crate::root().join("rust-toolchain.toml"), dir.join("rust-overlay/rust-toolchain.toml"))?;
-        let host = json!({ "path": "/usr/bin:/bin", "go": go("GOROOT")?, "files": files, "environment": environment });
+        let formatters =
+            ["nixpkgs-fmt", "deadnix"].into_iter().filter_map(|name| Some((name, crate::skip::which(name)?)));
+        let host = json!({
+            "path": "/usr/bin:/bin",
+            "go": go("GOROOT")?,
+            "files": files,
+            "environment": environment,
+            "tools": formatters.collect::<BTreeMap<_, _>>(),
+        });
         fs::write(dir.join("nixpkgs/host.json"), host.to_string())?;
         fs::write(dir.join("rust-overlay/host.json"), json!({ "rust": rust.trim() }).to_string())?;
-        Ok(Self { dir: dir.to_owned() })
+        Ok(Self { dir: dir.to_owned(), files: files.to_owned() })
+    }
+
+    /// Lets all files of a directory be had as well, also when that is gone.
+    pub fn serve(&self, dir: &Path) -> Result<()> {
+        for path in crate::scratch::files(dir) {
+            let bytes = fs::read(&path)?;
+            let mut copy = tempfile::NamedTempFile::new_in(&self.files)?;
+            copy.write_all(&bytes)?;
+            copy.persist(self.files.join(hex::encode(Sha256::digest(&bytes))))?;
+        }
+        Ok(())
     }
 
     /// What puts them in place of the flake's inputs.
