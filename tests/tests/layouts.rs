@@ -7,7 +7,7 @@ use anyhow::{Context, Result, ensure};
 use serde_json::Value;
 use tests::containerd::{self, Containerd, Namespace};
 use tests::registry::Registry;
-use tests::{cmd, crane, host, image, scratch, skip, xtask};
+use tests::{cmd, go_tool, host, image, scratch, skip, xtask};
 
 const ATTR: &str = "kubelet-v1_26_0-micro-amd64";
 const TAG: &str = "v1.26.0-micro";
@@ -109,7 +109,7 @@ fn crane_validates_it_in_a_registry() -> Result<()> {
         return Ok(());
     }
     let layout = xtask::layout(ATTR)?;
-    let crane = crane::program()?;
+    let crane = go_tool::CRANE.program()?;
     let scratch = scratch::dir()?;
     let registry = Registry::start(scratch.path())?;
     let name = format!("{}/kubelet:{TAG}", registry.address());

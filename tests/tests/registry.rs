@@ -17,7 +17,7 @@ use tests::meter::Meter;
 use tests::puller::Containerd;
 use tests::registry::{PASSWORD, Registry, USER};
 use tests::xtask::Xtask;
-use tests::{cmd, crane, image, made, scratch, skip};
+use tests::{cmd, go_tool, image, made, scratch, skip};
 
 fn push(xtask: &Xtask, layouts: &[PathBuf], to: &str, more: &[&str]) -> Result<Value> {
     let names = layouts.iter().map(|it| it.to_str().context("not UTF-8")).collect::<Result<Vec<_>>>()?;
@@ -67,7 +67,7 @@ fn twenty_images_are_sent_once_mirrored_without_sending_and_accepted_by_all() ->
     ensure!(meter.sent("PATCH").1 == bytes, "blobs were sent again");
 
     let containerd = Containerd::start(&dir.path().join("containerd"))?;
-    let crane = crane::program()?;
+    let crane = go_tool::CRANE.program()?;
     for layout in &layouts {
         let (digest, tag) = (image::digest(layout)?, image::tag(layout)?);
         let name = format!("{mirror}:{tag}");

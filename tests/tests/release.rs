@@ -10,7 +10,7 @@ use serde_json::Value;
 use sha2::{Digest, Sha256};
 use tests::registry::Registry;
 use tests::xtask::{self, Xtask};
-use tests::{alpine, cmd, scratch, skip};
+use tests::{alpine, cmd, go_tool, scratch, skip};
 
 const INDEX: &str = "kubelet-v1_26_0-micro";
 const TAG: &str = "v1.26.0-micro";
@@ -113,6 +113,23 @@ fn a_partial_index_is_published_when_told_with_all_that_is_said_of_it() -> Resul
     }
     let again: Value = serde_json::from_str(&xtask.ok(&args)?)?;
     ensure!(again["sent"] == 0 && again["bytes"] == 0, "{again}");
+
+    if go_tool::COSIGN.found()?.is_none() && skip::unless_full("cosign, which is to verify the signatures") {
+        return Ok(());
+    }
+    let cosign = |public: &str, image: &str| {
+        let mut cosign = Command::new(go_tool::COSIGN.program()?);
+        cosign.args(["verify", "--insecure-ignore-tlog", "--allow-http-registry", "--key", public, image]);
+        cmd::output(cosign.env("HOME", dir.path()).env("DOCKER_CONFIG", dir.path()))
+    };
+    for image in [reference, format!("{repository}@{}", text_of(&image["digest"])?)] {
+        let told = cosign(public, &image)?;
+        ensure!(told.status.success(), "cosign refuses {image}: {}", told.stderr);
+    }
+    openssl("genpkey -algorithm EC -pkeyopt ec_paramgen_curve:P-256 -out other.key")?;
+    openssl("pkey -in other.key -pubout -out other.pub")?;
+    let told = cosign(text(&dir.path().join("other.pub"))?, &format!("{repository}:{TAG}"))?;
+    ensure!(told.stderr.contains("no matching signatures"), "{}{}", told.stdout, told.stderr);
     Ok(())
 }
 
