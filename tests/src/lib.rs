@@ -11,6 +11,7 @@ pub mod bundle;
 pub mod debian;
 pub mod go_tool;
 pub mod inside;
+pub mod key_pair;
 pub mod kube_proxy;
 pub mod made;
 pub mod meter;

@@ -12,7 +12,7 @@ use fault::Kind;
 use serde_json::Value;
 use sha2::{Digest as _, Sha256};
 use tests::alpine::{Place, real};
-use tests::{cmd, image, scratch, skip, xtask};
+use tests::{cmd, image, key_pair, scratch, skip, xtask};
 
 const ATTR: &str = "kubelet-v1_26_0-micro-amd64";
 
@@ -149,19 +149,6 @@ fn validate(xtask: &xtask::Xtask, image: &str) -> Result<()> {
     Ok(())
 }
 
-/// A key pair, by openssl.
-fn keys(dir: &Path, name: &str) -> Result<[PathBuf; 2]> {
-    let [private, public] = ["key", "pub"].map(|end| dir.join(format!("{name}.{end}")));
-    let openssl = || Command::new("openssl");
-    cmd::ok(
-        openssl()
-            .args(["genpkey", "-algorithm", "EC", "-pkeyopt", "ec_paramgen_curve:P-256", "-out"])
-            .arg(&private),
-    )?;
-    cmd::ok(openssl().args(["pkey", "-pubout", "-in"]).arg(&private).arg("-out").arg(&public))?;
-    Ok([private, public])
-}
-
 #[test]
 fn an_honest_image_passes_and_openssl_agrees_on_its_signatures() -> Result<()> {
     if skip::without(&["openssl"])? {
@@ -169,8 +156,8 @@ fn an_honest_image_passes_and_openssl_agrees_on_its_signatures() -> Result<()> {
     }
     let dir = scratch::dir()?;
     let layout = copy(dir.path())?;
-    let [private, public] = keys(dir.path(), "ours")?;
-    let [_, other] = keys(dir.path(), "other")?;
+    let [private, public] = key_pair::make(dir.path(), "ours")?;
+    let [_, other] = key_pair::make(dir.path(), "other")?;
     let xtask = xtask::Xtask::new()?;
     let attest = ["attest", text(&layout)?, "--key", text(&private)?];
     xtask.ok(&attest)?;

@@ -17,7 +17,7 @@ use tests::meter::Meter;
 use tests::puller::Containerd;
 use tests::registry::{PASSWORD, Registry, USER};
 use tests::xtask::Xtask;
-use tests::{cmd, go_tool, image, made, scratch, skip};
+use tests::{cmd, go_tool, image, key_pair, made, scratch, skip};
 
 fn push(xtask: &Xtask, layouts: &[PathBuf], to: &str, more: &[&str]) -> Result<Value> {
     let names = layouts.iter().map(|it| it.to_str().context("not UTF-8")).collect::<Result<Vec<_>>>()?;
@@ -107,12 +107,7 @@ fn what_was_pushed_is_pulled_with_all_that_is_attached() -> Result<()> {
     let layout = dir.path().join("layout");
     let mut copy = Command::new("cp");
     cmd::ok(copy.arg("-r").arg(tests::xtask::layout("kubelet-v1_26_0-micro-amd64")?).arg(&layout))?;
-    let key = dir.path().join("key");
-    let mut openssl = Command::new("openssl");
-    openssl.args(["genpkey", "-algorithm", "EC", "-pkeyopt", "ec_paramgen_curve:P-256", "-out"]);
-    cmd::ok(openssl.arg(&key))?;
-    let public = dir.path().join("public");
-    cmd::ok(Command::new("openssl").args(["pkey", "-pubout", "-in"]).arg(&key).arg("-out").arg(&public))?;
+    let [key, public] = key_pair::make(dir.path(), "signing")?;
     let text = |path: &Path| path.to_str().map(str::to_owned).context("not UTF-8");
     xtask.ok(&["attest", &text(&layout)?, "--key", &text(&key)?])?;
     let to = format!("{}/kubelet", registry.address());

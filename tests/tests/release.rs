@@ -10,7 +10,7 @@ use serde_json::Value;
 use sha2::{Digest, Sha256};
 use tests::registry::Registry;
 use tests::xtask::{self, Xtask};
-use tests::{alpine, cmd, go_tool, scratch, skip};
+use tests::{alpine, cmd, go_tool, key_pair, scratch, skip};
 
 const INDEX: &str = "kubelet-v1_26_0-micro";
 const TAG: &str = "v1.26.0-micro";
@@ -70,10 +70,8 @@ fn a_partial_index_is_published_when_told_with_all_that_is_said_of_it() -> Resul
     let registry = Registry::start(dir.path())?;
     let to = format!("{}/edge", registry.address());
     let repository = format!("{to}/kubelet");
-    let openssl = |args: &str| cmd::ok(Command::new("openssl").args(args.split(' ')).current_dir(dir.path()));
-    openssl("genpkey -algorithm EC -pkeyopt ec_paramgen_curve:P-256 -out signing.key")?;
-    openssl("pkey -in signing.key -pubout -out signing.pub")?;
-    let [key, public, out] = ["signing.key", "signing.pub", "out"].map(|name| dir.path().join(name));
+    let [key, public] = key_pair::make(dir.path(), "signing")?;
+    let out = dir.path().join("out");
     let (key, public, out) = (text(&key)?, text(&public)?, text(&out)?);
     let xtask = Xtask::new()?.env("DOCKER_CONFIG", dir.path());
     let args = ["release", INDEX, "--to", &to, "--arch", "amd64", "--partial", "--no-rebuild", "--json"];
@@ -126,9 +124,8 @@ fn a_partial_index_is_published_when_told_with_all_that_is_said_of_it() -> Resul
         let told = cosign(public, &image)?;
         ensure!(told.status.success(), "cosign refuses {image}: {}", told.stderr);
     }
-    openssl("genpkey -algorithm EC -pkeyopt ec_paramgen_curve:P-256 -out other.key")?;
-    openssl("pkey -in other.key -pubout -out other.pub")?;
-    let told = cosign(text(&dir.path().join("other.pub"))?, &format!("{repository}:{TAG}"))?;
+    let [_, other] = key_pair::make(dir.path(), "other")?;
+    let told = cosign(text(&other)?, &format!("{repository}:{TAG}"))?;
     ensure!(told.stderr.contains("no matching signatures"), "{}{}", told.stdout, told.stderr);
     Ok(())
 }
