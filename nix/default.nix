@@ -18,7 +18,7 @@ let
   xtask = import ./xtask.nix { inherit pkgs rust crates; };
   make = import ./make.nix { inherit pkgs xtask; };
   slice = import ./slice.nix { inherit pkgs catalog alpine lock; };
-  go-modules = import ./go-modules.nix { inherit make inputs slice hashes; };
+  go-modules = import ./go-modules.nix { inherit make inputs slice hashes omit; };
   component = import ./component.nix { inherit make rust inputs crates catalog slice go-modules; };
   layer = import ./layer.nix { inherit make catalog slice component alpine; };
   publish = import ./publish.nix { inherit pkgs xtask; };
