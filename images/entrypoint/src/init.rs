@@ -10,6 +10,7 @@ use rustix::process::{Pid, WaitOptions, WaitStatus};
 
 use crate::args::Command;
 use crate::failure::err;
+use crate::host;
 use crate::iptables;
 use crate::path;
 use crate::signals::{self, Held};
@@ -23,7 +24,8 @@ pub(crate) const DEFAULT_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:
 
 /// Runs the command until it ends. Returns its exit code, 128 + N when signal N ended it.
 pub(crate) fn run(command: &Command) -> u8 {
-    let path_variable = std::env::var_os("PATH").unwrap_or_else(|| OsString::from(DEFAULT_PATH));
+    let given = std::env::var_os("PATH").unwrap_or_else(|| OsString::from(DEFAULT_PATH));
+    let path_variable = host::for_children(&given);
     let name = command.program.to_string_lossy();
     let file = match path::find_program(&command.program, &path_variable) {
         Ok(file) => file,
@@ -48,6 +50,9 @@ pub(crate) fn run(command: &Command) -> u8 {
     let terminal = Terminal::ours();
     let mut process = Process::new(file);
     process.arg0(&command.program).args(&command.args);
+    if path_variable != given {
+        process.env("PATH", &path_variable);
+    }
     if let Err(code) = iptables::prepare(&command.program, &mut process) {
         return code;
     }

@@ -4,6 +4,7 @@
 //! - `entrypoint COMMAND [ARG...]` does one of [`COMMANDS`].
 //! - `entrypoint PROGRAM [ARG...]` starts that program exactly as given.
 //! - Called `mount` or `umount` it is that command, as far as the kubelet and CSI drivers call it.
+//! - A link in [`host::LINKS`] becomes the host's program of its name.
 //! - Called `iptables`, in kube-proxy's image, it starts the iptables whose rules the host has.
 //!
 //! It stays the parent of what it starts: it forwards signals, reaps orphans and passes the exit code on.
@@ -11,6 +12,7 @@
 mod args;
 mod cni;
 mod failure;
+mod host;
 mod init;
 mod iptables;
 mod kubelet;
@@ -68,7 +70,9 @@ fn main() -> ExitCode {
         table.iter().find(|(known, _)| Some(*known) == name).map(|(_, main)| *main)
     };
     let link = Path::new(&called).file_name().and_then(|name| name.to_str());
-    let code = if let Some(main) = named(&LINKS, link) {
+    let code = if let Some(name) = host::called() {
+        host::main(&name, args)
+    } else if let Some(main) = named(&LINKS, link) {
         main(args)
     } else if let Some(name) = link.filter(|name| iptables::is_command(name)) {
         iptables::main(name, args)

@@ -5,19 +5,17 @@
 //! place of the private mount here. It needs the host's process 1, `CAP_SYS_ADMIN`, and Linux 5.2 (5.6 for the look at
 //! the host's mounts before); and a process of one thread, as only such a one may change its mount namespace.
 
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::OwnedFd;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
-use rustix::fs::{AtFlags, CWD, Mode, OFlags};
+use rustix::fs::{AtFlags, CWD};
 use rustix::io::Errno;
 use rustix::mount::{MountFlags, MoveMountFlags, OpenTreeFlags, UnmountFlags};
-use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
 
-use crate::failure::err;
+use crate::host;
 use crate::mount::describe;
 use crate::mountinfo::{self, Entry};
-use crate::stop::HOST;
 
 /// Puts the host's mount at `path` in the place of ours. The error says why that cannot be.
 pub(crate) fn propagation(path: &Path) -> Result<(), String> {
@@ -65,32 +63,10 @@ fn only_here(table: &[Entry], path: &Path) -> Option<String> {
 
 /// A clone of all that is mounted at `path` on the host, attached nowhere.
 fn clone_on_host(path: &Path) -> Result<OwnedFd, String> {
-    let open = |file: &str, flags| {
-        rustix::fs::open(file, flags | OFlags::CLOEXEC, Mode::empty()).map_err(|error| {
-            format!("{file} cannot be opened, which needs --privileged: {}", describe(error))
-        })
-    };
-    let own = open("/proc/self/ns/mnt", OFlags::RDONLY)?;
-    let host = open("/proc/1/ns/mnt", OFlags::RDONLY)?;
-    // Entering a mount namespace changes both of them.
-    let (root, directory) = (open("/", OFlags::PATH)?, open(".", OFlags::PATH)?);
-
-    let mount = Some(LinkNameSpaceType::Mount);
-    move_into_link_name_space(host.as_fd(), mount).map_err(|error| {
-        format!("the host's mount namespace cannot be entered, which needs --privileged: {}", describe(error))
-    })?;
     let flags =
         OpenTreeFlags::OPEN_TREE_CLONE | OpenTreeFlags::OPEN_TREE_CLOEXEC | OpenTreeFlags::AT_RECURSIVE;
-    let tree = rustix::mount::open_tree(CWD, path, flags);
-    let back = move_into_link_name_space(own.as_fd(), mount)
-        .and_then(|()| rustix::process::fchdir(&root))
-        .and_then(|()| rustix::process::chroot("."))
-        .and_then(|()| rustix::process::fchdir(&directory));
-    if let Err(error) = back {
-        // Nothing may be done from here: it would be done to the host.
-        err(&format!("entrypoint: cannot return from the host's mount namespace: {}", describe(error)));
-        std::process::exit(i32::from(HOST));
-    }
+    let tree =
+        host::visit(|| rustix::mount::open_tree(CWD, path, flags)).map_err(|closed| closed.to_string())?;
     tree.map_err(|error| match error {
         Errno::NOSYS => "that needs Linux 5.2 or newer".to_owned(),
         Errno::NOENT => "the host has nothing at this path".to_owned(),

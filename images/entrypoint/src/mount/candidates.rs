@@ -37,6 +37,11 @@ pub(crate) fn is_nodev(known: &str, fstype: &str) -> bool {
     known.lines().any(|line| line.split_once('\t') == Some(("nodev", fstype)))
 }
 
+/// Does the kernel know the type as yet, by the text of /proc/filesystems?
+pub(crate) fn is_known(known: &str, fstype: &str) -> bool {
+    is_nodev(known, fstype) || on_devices(known).any(|name| name == fstype)
+}
+
 fn on_devices(known: &str) -> impl Iterator<Item = &str> {
     known.lines().filter_map(|line| line.strip_prefix('\t'))
 }

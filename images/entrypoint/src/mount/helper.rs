@@ -12,15 +12,20 @@ const NEED_ONE: [&str; 9] = ["nfs", "nfs4", "cifs", "smb3", "smbfs", "glusterfs"
 
 /// The helper of a type, if it is installed: for `fuse.sshfs` that of `fuse.sshfs`, else of `fuse`.
 pub(crate) fn find(command: &str, fstype: &str) -> Option<PathBuf> {
+    let paths = names(command, fstype)
+        .into_iter()
+        .flat_map(|name| DIRS.iter().map(move |dir| PathBuf::from(format!("{dir}/{name}"))));
+    paths.into_iter().find(|path| is_program(path))
+}
+
+/// What the helper of a type may be called, the first that is there.
+pub(crate) fn names(command: &str, fstype: &str) -> Vec<String> {
     // A type names a file here, so it must not lead elsewhere.
     if fstype.is_empty() || fstype.contains('/') {
-        return None;
+        return Vec::new();
     }
     let base = fstype.split_once('.').map_or(fstype, |(base, _)| base);
-    let paths = [fstype, base]
-        .into_iter()
-        .flat_map(|name| DIRS.iter().map(move |dir| PathBuf::from(format!("{dir}/{command}.{name}"))));
-    paths.into_iter().find(|path| is_program(path))
+    [fstype, base].iter().map(|name| format!("{command}.{name}")).collect()
 }
 
 /// The name of the helper without which this type will hardly be mounted.

@@ -9,13 +9,13 @@ use std::process::Command;
 use rustix::io::Errno;
 use rustix::mount::MountFlags;
 
-use super::candidates::{Types, is_nodev};
+use super::candidates::{Types, is_known, is_nodev};
 use super::cli::Request;
 use super::message::{self, Call};
 use super::options::{BIND, MOVE, OF_A_BIND, Options, RDONLY, REMOUNT, SILENT};
 use super::{helper, probe, source};
 use crate::failure::{Failure, MOUNT, USAGE, err, out};
-use crate::{mountinfo, path};
+use crate::{host, mountinfo, path};
 
 /// What is to be mounted where, after all look-ups.
 struct Job {
@@ -25,6 +25,8 @@ struct Job {
     /// The type asked for, or that of the mount to be changed.
     types: Option<String>,
     only_writable: bool,
+    /// Why the host's helper program of the type cannot be run, where one was looked for.
+    helper: Option<host::Missing>,
 }
 
 /// Does what is asked for.
@@ -32,7 +34,7 @@ pub(crate) fn perform(request: &Request) -> Result<(), Failure> {
     let known = std::fs::read_to_string("/proc/filesystems").unwrap_or_default();
     let selinux = is_nodev(&known, "selinuxfs");
     let parsed = Options::parse(request.options.iter().map(String::as_str), selinux)?;
-    let job = look_up(request, parsed, &known, selinux)?;
+    let mut job = look_up(request, parsed, &known, selinux)?;
 
     if only_propagation(request, &job.options) {
         return finish(request, &job, &format!("{} propagation flags changed", job.target.to_string_lossy()));
@@ -49,9 +51,17 @@ pub(crate) fn perform(request: &Request) -> Result<(), Failure> {
     let kernel_only = job.options.has(BIND | MOVE) || request.internal_only;
     if let Some(fstype) = job.types.as_deref()
         && !kernel_only
-        && let Some(program) = helper::find("mount", fstype)
     {
-        return Err(exec_helper(&program, fstype, request, &job));
+        if let Some(program) = helper::find("mount", fstype) {
+            return Err(exec_helper(&program, fstype, request, &job, false));
+        }
+        // The host is asked only for what the kernel does not mount by itself.
+        if helper::needed(fstype).is_some() || !is_known(&known, fstype) {
+            match host::mount_helper(&helper::names("mount", fstype)) {
+                Ok(program) => return Err(exec_helper(&program, fstype, request, &job, true)),
+                Err(why) => job.helper = Some(why),
+            }
+        }
     }
     if !request.fake {
         mount(&job, &known)?;
@@ -92,7 +102,7 @@ fn look_up(request: &Request, options: Options, known: &str, selinux: bool) -> R
         if !is_name {
             source = canonical(&source);
         }
-        return Ok(Job { source, target: canonical(&target), options, types, only_writable });
+        return Ok(Job { source, target: canonical(&target), options, types, only_writable, helper: None });
     };
 
     if only_propagation(request, &options) {
@@ -102,6 +112,7 @@ fn look_up(request: &Request, options: Options, known: &str, selinux: bool) -> R
             options,
             types: None,
             only_writable,
+            helper: None,
         });
     }
     if options.has(REMOUNT) {
@@ -131,6 +142,7 @@ fn look_up_remount(request: &Request, at: &OsStr, selinux: bool) -> Result<Job, 
         options: Options::parse(lists, selinux)?,
         types: Some(request.types.clone().unwrap_or_else(|| entry.fstype.clone())),
         only_writable: request.only_writable,
+        helper: None,
     })
 }
 
@@ -215,8 +227,9 @@ fn finish(request: &Request, job: &Job, done: &str) -> Result<(), Failure> {
 fn failure(job: &Job, fstype: Option<&str>, flags: u32, error: Errno) -> Failure {
     if let Some(program) = fstype.and_then(helper::needed) {
         let error = message::describe(error);
+        let hosts = job.helper.as_ref().map(|why| format!("; {why}")).unwrap_or_default();
         let text = format!(
-            "this type needs the helper program {program}, which is not in this image (mount(2): {error})"
+            "this type needs the helper program {program}, which is not in this image{hosts} (mount(2): {error})"
         );
         return Failure::at(MOUNT, &job.target, &text);
     }
@@ -236,8 +249,13 @@ fn make_mount_point(target: &OsStr, mode: u32) -> Result<(), Failure> {
     }
 }
 
-/// Becomes mount.TYPE; returns only if that fails.
-fn exec_helper(program: &Path, fstype: &str, request: &Request, job: &Job) -> Failure {
+/// Becomes mount.TYPE, this image's or the host's; returns only if that fails.
+fn exec_helper(program: &Path, fstype: &str, request: &Request, job: &Job, on_host: bool) -> Failure {
+    if on_host && let Err(why) = host::shares(Path::new(&job.target)) {
+        let text =
+            format!("the host's {} would mount it where it is not seen here: {why}", program.display());
+        return Failure::at(MOUNT, &job.target, &text);
+    }
     let mut command = Command::new(program);
     command.arg(&job.source).arg(&job.target);
     let switches =
@@ -247,6 +265,6 @@ fn exec_helper(program: &Path, fstype: &str, request: &Request, job: &Job) -> Fa
     if fstype.contains('.') && !program.to_string_lossy().ends_with(fstype) {
         command.args(["-t", fstype]);
     }
-    let error = command.exec();
+    let error = if on_host { host::become_program(&mut command) } else { command.exec().to_string() };
     Failure::at(MOUNT, &job.target, &format!("the helper {} cannot be started: {error}", program.display()))
 }

@@ -8,25 +8,13 @@ use std::path::Path;
 use rustix::fs::{Mode, OFlags, ResolveFlags};
 use rustix::io::Errno;
 
+use crate::host::{self, namespace};
 use crate::mountinfo::{self, Entry};
 
-/// Numbers that the kernel gives the first namespaces of a machine (`linux/proc_ns.h`).
-const FIRST_PID_NAMESPACE: u64 = 0xEFFF_FFFC;
+pub(crate) use crate::host::Answer;
+
+/// The number that the kernel gives the first UTS namespace of a machine (`linux/proc_ns.h`).
 const FIRST_UTS_NAMESPACE: u64 = 0xEFFF_FFFE;
-
-/// An answer that cannot always be had.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Answer {
-    Yes,
-    No,
-    Unknown,
-}
-
-impl From<bool> for Answer {
-    fn from(yes: bool) -> Self {
-        if yes { Self::Yes } else { Self::No }
-    }
-}
 
 /// Everything that checks look at more than once.
 #[derive(Debug)]
@@ -48,7 +36,7 @@ impl Facts {
     pub(crate) fn gather() -> Self {
         let own = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
         let capabilities = mask(&own, "CapEff:").unwrap_or(0);
-        let host_pid = host_pid();
+        let host_pid = host::host_pid();
         let of_init = || mask(&std::fs::read_to_string("/proc/1/status").ok()?, "CapBnd:");
         let seen = host_pid == Answer::Yes;
         Self {
@@ -111,27 +99,6 @@ impl Facts {
     }
 }
 
-/// Is process 1 the host's init? Of a container's own namespace, process 1 is in the container: it is this program,
-/// or has its mounts.
-fn host_pid() -> Answer {
-    if rustix::process::getpid().is_init() {
-        return Answer::No;
-    }
-    if namespace("self", "pid") == Some(FIRST_PID_NAMESPACE) {
-        return Answer::Yes;
-    }
-    match (namespace("self", "mnt"), namespace("1", "mnt")) {
-        (Some(own), Some(init)) => (own != init).into(),
-        _ => Answer::Unknown,
-    }
-}
-
-/// The number of a namespace of a process; none where it may not be seen.
-fn namespace(process: &str, name: &str) -> Option<u64> {
-    let link = std::fs::read_link(format!("/proc/{process}/ns/{name}")).ok()?;
-    link.to_str()?.split_once('[')?.1.strip_suffix(']')?.parse().ok()
-}
-
 /// A mask of capabilities from /proc/PID/status.
 fn mask(status: &str, name: &str) -> Option<u64> {
     let value = status.lines().find_map(|line| line.strip_prefix(name))?;
@@ -156,11 +123,5 @@ mod tests {
         };
         assert!(facts.has(21) && !facts.has(24));
         assert_eq!(facts.is_hosts(Path::new("/etc")), Answer::Unknown);
-    }
-
-    #[test]
-    fn namespaces_have_numbers() {
-        assert!(namespace("self", "mnt").is_some());
-        assert_eq!(namespace("self", "nonsense"), None);
     }
 }
