@@ -56,8 +56,9 @@ struct Hook {
 }
 
 /// In this order; the first that refuses ends it.
-const BEFORE_START: [Hook; 3] = [
+const BEFORE_START: [Hook; 4] = [
     Hook { program: "kubelet", only_defaults: false, run: kubelet::check },
+    Hook { program: "kubelet", only_defaults: true, run: kubelet::wait },
     Hook { program: "kubelet", only_defaults: true, run: preflight::before_start },
     Hook { program: "kubelet", only_defaults: true, run: cni::at_start },
 ];

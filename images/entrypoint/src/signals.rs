@@ -4,6 +4,7 @@
 use std::mem::MaybeUninit;
 use std::os::unix::process::CommandExt;
 use std::process::Command;
+use std::time::{Duration, Instant};
 
 use rustix::process::Pid;
 
@@ -44,6 +45,29 @@ impl Held {
             }
         }
     }
+
+    /// The same, but none comes within this time.
+    pub(crate) fn next_within(&self, time: Duration) -> Option<i32> {
+        let end = Instant::now() + time;
+        while let Some(left) = end.checked_duration_since(Instant::now()).filter(|left| !left.is_zero()) {
+            let limit = libc::timespec {
+                tv_sec: left.as_secs().try_into().unwrap_or(libc::time_t::MAX),
+                tv_nsec: i32::try_from(left.subsec_nanos()).unwrap_or(0).into(),
+            };
+            // SAFETY: both are initialised, and a null pointer for the details is allowed.
+            let signal =
+                unsafe { libc::sigtimedwait(&raw const self.0, std::ptr::null_mut(), &raw const limit) };
+            if signal > 0 {
+                return Some(signal);
+            }
+        }
+        None
+    }
+}
+
+/// Does it end a program that does nothing about it, and is it sent for that?
+pub(crate) fn ends(signal: i32) -> bool {
+    matches!(signal, libc::SIGTERM | libc::SIGINT | libc::SIGQUIT | libc::SIGHUP)
 }
 
 /// Should a signal that reaches us be passed on to the program we started?

@@ -6,17 +6,19 @@ use std::path::Path;
 use super::config::Config;
 use super::facts::Fact;
 use super::given::{self, Given};
+use super::join::{self, Unfinished};
+use super::node::{Node, STANDALONE};
 use super::release::{self, Image, Release};
 use super::runtime::{self, Found, WITHOUT_DOCKERSHIM};
-use super::{at, check_flags, words};
+use super::{at, check_flags, kubeadm, standalone, words};
 use crate::stop::{CONFIG, HOST, Stop};
 
 /// Where a host has the kubelet's configuration; kubeadm writes it there.
-const HOST_CONFIG: &str = "/var/lib/kubelet/config.yaml";
+pub(super) const HOST_CONFIG: &str = "/var/lib/kubelet/config.yaml";
 /// The image's own, for a host that has none: its directory hides the one at that place in the image.
 const IMAGE_CONFIG: &str = "/usr/share/kubelet/config.yaml";
-const KUBECONFIG: &str = "/etc/kubernetes/kubelet.conf";
-const BOOTSTRAP: &str = "/etc/kubernetes/bootstrap-kubelet.conf";
+pub(super) const KUBECONFIG: &str = "/etc/kubernetes/kubelet.conf";
+pub(super) const BOOTSTRAP: &str = "/etc/kubernetes/bootstrap-kubelet.conf";
 /// The first release whose configuration file has `registerNode`.
 const REGISTER_NODE: Release = Release::one(23);
 
@@ -29,14 +31,15 @@ pub(crate) struct Start {
     pub(crate) notes: Vec<String>,
 }
 
-/// The image's defaults that the user did not give, what release and host need, then the user's flags as they are;
-/// and what the host lacks for a start with them.
-pub(crate) fn plan(user: Vec<OsString>, image: &Image, root: &Path) -> Result<(Start, Option<Stop>), Stop> {
-    let given = given::flags(&user);
-    let has = |name: &str| given.iter().any(|flag| flag.name == name);
-    let (mut flags, mut notes) = (Vec::new(), Vec::new());
+/// The image's defaults that nobody else gave, what release and host need, kubeadm's flags, then the user's as they are,
+/// of which later ones win; and what the host lacks for a start with them.
+pub(crate) fn plan(user: Vec<OsString>, node: &Node) -> Result<(Start, Option<Stop>), Stop> {
+    let (image, root) = (&node.image, node.root);
+    let own = [kubeadm::extra(node)?, user].concat();
+    let given = given::flags(&own);
     // It will only print: nothing has to be there.
-    let prints = has("help") || has("version");
+    let prints = ["help", "version"].iter().any(|name| given::value(&given, name).is_some());
+    let (mut flags, mut notes) = (Vec::new(), Vec::new());
     match image.release {
         Some(release) => check_flags(&given, release)?,
         None if prints => {}
@@ -45,43 +48,89 @@ pub(crate) fn plan(user: Vec<OsString>, image: &Image, root: &Path) -> Result<(S
             release::RELEASE
         )),
     }
+    let standalone = !prints && standalone::is_wanted(&given, node)?;
+    // With the host's files in the making nothing of them is taken, and nothing in their place.
+    let unfinished =
+        if prints || standalone { None } else { join::unfinished(root, &given).filter(Unfinished::is_fatal) };
+    let kubeadm = if prints || standalone { Vec::new() } else { kubeadm::args(node, &mut notes)? };
+    let own_given = given;
+    let given = given::flags(&[&kubeadm[..], &own].concat());
+    let has = |name: &str| given::value(&given, name).is_some();
 
-    let file = config_file(&given, root, &mut notes);
+    let file = config_file(&given, root, unfinished.is_some(), &mut notes);
     if !has("config") {
         flags.push(format!("--config={file}"));
     }
     let config = read_config(&file, &given, root);
-    if !has("register-node") && !decides_registration(&config, image) {
+    if !has("register-node") && !standalone && !decides_registration(&config, image) {
         flags.push("--register-node".to_owned());
     }
     for (name, default) in [("bootstrap-kubeconfig", BOOTSTRAP), ("kubeconfig", KUBECONFIG)] {
         if !has(name) {
-            flags.push(format!("--{name}={default}"));
+            flags.push(format!("--{name}={}", if standalone { "" } else { default }));
         }
     }
-    let mut lacks = None;
+    let (mut lacks, mut overruled) = (None, Vec::new());
     if !prints {
         check_config(&config, &file, image, &mut notes)?;
-        lacks = check_kubeconfig(&given, root).err();
+        if standalone {
+            let all = [&given::flags(&words(flags.clone()).collect::<Vec<_>>())[..], &given].concat();
+            flags.extend(standalone::flags(&all, &config, &mut notes)?);
+        } else {
+            lacks =
+                unfinished.map(|found| not_joined(&found)).or_else(|| check_kubeconfig(&given, root).err());
+        }
+        overruled = cgroup_driver(&given, &own_given, &config, node.systemd, &mut notes);
         match runtime_flags(&given, &config, image, root, &mut notes) {
             Ok(more) => flags.extend(more),
             Err(stop) if lacks.is_none() && stop.code != HOST => return Err(stop),
             Err(stop) => lacks = lacks.or(Some(stop)),
         }
     }
-    Ok((Start { args: words(flags).chain(user).collect(), notes }, lacks))
+    let args = words(flags).chain(kubeadm).chain(words(overruled)).chain(own).collect();
+    Ok((Start { args, notes }, lacks))
 }
 
-/// The configuration file that the kubelet will read: the user's, the host's, or the image's.
-fn config_file(given: &[Given], root: &Path, notes: &mut Vec<String>) -> String {
+/// `--cgroup-driver=cgroupfs` where the driver is systemd by the configuration or by kubeadm, who take it from the
+/// cluster, and the host does not run systemd: the kubelet would end, as nobody makes its cgroups.
+fn cgroup_driver(
+    given: &[Given],
+    own: &[Given],
+    config: &Config,
+    systemd: Option<bool>,
+    notes: &mut Vec<String>,
+) -> Vec<String> {
+    let driver = given::value(given, "cgroup-driver").or_else(|| config.get("cgroupDriver"));
+    // What the user gave by a flag is left alone: preflight says that it does not work.
+    if systemd != Some(false) || driver != Some("systemd") || given::value(own, "cgroup-driver").is_some() {
+        return Vec::new();
+    }
+    notes.push(
+        "cgroupDriver: systemd is overridden by --cgroup-driver=cgroupfs: this host does not run systemd, which would \
+         have to make the cgroups of pods; the container runtime must use cgroupfs, too"
+            .to_owned(),
+    );
+    vec!["--cgroup-driver=cgroupfs".to_owned()]
+}
+
+/// The configuration file that the kubelet will read: the user's, the host's, or the image's. Never the image's while
+/// kubeadm is about to write the host's.
+fn config_file(given: &[Given], root: &Path, unfinished: bool, notes: &mut Vec<String>) -> String {
     if let Some(named) = given::value(given, "config") {
         return named.to_owned();
     }
-    if !at(root, HOST_CONFIG).exists() && at(root, IMAGE_CONFIG).exists() {
+    if !at(root, HOST_CONFIG).exists() && at(root, IMAGE_CONFIG).exists() && !unfinished {
         notes.push(format!("the host has no {HOST_CONFIG}: the image's own is used, {IMAGE_CONFIG}"));
         return IMAGE_CONFIG.to_owned();
     }
     HOST_CONFIG.to_owned()
+}
+
+/// kubeadm is not yet where the kubelet can start.
+fn not_joined(found: &Unfinished) -> Stop {
+    Stop::new(HOST, format!("join is not finished: {}", found.why))
+        .help("let `kubeadm join` (or `kubeadm init`) finish, and start this again")
+        .help(format!("without kubeadm: write {HOST_CONFIG}, or name a file by --config=FILE (the image's own: {IMAGE_CONFIG})"))
 }
 
 /// The file and, over it, those of `--config-dir`. What cannot be read is left for the kubelet to report.
@@ -143,7 +192,7 @@ fn check_kubeconfig(given: &[Given], root: &Path) -> Result<(), Stop> {
     };
     Err(Stop::new(HOST, message)
         .help("to join a cluster: mount /etc/kubernetes, let `kubeadm join` write it, and start this again")
-        .help("without a cluster: --kubeconfig= --bootstrap-kubeconfig="))
+        .help(format!("without a cluster: {STANDALONE}=1 in the container's environment, or --kubeconfig=")))
 }
 
 /// What names the runtime, unless the user's flags or the configuration do.

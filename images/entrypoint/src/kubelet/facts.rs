@@ -33,12 +33,17 @@ impl Fact {
         find(FIELDS, name)
     }
 
+    /// Had older releases it, and this one no more?
+    pub(crate) fn was_removed_in(&self, release: Release) -> bool {
+        self.removed.is_some_and(|removed| release >= removed)
+    }
+
     /// Why this release does not have it: from when on, or until when it is known. None where the release has it.
     pub(crate) fn missing_in(&self, release: Release) -> Option<String> {
         if let Some(since) = self.since.filter(|since| release < *since) {
             return Some(format!("is known from Kubernetes {since} on"));
         }
-        let removed = self.removed.filter(|removed| release >= *removed)?;
+        let removed = self.removed.filter(|_| self.was_removed_in(release))?;
         Some(format!("was removed in Kubernetes {removed}: {}", self.instead))
     }
 }

@@ -1,11 +1,12 @@
 //! The flags of a kubelet's command line, read as the kubelet reads them (github.com/spf13/pflag).
 
 use std::ffi::{OsStr, OsString};
+use std::ops::Range;
 
 use super::facts::Fact;
 
 /// A flag that was given.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Given {
     /// Its name, without dashes before it, `_` as `-`.
     pub(crate) name: String,
@@ -15,9 +16,22 @@ pub(crate) struct Given {
 
 /// The flags, in the order given. A value is never taken for a flag: which flags have one is a fact.
 pub(crate) fn flags(args: &[OsString]) -> Vec<Given> {
+    placed(args).into_iter().map(|(flag, _)| flag).collect()
+}
+
+/// Takes away those flags, with their values, of which `keep` does not want to keep one.
+pub(crate) fn retain(args: &mut Vec<OsString>, keep: impl Fn(&Given) -> bool) {
+    for (_, words) in placed(args).into_iter().rev().filter(|(flag, _)| !keep(flag)) {
+        args.drain(words);
+    }
+}
+
+/// The flags, each with its words.
+fn placed(args: &[OsString]) -> Vec<(Given, Range<usize>)> {
     let mut words = args.iter().map(|word| word.to_string_lossy()).peekable();
     let mut found = Vec::new();
     while let Some(word) = words.next() {
+        let at = args.len() - words.len() - 1;
         let (name, attached) = match (word.strip_prefix("--"), word.strip_prefix('-')) {
             // The end of the flags.
             (Some(""), _) => break,
@@ -38,7 +52,8 @@ pub(crate) fn flags(args: &[OsString]) -> Vec<Given> {
             // Not known here: what follows is its value unless it looks like a flag.
             (None, None) => words.next_if(|next| !next.starts_with('-')).unwrap_or_default().into_owned(),
         };
-        found.push(Given { name, value });
+        let end = args.len() - words.len();
+        found.push((Given { name, value }, at..end));
     }
     found
 }
@@ -89,6 +104,22 @@ mod tests {
         assert_eq!(value(&flags, "config"), Some("/b"));
         assert_eq!(path(&flags, "kubeconfig"), None);
         assert_eq!(value(&flags, "v"), None);
+    }
+
+    #[test]
+    fn flags_are_taken_away_with_their_values() {
+        for (line, expected) in [
+            ("", ""),
+            ("--a=1 --network-plugin=cni --v=2", "--a=1 --v=2"),
+            ("--network-plugin cni -v 2 --network_plugin", "-v 2"),
+            ("--hostname-override --network-plugin --v=2", "--hostname-override --network-plugin --v=2"),
+            ("--v=2 -- --network-plugin=cni", "--v=2 -- --network-plugin=cni"),
+        ] {
+            let mut args: Vec<OsString> = line.split_whitespace().map(OsString::from).collect();
+            retain(&mut args, |flag| flag.name != "network-plugin");
+            let left: Vec<&str> = args.iter().map(|word| word.to_str().unwrap()).collect();
+            assert_eq!(left.join(" "), expected, "{line}");
+        }
     }
 
     #[test]

@@ -2,11 +2,16 @@
 
 mod compose;
 mod config;
+mod envfile;
 mod facts;
 pub(crate) mod given;
+pub(crate) mod join;
+mod kubeadm;
+pub(crate) mod node;
 pub(crate) mod probe;
 mod release;
 pub(crate) mod runtime;
+mod standalone;
 #[cfg(test)]
 mod tests;
 
@@ -19,18 +24,32 @@ use crate::stop::{Stop, USAGE};
 pub(crate) use config::Config;
 use facts::Fact;
 use given::Given;
+use node::Node;
 pub(crate) use release::Image;
 use release::Release;
 
 /// Before a start by the user's flags alone: completes them. Refused for what the host lacks they are complete but for
 /// that; refused for what they say themselves they stay as they are.
-pub(crate) fn arrange(command: &mut Command) -> Result<(), Stop> {
-    let (start, lacks) = compose::plan(command.args.clone(), &Image::here(), Path::new("/"))?;
+/// `systemd`: does the host run it, where that can be seen?
+pub(crate) fn arrange(command: &mut Command, systemd: Option<bool>) -> Result<(), Stop> {
+    let node = Node { systemd, ..Node::here()? };
+    let (start, lacks) = compose::plan(command.args.clone(), &node)?;
     for note in start.notes {
         err(&format!("entrypoint: {note}"));
     }
     command.args = start.args;
     lacks.map_or(Ok(()), Err)
+}
+
+/// Before a start by the user's flags alone: waits for a kubeadm that has begun with this host, for a while.
+pub(crate) fn wait(command: &mut Command) -> Result<(), Stop> {
+    let node = Node::here()?;
+    let given = given::flags(&[kubeadm::extra(&node)?, command.args.clone()].concat());
+    let prints = ["help", "version"].iter().any(|name| given::value(&given, name).is_some());
+    if prints || standalone::is_wanted(&given, &node)? {
+        return Ok(());
+    }
+    join::wait(node.root, &given, &std::env::var(join::WAIT).unwrap_or_default())
 }
 
 /// Before any start: are there flags that this release's kubelet does not have? It would fail, with its whole help.

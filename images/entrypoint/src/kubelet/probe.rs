@@ -72,14 +72,14 @@ fn probe(own: &[Given]) -> Result<String, String> {
 }
 
 /// A running kubelet.
-struct Kubelet {
-    args: Vec<OsString>,
+pub(crate) struct Kubelet {
+    pub(crate) args: Vec<OsString>,
     /// Paths of its flags are relative to this.
-    directory: PathBuf,
+    pub(crate) directory: PathBuf,
 }
 
 /// The kubelet among the processes here; one with other mounts, of the host or another container, is not meant.
-fn find(proc: &Path) -> Option<Kubelet> {
+pub(crate) fn find(proc: &Path) -> Option<Kubelet> {
     let mounts = |process: &Path| fs::read_link(process.join("ns/mnt")).ok();
     let ours = mounts(&proc.join("self"));
     for entry in fs::read_dir(proc).ok()?.filter_map(Result::ok) {

@@ -1,12 +1,15 @@
 //! Tables: a host, an image and a user's arguments, and the kubelet's arguments of them; or the refusal.
 
+mod cluster;
+
 use std::ffi::OsString;
 use std::fs;
 use std::os::unix::net::UnixListener;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use super::compose::{Start, plan};
+use super::node::Node;
 use super::release::Image;
 use super::{at, given};
 use crate::stop::Stop;
@@ -52,6 +55,14 @@ impl Host {
         }
         Self(root)
     }
+
+    /// With a file of this text.
+    fn with(self, path: &str, text: &str) -> Self {
+        let path = at(&self.0, path);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(path, text).unwrap();
+        self
+    }
 }
 
 impl Drop for Host {
@@ -60,8 +71,8 @@ impl Drop for Host {
     }
 }
 
-fn compose(user: Vec<OsString>, image: &Image, root: &Path) -> Result<Start, Stop> {
-    let (start, lacks) = plan(user, image, root)?;
+fn compose(user: Vec<OsString>, node: &Node) -> Result<Start, Stop> {
+    let (start, lacks) = plan(user, node)?;
     lacks.map_or(Ok(start), Err)
 }
 
@@ -69,7 +80,7 @@ fn compose(user: Vec<OsString>, image: &Image, root: &Path) -> Result<Start, Sto
 fn start(image: &str, host: &str, args: &str) -> Result<Start, Stop> {
     let (release, variant) = image.split_once('-').unwrap_or((image, "kubelet"));
     let args: Vec<OsString> = args.split_whitespace().map(OsString::from).collect();
-    compose(args, &Image::of(release, variant), &Host::new(host).0)
+    compose(args, &Node::new(Image::of(release, variant), &Host::new(host).0))
 }
 
 fn line(start: &Start) -> String {
@@ -200,13 +211,6 @@ const STARTS: &[(&str, &str, &str, &str)] = &[
     ),
     ("1.26", "joined containerd", "--register-node=false", "D-register CONTAINERD --register-node=false"),
     ("1.26", "joined containerd", "--register_node=false", "D-register CONTAINERD --register_node=false"),
-    ("1.26", "containerd", "--kubeconfig=", "D-kubeconfig CONTAINERD --kubeconfig="),
-    (
-        "1.26",
-        "containerd",
-        "--kubeconfig= --bootstrap-kubeconfig=",
-        "D-kubeconfig-bootstrap CONTAINERD --kubeconfig= --bootstrap-kubeconfig=",
-    ),
     ("1.26", "containerd /k=", "--kubeconfig=/k", "D-kubeconfig CONTAINERD --kubeconfig=/k"),
     (
         "1.26",
@@ -214,7 +218,12 @@ const STARTS: &[(&str, &str, &str, &str)] = &[
         "--bootstrap-kubeconfig=/b",
         "D-bootstrap CONTAINERD --bootstrap-kubeconfig=/b",
     ),
-    ("1.26", "containerd /etc/kubernetes/bootstrap-kubelet.conf=", "", "D CONTAINERD"),
+    (
+        "1.26",
+        "containerd /etc/kubernetes/bootstrap-kubelet.conf= /var/lib/kubelet/config.yaml=kind:x",
+        "",
+        "D CONTAINERD",
+    ),
     (
         "1.26",
         "joined containerd",
@@ -347,7 +356,7 @@ exit code 69",
             "",
             "entrypoint: no kubeconfig: neither /etc/kubernetes/kubelet.conf nor /etc/kubernetes/bootstrap-kubelet.conf is here
   to join a cluster: mount /etc/kubernetes, let `kubeadm join` write it, and start this again
-  without a cluster: --kubeconfig= --bootstrap-kubeconfig=
+  without a cluster: KUBELET_STANDALONE=1 in the container's environment, or --kubeconfig=
 exit code 69",
         ),
     ] {
@@ -366,7 +375,7 @@ exit code 69",
 fn refused_for_the_host_the_arguments_are_made_nevertheless() {
     for (host, expected) in [("", "D --v=1"), ("joined", "D --v=1"), ("containerd", "D CONTAINERD --v=1")] {
         let root = Host::new(host);
-        let (start, lacks) = plan(vec!["--v=1".into()], &Image::of("1.26", ""), &root.0).unwrap();
+        let (start, lacks) = plan(vec!["--v=1".into()], &Node::new(Image::of("1.26", ""), &root.0)).unwrap();
         assert_eq!(line(&start), expand(expected), "{host}");
         assert_eq!(lacks.map(|stop| stop.code), Some(crate::stop::HOST), "{host}");
     }
@@ -407,7 +416,7 @@ fn the_hosts_files_are_only_read() {
         seen
     };
     let before = list();
-    compose(Vec::new(), &Image::of("v1.26.0", "cni"), &host.0).unwrap();
+    compose(Vec::new(), &Node::new(Image::of("v1.26.0", "cni"), &host.0)).unwrap();
     assert_eq!(list(), before);
 }
 
@@ -416,6 +425,6 @@ fn bytes_that_are_no_text_pass_unchanged() {
     use std::os::unix::ffi::OsStringExt;
     let odd = OsString::from_vec(b"--node-labels=\xff\xfe".to_vec());
     let host = Host::new("joined containerd");
-    let start = compose(vec![odd.clone()], &Image::of("v1.26.0", ""), Path::new(&host.0)).unwrap();
+    let start = compose(vec![odd.clone()], &Node::new(Image::of("v1.26.0", ""), &host.0)).unwrap();
     assert_eq!(start.args.last(), Some(&odd));
 }

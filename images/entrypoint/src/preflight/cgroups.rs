@@ -54,12 +54,23 @@ fn controllers(facts: &Facts) -> Finding {
 fn driver(facts: &Facts, settings: &Settings, parts: &[Part]) -> Finding {
     let (name, why) = ("cgroup driver", "the kubelet and the runtime must make cgroups the same way");
     let ours = settings.value("cgroup-driver", "cgroupDriver").unwrap_or("cgroupfs");
+    let systemd = facts.runs_systemd();
+    if ours == "systemd" && systemd == Some(false) {
+        let found = "systemd, and this host does not run systemd";
+        let text = "leave out --cgroup-driver, or --cgroup-driver=cgroupfs; and the same for the runtime";
+        return Finding::bad(Status::Error, name, why, found, Repair::Text(text.to_owned()));
+    }
     let Some((theirs, file)) = parts.iter().find_map(|part| runtime_driver(facts, *part)) else {
         return Finding {
             status: Status::Unknown,
             ..Finding::ok(name, why, format!("{ours}; the runtime's cannot be known from here"))
         };
     };
+    if theirs == "systemd" && systemd == Some(false) {
+        let found = format!("systemd by {file} on the host, which does not run systemd: no pod could start");
+        let text = format!("{} in {file}, and restart the runtime", cgroupfs_in(file));
+        return Finding::bad(Status::Error, name, why, found, Repair::Text(text));
+    }
     if ours == theirs {
         return Finding::ok(name, why, format!("{ours}, as {file} on the host has it"));
     }
@@ -68,7 +79,9 @@ fn driver(facts: &Facts, settings: &Settings, parts: &[Part]) -> Finding {
         name,
         why,
         format!("{ours}, but {theirs} by {file} on the host"),
-        Repair::Text(format!("`cgroupDriver: {theirs}` in the kubelet's configuration, or change {file}")),
+        Repair::Text(format!(
+            "`cgroupDriver: {theirs}` in the kubelet's configuration, or --cgroup-driver={theirs}, or change {file}"
+        )),
     )
 }
 
@@ -82,6 +95,15 @@ fn runtime_driver(facts: &Facts, part: Part) -> Option<(&'static str, &'static s
         _ => return None,
     };
     Some((read(&facts.read_on_host(file)?)?, file))
+}
+
+/// What a runtime's file has to say for cgroupfs.
+fn cgroupfs_in(file: &str) -> &'static str {
+    match file.rsplit('/').next() {
+        Some("config.toml") => "`SystemdCgroup = false`",
+        Some("daemon.json") => "`\"exec-opts\": [\"native.cgroupdriver=cgroupfs\"]`",
+        _ => "`cgroup_manager = \"cgroupfs\"` and `conmon_cgroup = \"pod\"`",
+    }
 }
 
 /// `SystemdCgroup` of the runc runtime in containerd's TOML.

@@ -67,6 +67,15 @@ impl Facts {
         }
     }
 
+    /// Does the host run systemd, as `sd_booted(3)` has it? None where the host cannot be seen.
+    pub(crate) fn runs_systemd(&self) -> Option<bool> {
+        match self.on_host(Path::new("/run/systemd/system"), OFlags::PATH | OFlags::DIRECTORY)? {
+            Ok(_) => Some(true),
+            Err(Errno::NOENT | Errno::NOTDIR) => Some(false),
+            Err(_) => None,
+        }
+    }
+
     /// The text of a file of the host.
     pub(crate) fn read_on_host(&self, path: &str) -> Option<String> {
         let file = self.on_host(Path::new(path), OFlags::RDONLY | OFlags::NONBLOCK)?.ok()?;

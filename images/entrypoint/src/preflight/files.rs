@@ -80,11 +80,15 @@ fn configuration(settings: &Settings) -> Finding {
         (Some(file), Some(error)) => {
             let text =
                 "`kubeadm join` writes it; or give a file of yours by --config=FILE, or none by --config=";
+            let joining = settings
+                .unfinished()
+                .map(|it| format!("; join is not finished: {}", it.why))
+                .unwrap_or_default();
             Finding::bad(
                 Status::Error,
                 name,
                 why,
-                format!("{file} cannot be read: {error}"),
+                format!("{file} cannot be read: {error}{joining}"),
                 Repair::Text(text.to_owned()),
             )
         }
@@ -106,7 +110,7 @@ fn kubeconfig(settings: &Settings) -> Option<Finding> {
         }
         None => format!("{kubeconfig} does not exist: this node has joined no cluster"),
     };
-    let text = "run `kubeadm join ...` from an image with kubeadm, with /etc/kubernetes and /var/lib/kubelet mounted; or, for a kubelet without a cluster, give --kubeconfig= --bootstrap-kubeconfig=";
+    let text = "run `kubeadm join ...` from an image with kubeadm, with /etc/kubernetes and /var/lib/kubelet mounted; or, for a kubelet without a cluster, set KUBELET_STANDALONE=1 in the container's environment";
     Some(Finding::bad(Status::Error, name, why, found, Repair::Text(text.to_owned())))
 }
 

@@ -47,7 +47,8 @@ pub(crate) fn main(given: Vec<OsString>) -> u8 {
         "--json" => drop(given.remove(0)),
         "--help" | "-h" => {
             out("entrypoint preflight [--json | --markdown] [KUBELET-FLAG...]\n\n\
-                Looks at what this container was given of its host, for a kubelet with the image's flags and these.\n\
+                Looks at what this container was given of its host, for a kubelet with the image's flags and these; without\n\
+                flags for the kubelet that runs in this container, if one does.\n\
                 It changes nothing. --json: for programs. --markdown: the table of host paths.");
             return 0;
         }
@@ -59,8 +60,16 @@ pub(crate) fn main(given: Vec<OsString>) -> u8 {
         err(&format!("entrypoint: preflight: {word}: only flags of the kubelet are expected"));
         return USAGE;
     }
-    let refused = kubelet::arrange(&mut command).err();
-    let mut findings = check(&Settings::of(&command.args), &Facts::gather());
+    let facts = Facts::gather();
+    let running = kubelet::probe::find(Path::new("/proc")).filter(|_| command.args.is_empty());
+    let (mut findings, refused) = if let Some(kubelet) = running {
+        let mut findings = check(&Settings::in_directory(&kubelet.args, &kubelet.directory), &facts);
+        findings.insert(0, Finding::ok("kubelet", "what is judged", "runs here; all is judged by its flags"));
+        (findings, None)
+    } else {
+        let refused = kubelet::arrange(&mut command, facts.runs_systemd()).err();
+        (check(&Settings::of(&command.args), &facts), refused)
+    };
     // What the host lacks has rows of its own.
     if let Some(stop) = refused.filter(|stop| stop.code != HOST) {
         let repair = Repair::Text(stop.help.join("; "));
@@ -89,7 +98,8 @@ fn check(settings: &Settings, facts: &Facts) -> Vec<Finding> {
 /// refuses a start that would fail.
 pub(crate) fn before_start(command: &mut Command) -> Result<(), Stop> {
     // What the host lacks has findings of its own, among all others.
-    let lacks = match kubelet::arrange(command) {
+    let facts = Facts::gather();
+    let lacks = match kubelet::arrange(command, facts.runs_systemd()) {
         Err(stop) if stop.code == HOST => Some(stop),
         other => other.map(|()| None)?,
     };
@@ -107,7 +117,6 @@ pub(crate) fn before_start(command: &mut Command) -> Result<(), Stop> {
             return Err(Stop::new(USAGE, message));
         }
     };
-    let facts = Facts::gather();
     let mut findings = check(&settings, &facts);
     for finding in &mut findings {
         repair_one(finding);

@@ -44,6 +44,12 @@ pub(crate) fn parts(settings: &Settings, cni: bool) -> Vec<Part> {
     if settings.value("cgroup-driver", "cgroupDriver") == Some("systemd") {
         parts.push(Part::Systemd);
     }
+    if ["kubeconfig", "bootstrap-kubeconfig"]
+        .iter()
+        .any(|flag| settings.flag(flag).is_some_and(|file| Path::new(file).starts_with("/etc/kubernetes")))
+    {
+        parts.push(Part::Cluster);
+    }
     if cni {
         parts.push(Part::Cni);
     }

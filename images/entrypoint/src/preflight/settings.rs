@@ -5,6 +5,7 @@ use std::path::Path;
 
 use crate::kubelet::Config;
 use crate::kubelet::given::{self, Given};
+use crate::kubelet::join::{self, Unfinished};
 
 /// Flags and configuration of the kubelet that is to be started.
 #[derive(Debug, Default)]
@@ -21,16 +22,21 @@ pub(crate) struct Settings {
 impl Settings {
     /// Reads the flags, and the file that they name.
     pub(crate) fn of(args: &[OsString]) -> Self {
+        Self::in_directory(args, Path::new(""))
+    }
+
+    /// The same, of a kubelet that runs in this directory.
+    pub(crate) fn in_directory(args: &[OsString], directory: &Path) -> Self {
         let mut settings = Self { flags: given::flags(args), ..Self::default() };
         settings.file = settings.flag("config").filter(|file| !file.is_empty()).map(str::to_owned);
         if let Some(file) = &settings.file {
-            match Config::read(Path::new(file)) {
+            match Config::read(&directory.join(file)) {
                 Ok(config) => settings.config = config,
                 Err(error) => settings.unreadable = Some(crate::preflight::describe(&error)),
             }
         }
         if let Some(dir) = settings.flag("config-dir").filter(|dir| !dir.is_empty()).map(str::to_owned) {
-            settings.config.read_over(Path::new(&dir));
+            settings.config.read_over(&directory.join(&dir));
         }
         settings
     }
@@ -48,6 +54,11 @@ impl Settings {
     /// The same for a key whose empty value is not as none.
     pub(crate) fn stated(&self, flag: &str, path: &str) -> Option<&str> {
         self.flag(flag).or_else(|| self.config.stated(path))
+    }
+
+    /// What kubeadm has begun with this host and not finished.
+    pub(crate) fn unfinished(&self) -> Option<Unfinished> {
+        join::unfinished(Path::new("/"), &self.flags).filter(Unfinished::is_fatal)
     }
 
     /// Will the kubelet only print something?

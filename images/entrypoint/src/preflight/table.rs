@@ -32,6 +32,8 @@ pub(crate) enum Part {
     Systemd,
     /// An image with CNI plugins.
     Cni,
+    /// A kubeconfig of the usual place.
+    Cluster,
 }
 
 impl Part {
@@ -43,6 +45,7 @@ impl Part {
             Self::Docker => "with docker",
             Self::CriDockerd => "with cri-dockerd",
             Self::Systemd => "with `cgroupDriver: systemd`",
+            Self::Cluster => "with a cluster",
             Self::Cni => "with the cni variants, to install their plugins",
         }
     }
@@ -103,7 +106,13 @@ pub(crate) const ROWS: &[Row] = &[
         Always,
         "the runtime writes pods' logs there, the kubelet reads and rotates them",
     ),
-    row("/etc/kubernetes", Default, Write, Always, "kubeconfig files, certificates and static pods"),
+    row(
+        "/etc/kubernetes",
+        Default,
+        Write,
+        With(Part::Cluster),
+        "kubeconfig files, certificates and static pods",
+    ),
     row("/run/containerd", Default, Read, With(Part::Containerd), "the runtime's socket"),
     row(
         "/var/lib/containerd",
