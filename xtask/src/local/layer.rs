@@ -48,6 +48,7 @@ impl Executor<'_> {
             let made = match &entry.content {
                 Content::Directory { mode } => Entry::directory(*mode),
                 Content::HardLink { to } => Entry::hard_link(to),
+                Content::Symlink { target } => Entry::symlink(target),
                 Content::File { mode, from } => Entry::file(*mode, self.source(from)?),
             };
             tree.insert(&entry.path, made)?;

@@ -288,7 +288,7 @@ pub enum Content<'a> {
     Go(&'a Go),
     /// The entrypoint, in Rust, and its path.
     Rust(&'a Single),
-    /// More names for a file of the same layer.
+    /// More names for a file of the same layer, or symbolic links.
     Links(&'a Links),
     /// The bundle of certificate authorities, and its path.
     Certificates(&'a Single),
@@ -322,7 +322,7 @@ pub struct Single {
     pub path: String,
 }
 
-/// More names for a file.
+/// More names for a file, or symbolic links.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Links {
@@ -330,6 +330,9 @@ pub struct Links {
     pub to: String,
     /// Its other names, relative to the image's root.
     pub paths: Vec<String>,
+    /// Are they symbolic links, to anything, and not hard links to a file of the same layer?
+    #[serde(default)]
+    pub symbolic: bool,
 }
 
 /// Files that go in as they are.

@@ -62,6 +62,11 @@ pub enum Content {
         /// The file.
         to: String,
     },
+    /// A symbolic link.
+    Symlink {
+        /// What it says.
+        target: String,
+    },
 }
 
 /// Where a file's bytes come from.
@@ -94,6 +99,7 @@ impl Layer {
                 Content::Directory { mode } => oci::tree::Entry::directory(*mode),
                 Content::File { mode, .. } => oci::tree::Entry::file(*mode, &[][..]),
                 Content::HardLink { to } => oci::tree::Entry::hard_link(to),
+                Content::Symlink { target } => oci::tree::Entry::symlink(target),
             };
             tree.insert(&entry.path, outline)?;
         }
@@ -107,6 +113,12 @@ impl Layer {
             _ => None,
         })
     }
+}
+
+/// What a symbolic link at `path` says to lead to `to`, both relative to the image's root: wherever the image is
+/// unpacked, it does not lead out of it.
+fn relative(path: &str, to: &str) -> String {
+    "../".repeat(path.matches('/').count()) + to
 }
 
 /// The programs of a component that are not omitted.
@@ -212,7 +224,11 @@ impl Builder<'_> {
                 entries.push(Entry { path: single.path.clone(), content: file(0o644, from) });
             }
             Kind::Links(links) => entries.extend(links.paths.iter().map(|path| {
-                let content = Content::HardLink { to: links.to.clone() };
+                let content = if links.symbolic {
+                    Content::Symlink { target: relative(path, &links.to) }
+                } else {
+                    Content::HardLink { to: links.to.clone() }
+                };
                 Entry { path: path.clone(), content }
             })),
             Kind::Files(files) => {

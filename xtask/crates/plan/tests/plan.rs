@@ -138,6 +138,15 @@ fn the_default_configuration_is_also_where_no_mount_hides_it() {
 }
 
 #[test]
+fn var_run_leads_to_run_wherever_the_image_is_unpacked() {
+    let plan = plan(&["kubelet-v1_26_0-micro-amd64"]);
+    let base = plan.layers.values().find(|layer| layer.name == "micro").unwrap();
+    let link = base.entries.iter().find(|entry| entry.path == "var/run").unwrap();
+    assert!(matches!(&link.content, Content::Symlink { target } if target == "../run"), "{link:?}");
+    base.outline().unwrap();
+}
+
+#[test]
 fn a_change_of_one_release_changes_no_other() {
     let names = ["kubelet-v1_26_0-cni-micro-amd64", "kubelet-v1_25_5-cni-micro-amd64"];
     let before = plan(&names);
