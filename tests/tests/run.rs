@@ -18,6 +18,8 @@ const VOLUME_SIZE: &str = "size=8192k";
 const FOUND_RUNTIME: &str =
     "entrypoint: container runtime: containerd, unix:///run/containerd/containerd.sock";
 const VOLUMES: &str = "/var/lib/kubelet/pods";
+/// What the kubelet writes below its root directory at its first start, some of it after it is healthy.
+const OWN_FILES: [&str; 3] = ["cpu_manager_state", "memory_manager_state", "device-plugins/kubelet.sock"];
 
 /// Says on standard output what it sees of its two volumes, both of which are tmpfs mounts that the kubelet makes
 /// by calling the image's `mount`; then writes into one of them.
@@ -143,6 +145,11 @@ fn starts_and_ends_leave_nothing_on_the_host() -> Result<()> {
     for _ in 0..4 {
         let kubelet = Kubelet::start(&containerd, &name, &command, Sharing::Repair)?;
         kubelet.wait_healthy()?;
+        // It is healthy before it has written all of its state.
+        wait_for("the kubelet's own files", Duration::from_secs(60), || {
+            let written = |name: &&str| host.path("/var/lib/kubelet").join(name).exists();
+            Ok(OWN_FILES.iter().all(written).then_some(()))
+        })?;
         kubelet.terminate()?;
         ensure!(containerd.tasks(Namespace::Default)?.is_empty(), "tasks are left");
         let mut files: Vec<_> = scratch::files(&host.path("/var/lib/kubelet"));

@@ -57,6 +57,73 @@ fn actionlint_finds_nothing() -> Result<()> {
     Ok(())
 }
 
+/// The program that looks for security faults in workflows, by its package of PyPI.
+const ZIZMOR: &str = "zizmor==1.32.0";
+
+/// Installs zizmor beside our own program, once. `None`, with a line, where it is not available.
+fn zizmor() -> Result<Option<PathBuf>> {
+    let target =
+        xtask::program()?.parent().and_then(std::path::Path::parent).context("no target directory")?;
+    let dir = target.join("tools").join(ZIZMOR.replace("==", "-"));
+    let program = dir.join("bin/zizmor");
+    if !program.is_file() {
+        let mut pip = Command::new("pip");
+        pip.args(["install", "--quiet", "--no-deps", "--only-binary", ":all:", "--target"])
+            .arg(&dir)
+            .arg(ZIZMOR);
+        let out = cmd::output(&mut pip)?;
+        if !out.status.success() {
+            skip::for_want_of(&format!("`{ZIZMOR}` is not available: {}", out.stderr.trim()))?;
+            return Ok(None);
+        }
+    }
+    Ok(Some(program))
+}
+
+#[test]
+fn zizmor_finds_nothing() -> Result<()> {
+    let Some(program) = zizmor()? else { return Ok(()) };
+    let audit = |workflows: &std::path::Path| {
+        cmd::output(Command::new(&program).args(["--offline", "--no-progress"]).arg(workflows))
+    };
+    let out = audit(&root().join(".github/workflows"))?;
+    ensure!(out.status.success(), "{}{}", out.stdout, out.stderr);
+    // It does find faults: here a branch's name in a script.
+    let dir = tests::scratch::dir()?;
+    let bad = dir.path().join("bad.yml");
+    let release = fs::read_to_string(root().join(".github/workflows/release.yml"))?;
+    fs::write(&bad, release.replace("\"$REGISTRY\"", "\"${{ github.head_ref }}\""))?;
+    let out = audit(&bad)?;
+    ensure!(
+        !out.status.success() && out.stdout.contains("template-injection"),
+        "{}{}",
+        out.stdout,
+        out.stderr
+    );
+    Ok(())
+}
+
+/// A release is built from nothing that another workflow could have written.
+#[test]
+fn a_release_reads_no_cache() -> Result<()> {
+    let publishes = |text: &str| text.contains("cargo xtask release") || text.contains("packages: write");
+    let found: Vec<_> = workflows()?.into_iter().filter(|(_, text)| publishes(text)).collect();
+    ensure!(!found.is_empty(), "no workflow publishes");
+    for (name, text) in found {
+        ensure!(!text.contains("uses: actions/cache"), "{name}: reads a cache");
+    }
+    Ok(())
+}
+
+/// The event's base commit is of when it was sent; the base branch may have gone on since, and is what is merged into.
+#[test]
+fn sizes_are_compared_with_the_base_branch_as_it_is() -> Result<()> {
+    for (name, text) in workflows()? {
+        ensure!(!text.contains("pull_request.base.sha"), "{name}: compares with a commit that may be stale");
+    }
+    Ok(())
+}
+
 /// A tag can be moved to other code; a commit cannot.
 #[test]
 fn actions_are_pinned_by_commit() -> Result<()> {
