@@ -4,11 +4,13 @@
 //! - `entrypoint COMMAND [ARG...]` does one of [`COMMANDS`].
 //! - `entrypoint PROGRAM [ARG...]` starts that program exactly as given.
 //! - Called `mount` or `umount` it is that command, as far as the kubelet and CSI drivers call it.
+//! - Called `uname`, `touch` or `nsenter` it is that command, as far as it is called on a node.
 //! - A link in [`host::LINKS`] becomes the host's program of its name.
 //! - Called `iptables`, in kube-proxy's image, it starts the iptables whose rules the host has.
 //!
 //! It stays the parent of what it starts: it forwards signals, reaps orphans and passes the exit code on.
 
+mod applets;
 mod args;
 mod cni;
 mod failure;
@@ -39,7 +41,13 @@ use stop::Stop;
 type Do = fn(Vec<OsString>) -> u8;
 
 /// What the program is when it is called by another name.
-const LINKS: [(&str, Do); 2] = [("mount", mount::main), ("umount", umount::main)];
+const LINKS: [(&str, Do); 5] = [
+    ("mount", mount::main),
+    ("umount", umount::main),
+    ("nsenter", applets::nsenter),
+    ("touch", applets::touch),
+    ("uname", applets::uname),
+];
 
 /// Commands of its own, by the first word. A program of the same name is started by its path.
 const COMMANDS: [(&str, Do); 3] =
