@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result};
 use fault::{Fault, Kind};
 
-use crate::modfile::ModFile;
+use crate::modfile::{HEADER, ModFile};
 use crate::sumfile::SumFile;
 
 /// The module of every closure; joined programs are packages in it.
@@ -15,6 +15,8 @@ pub const MODULE: &str = "containerized-kubelet";
 pub(crate) const KUBERNETES: &str = "k8s.io/kubernetes";
 pub(crate) const CRI_TOOLS: &str = "github.com/kubernetes-sigs/cri-tools";
 pub(crate) const CNI_PLUGINS: &str = "github.com/containernetworking/plugins";
+/// The first line of the go.mod of [`Spec::Programs`].
+const PROGRAMS_HEADER: &str = "// Code generated for tests by the crate testimage. DO NOT EDIT.";
 /// Modules that every release keeps in its own repository and publishes as v0.Y.Z; the rest of them is known by
 /// having a plain version too.
 const STAGING: [&str; 10] = [
@@ -50,31 +52,48 @@ pub enum Spec {
         /// Their version, as in `v0.9.1`.
         version: String,
     },
+    /// Programs that no image of ours has: what tests run beside them.
+    Programs {
+        /// The directory of their closure.
+        name: String,
+        /// The module whose requirements and replacements they are built with.
+        module: String,
+        /// Its version.
+        version: String,
+        /// Their packages, of this module or of one that it requires.
+        packages: Vec<String>,
+    },
 }
 
 impl Spec {
-    /// Where its files are, below `images/go`.
+    /// Where its files are, below `images/go`; those of [`Spec::Programs`] below a directory of their user's.
     pub fn dir(&self) -> PathBuf {
         match self {
             Spec::Kube { release } => Path::new(release).join("kube"),
             Spec::Kubeadm { release, .. } => Path::new(release).join("kubeadm"),
             Spec::Cni { version } => PathBuf::from(format!("cni-plugins-{version}")),
+            Spec::Programs { name, .. } => PathBuf::from(name),
         }
     }
 
     /// The modules named by it, with their versions, sorted.
-    pub(crate) fn direct(&self) -> Vec<(&'static str, &str)> {
+    pub(crate) fn direct(&self) -> Vec<(&str, &str)> {
         match self {
             Spec::Kube { release } => vec![(KUBERNETES, release)],
             Spec::Kubeadm { release, crictl } => vec![(CRI_TOOLS, crictl), (KUBERNETES, release)],
             Spec::Cni { version } => vec![(CNI_PLUGINS, version)],
+            Spec::Programs { module, version, .. } => vec![(module, version)],
         }
     }
 
     /// The version of the release's staging modules: `v0.26.0` for `v1.26.0`. `None` for what is no release of
     /// Kubernetes.
     pub(crate) fn staging_version(&self) -> Result<Option<String>> {
-        let (Spec::Kube { release } | Spec::Kubeadm { release, .. }) = self else { return Ok(None) };
+        let release = match self {
+            Spec::Kube { release } | Spec::Kubeadm { release, .. } => release,
+            Spec::Programs { module, version, .. } if module == KUBERNETES => version,
+            Spec::Programs { .. } | Spec::Cni { .. } => return Ok(None),
+        };
         let rest = release.strip_prefix("v1.").filter(|rest| {
             let parts: Vec<&str> = rest.split('.').collect();
             parts.len() == 2 && parts.iter().all(|part| part.parse::<u32>().is_ok())
@@ -89,7 +108,11 @@ impl Spec {
 
     /// The canonical text of a go.mod for it.
     pub(crate) fn text(&self, file: &ModFile) -> String {
-        file.text(&self.direct().iter().map(|(path, _)| *path).collect::<Vec<_>>())
+        let text = file.text(&self.direct().iter().map(|(path, _)| *path).collect::<Vec<_>>());
+        match self {
+            Spec::Programs { .. } => text.replacen(HEADER, PROGRAMS_HEADER, 1),
+            _ => text,
+        }
     }
 }
 

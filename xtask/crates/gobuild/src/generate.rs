@@ -184,6 +184,7 @@ fn imports(spec: &Spec) -> String {
                 import(&format!("{CNI_PLUGINS}/plugins/{kind}/{name}"));
             }
         }
+        Spec::Programs { packages, .. } => packages.iter().for_each(|package| import(package)),
         Spec::Kube { .. } | Spec::Kubeadm { .. } => {
             if matches!(spec, Spec::Kubeadm { .. }) {
                 import(&format!("{CRI_TOOLS}/cmd/crictl"));

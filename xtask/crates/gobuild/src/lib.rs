@@ -16,6 +16,7 @@ mod host;
 mod join;
 mod modfile;
 mod modules;
+pub mod plain;
 mod prune;
 mod recipe;
 mod sumfile;

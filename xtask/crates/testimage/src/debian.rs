@@ -1,0 +1,61 @@
+//! Debian's iptables, with all that they load: what an image of kube-proxy needs beside it.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result, ensure};
+use exec::Run;
+
+use crate::image::Item;
+
+/// The program that is all of them, and its names.
+const PROGRAM: &str = "/usr/sbin/xtables-nft-multi";
+const NAMES: [&str; 6] =
+    ["iptables", "iptables-save", "iptables-restore", "ip6tables", "ip6tables-save", "ip6tables-restore"];
+
+/// The files, by path in an image.
+pub(crate) fn iptables() -> Result<BTreeMap<String, Item>> {
+    let list = run(Path::new("dpkg-query"), &["--listfiles", "iptables"])?;
+    let extension = |path: &&str| {
+        path.contains("/xtables/") && Path::new(path).extension().is_some_and(|kind| kind == "so")
+    };
+    let mut files: BTreeSet<PathBuf> = list.lines().filter(extension).map(PathBuf::from).collect();
+    ensure!(!files.is_empty(), "Debian's package iptables has no extensions");
+    files.insert(PathBuf::from(PROGRAM));
+    let mut items = BTreeMap::new();
+    for file in &files {
+        if let Ok(target) = fs::read_link(file) {
+            let target = target.to_str().context("a link's target is not UTF-8")?.to_owned();
+            items.insert(place(file), Item::Link(target));
+            continue;
+        }
+        for library in libraries(file)? {
+            items.insert(place(&library), Item::File(library));
+        }
+        items.insert(place(file), Item::File(file.clone()));
+    }
+    for name in NAMES {
+        items.insert(format!("usr/sbin/{name}"), Item::Link("xtables-nft-multi".to_owned()));
+    }
+    Ok(items)
+}
+
+/// What a file loads, and its loader.
+fn libraries(file: &Path) -> Result<Vec<PathBuf>> {
+    let told = run(Path::new("ldd"), &[file.to_str().context("a path is not UTF-8")?])?;
+    let paths = told.lines().filter_map(|line| {
+        let path = line.split_once("=> ").map_or(line, |(_, path)| path);
+        path.trim().split(" (").next().filter(|path| path.starts_with('/')).map(PathBuf::from)
+    });
+    Ok(paths.collect())
+}
+
+fn place(path: &Path) -> String {
+    path.to_string_lossy().trim_start_matches('/').to_owned()
+}
+
+fn run(program: &Path, args: &[&str]) -> Result<String> {
+    let out = Run::new(program).args(args).inherit("PATH").env("LC_ALL", "C").run()?;
+    Ok(String::from_utf8_lossy(&out.stdout).into_owned())
+}

@@ -1,0 +1,148 @@
+//! Images of those programs, by the names that kubeadm asks for.
+
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::io::BufWriter;
+use std::path::PathBuf;
+
+use anyhow::{Context, Result};
+use fault::{Fault, Kind};
+use oci::compress::{Compression, Gzip};
+use oci::image::{Image, LayerBlob, Spec};
+use oci::layout::{Contents, Names};
+use oci::platform::Platform;
+use oci::tree::{Entry, Tree};
+use store::{Key, hash_file};
+use toolchain::Host;
+
+use crate::{Lab, Set, debian};
+
+const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+
+/// An image.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Made {
+    /// Its whole name, as in `registry.k8s.io/etcd:3.5.6-0`.
+    pub name: String,
+    /// The OCI layout, in the store.
+    pub layout: PathBuf,
+}
+
+/// What is in an image, and what of it is started where nobody says.
+#[derive(Default)]
+pub(crate) struct Content {
+    /// By path, without a `/` before it.
+    pub(crate) files: BTreeMap<String, Item>,
+    entrypoint: Vec<String>,
+}
+
+/// A file that everybody may run, or a symbolic link.
+pub(crate) enum Item {
+    /// With the bytes of this one.
+    File(PathBuf),
+    /// To this.
+    Link(String),
+}
+
+impl Lab<'_> {
+    /// The image of this name, as `kubeadm config images list` prints it, for a release. What is in it goes by the last
+    /// word of its repository; its version, but for that of a release's own programs, is ours and not the tag's.
+    pub fn image(&self, release: &str, name: &str) -> Result<Made> {
+        let content = self.content(release, name)?;
+        let release = self.release(release)?;
+        let hashed = |(path, item): (&String, &Item)| {
+            let what = match item {
+                Item::File(from) => hash_file(from)?.1.to_string(),
+                Item::Link(to) => format!("-> {to}"),
+            };
+            Ok((path.clone(), what))
+        };
+        let files = content.files.iter().map(hashed).collect::<Result<BTreeMap<_, _>>>()?;
+        let inputs = (1, name, files, &content.entrypoint, release.date.as_str());
+        let key = Key::of("test-image", &inputs)?;
+        let object = self.store.object(&key, &format!("test image {name}"), self.progress, |dir| {
+            let spec = spec(&content.entrypoint, oci::date::parse(release.date.as_str())?)?;
+            let work = self.store.scratch_dir()?;
+            let layer = layer(&content, spec.created, work.path().join("layer"), self.progress)?;
+            let image = Image::new(&spec, vec![layer])?;
+            let names = Names {
+                reference: name.rsplit(':').next().map(str::to_owned),
+                containerd: Some(name.to_owned()),
+            };
+            let contents = Contents::image(&image, &names)?;
+            let task = self.progress.task(&format!("layout of {name}"), Some(contents.size()));
+            oci::layout::write(&dir.join("layout"), &contents, &*task)
+        })?;
+        Ok(Made { name: name.to_owned(), layout: object.dir.join("layout") })
+    }
+
+    fn content(&self, release: &str, name: &str) -> Result<Content> {
+        let repository = name.rsplit_once(':').map_or(name, |(repository, _)| repository);
+        let program = repository.rsplit('/').next().unwrap_or(repository);
+        let plane = Set::ControlPlane { release: release.to_owned() };
+        let mut content = Content::default();
+        let mut add = |path: &str, from| content.files.insert(path.to_owned(), Item::File(from));
+        match program {
+            "kube-apiserver" | "kube-controller-manager" | "kube-scheduler" | "etcd" | "kube-proxy" => {
+                add(&format!("usr/local/bin/{program}"), self.program(&plane, program)?);
+            }
+            "coredns" => {
+                add("coredns", self.program(&Set::CoreDns, program)?);
+                content.entrypoint = vec!["/coredns".to_owned()];
+            }
+            "pause" => {
+                let busybox = exec::which("busybox")
+                    .ok_or_else(|| Fault::new(Kind::Tool, "`busybox` is not installed"))?;
+                add("bin/busybox", busybox);
+                content.entrypoint = ["/bin/busybox", "sleep", "2147483647"].map(str::to_owned).into();
+            }
+            _ => {
+                let message = format!("nothing is known to put into an image called `{name}`");
+                return Err(Fault::new(Kind::Unknown, message).into());
+            }
+        }
+        if program == "kube-proxy" {
+            content.files.extend(debian::iptables()?);
+        }
+        Ok(content)
+    }
+}
+
+fn spec(entrypoint: &[String], created: u64) -> Result<Spec> {
+    let platform = match Host::current()? {
+        Host::LinuxAmd64 => Platform::Amd64,
+        Host::LinuxArm64 => Platform::Arm64,
+    };
+    Ok(Spec {
+        platform,
+        created,
+        env: BTreeMap::from([("PATH".to_owned(), PATH.to_owned())]),
+        entrypoint: entrypoint.to_vec(),
+        cmd: Vec::new(),
+        healthcheck: None,
+        labels: BTreeMap::new(),
+        annotations: BTreeMap::new(),
+    })
+}
+
+fn layer(
+    content: &Content,
+    mtime: u64,
+    path: PathBuf,
+    progress: &dyn progress::Progress,
+) -> Result<LayerBlob> {
+    let mut tree = Tree::new();
+    for (path, item) in &content.files {
+        let entry = match item {
+            Item::File(from) => Entry::file(0o755, oci::tree::Source::Path(from.clone())),
+            Item::Link(to) => Entry::symlink(to),
+        };
+        tree.insert(path, entry)?;
+    }
+    // Read where it is made: well compressed is not worth the time.
+    let options = oci::layer::Options { mtime, compression: Compression::Gzip(Gzip::Fast) };
+    let out = File::create(&path).context("a layer cannot be created")?;
+    let task = progress.task("layer", None);
+    let layer = oci::layer::write(&tree, &options, BufWriter::new(out), &*task)?;
+    Ok(LayerBlob { layer, path, created_by: "testimage".to_owned() })
+}

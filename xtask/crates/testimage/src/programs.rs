@@ -1,0 +1,202 @@
+//! Programs: which there are, from which modules, and their making.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result};
+use fault::{Fault, Kind};
+use gobuild::plain::Plain;
+use gobuild::{Closure, Edits, Spec, Stamps};
+use store::{Key, Object};
+use toolchain::Host;
+
+use crate::Lab;
+
+/// Where closures are, in a checkout.
+pub const CLOSURES: &str = "tests/control-plane";
+const KUBERNETES: &str = "k8s.io/kubernetes";
+/// Of a release's own, in `cmd`.
+const COMMANDS: [&str; 5] =
+    ["kube-apiserver", "kube-controller-manager", "kube-proxy", "kube-scheduler", "kubectl"];
+/// The one that the API server's own storage is tested with, at the version that the release requires. The go command
+/// calls the program `server`.
+const ETCD: (&str, &str, &str) = ("etcd", "go.etcd.io/etcd/server/v3", "server");
+/// Kubernetes without the clouds, which were compiled in before 1.31.
+const TAGS: [&str; 1] = ["providerless"];
+
+const COREDNS: (&str, &str) = ("github.com/coredns/coredns", "v1.9.3");
+/// Where it starts, and the plugins that kubeadm's Corefile names: with all others, the libraries of three clouds would
+/// be compiled.
+const COREDNS_PACKAGES: [&str; 11] = [
+    "coremain",
+    "plugin/cache",
+    "plugin/errors",
+    "plugin/forward",
+    "plugin/health",
+    "plugin/kubernetes",
+    "plugin/loadbalance",
+    "plugin/loop",
+    "plugin/metrics",
+    "plugin/ready",
+    "plugin/reload",
+];
+
+/// The name of crictl's module since v1.27; under its older one it is not served everywhere.
+const CRI_TOOLS: (&str, &str) = ("sigs.k8s.io/cri-tools", "v1.34.0");
+
+/// Programs of one closure, compiled together.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Set {
+    /// What is a release's own, and etcd.
+    ControlPlane {
+        /// As in `v1.26.0`.
+        release: String,
+    },
+    /// `CoreDNS`, with the plugins that kubeadm configures.
+    CoreDns,
+    /// crictl, newer than the releases: it speaks to runtimes that speak CRI v1.
+    Crictl,
+}
+
+impl Set {
+    /// What its closure is for.
+    pub fn spec(&self) -> Spec {
+        let other = |(module, version): (&str, &str), packages: Vec<String>| Spec::Programs {
+            name: format!("{}-{version}", module.rsplit('/').next().unwrap_or(module)),
+            module: module.to_owned(),
+            version: version.to_owned(),
+            packages,
+        };
+        match self {
+            Set::ControlPlane { release } => Spec::Programs {
+                name: release.clone(),
+                module: KUBERNETES.to_owned(),
+                version: release.clone(),
+                packages: self.packages(),
+            },
+            Set::CoreDns => other(COREDNS, coredns_imports().into()),
+            Set::Crictl => other(CRI_TOOLS, self.packages()),
+        }
+    }
+
+    /// The `main` packages that others wrote.
+    fn packages(&self) -> Vec<String> {
+        match self {
+            Set::ControlPlane { .. } => {
+                let commands = COMMANDS.map(|name| format!("{KUBERNETES}/cmd/{name}"));
+                commands.into_iter().chain([ETCD.1.to_owned()]).collect()
+            }
+            Set::CoreDns => Vec::new(),
+            Set::Crictl => vec![format!("{}/cmd/crictl", CRI_TOOLS.0)],
+        }
+    }
+
+    /// Ours.
+    fn own(&self) -> Option<String> {
+        let Set::CoreDns = self else { return None };
+        let [main, plugins @ ..] = coredns_imports();
+        let plugins = plugins.map(|path| format!("_ \"{path}\"")).join("\n\t");
+        Some(format!(
+            "package main\n\nimport (\n\t\"{main}\"\n\t{plugins}\n)\n\nfunc main() {{ coremain.Run() }}\n"
+        ))
+    }
+
+    /// A program's file, as the go command names it, if it is one of the set's.
+    fn file(&self, program: &str) -> Option<&'static str> {
+        match self {
+            Set::ControlPlane { .. } if program == ETCD.0 => Some(ETCD.2),
+            Set::ControlPlane { .. } => COMMANDS.into_iter().find(|name| *name == program),
+            Set::CoreDns => (program == "coredns").then_some("own"),
+            Set::Crictl => (program == "crictl").then_some("crictl"),
+        }
+    }
+}
+
+/// What `CoreDNS` is put together from: where it starts, and its plugins.
+fn coredns_imports() -> [String; 11] {
+    COREDNS_PACKAGES.map(|package| format!("{}/{package}", COREDNS.0))
+}
+
+/// The sets whose closures are in the checkout at `root`.
+pub fn committed(root: &Path) -> Result<Vec<Set>> {
+    let dir = root.join(CLOSURES);
+    let entries = fs::read_dir(&dir).with_context(|| format!("reading {}", dir.display()))?;
+    let names = entries
+        .map(|entry| Ok(entry?.file_name().to_string_lossy().into_owned()))
+        .collect::<Result<Vec<_>>>()?;
+    let releases = names.into_iter().filter(|name| name.starts_with('v'));
+    let mut sets: Vec<Set> = releases.map(|release| Set::ControlPlane { release }).collect();
+    sets.extend([Set::CoreDns, Set::Crictl]);
+    Ok(sets)
+}
+
+impl Lab<'_> {
+    /// A program of a set, compiled now or found in the store.
+    pub fn program(&self, set: &Set, name: &str) -> Result<PathBuf> {
+        let file = set.file(name).ok_or_else(|| {
+            Fault::new(
+                Kind::Unknown,
+                format!("`{name}` is not among the programs of {}", set.spec().dir().display()),
+            )
+        })?;
+        self.set(set)?.file(file)
+    }
+
+    /// Makes the closure of a set if it is not here, as builds of images do.
+    pub fn ensure_closure(&self, set: &Set) -> Result<Closure> {
+        let (root, spec) = (self.closures(), set.spec());
+        if !root.join(spec.dir()).join("go.sum").is_file() {
+            self.progress.note(&format!("{CLOSURES}/{} is missing: making it", spec.dir().display()));
+            let work = self.store.scratch_dir()?;
+            gobuild::generate(&spec, None, &Edits::default(), &self.go()?, work.path(), self.progress)?
+                .write(&root, &spec)?;
+        }
+        let closure = Closure::read(&root, &spec)?;
+        closure.check(&spec)?;
+        Ok(closure)
+    }
+
+    /// Compares the closure of a set with one that is made now.
+    pub fn check_closure(&self, set: &Set) -> Result<()> {
+        let work = self.store.scratch_dir()?;
+        let tools = self.go()?;
+        gobuild::check(&self.closures(), &set.spec(), &Edits::default(), &tools, work.path(), self.progress)
+    }
+
+    fn set(&self, set: &Set) -> Result<Object> {
+        let closure = self.ensure_closure(set)?;
+        let arch = Host::current()?.arch();
+        let stamps = match set {
+            Set::ControlPlane { release } => {
+                let release = self.release(release)?;
+                Stamps::new().kubernetes(gobuild::Release {
+                    version: release.version.as_str(),
+                    commit: release.commit.as_str(),
+                    date: release.date.as_str(),
+                })
+            }
+            Set::CoreDns | Set::Crictl => Stamps::new(),
+        };
+        let (packages, own) = (set.packages(), set.own());
+        let closure_text = (&closure.go_mod, &closure.go_sum);
+        let key = Key::of(
+            "test-programs",
+            &(1, closure_text, &packages, &own, TAGS, &stamps, arch, &self.lock.go.version),
+        )?;
+        let name = set.spec().dir().display().to_string();
+        self.store.object(&key, &format!("programs of {name}"), self.progress, |dir| {
+            let (tools, work) = (self.go()?, self.store.scratch_dir()?);
+            let jobs = std::thread::available_parallelism().map_or(1, usize::from);
+            Plain {
+                name: &name,
+                closure: &closure,
+                arch,
+                packages: &packages,
+                own: own.as_deref(),
+                tags: &TAGS,
+                stamps: &stamps,
+            }
+            .build(&tools, jobs, work.path(), dir, self.progress)
+        })
+    }
+}
