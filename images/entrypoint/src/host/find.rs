@@ -50,12 +50,6 @@ impl fmt::Display for Missing {
     }
 }
 
-/// Where the host has a program.
-#[expect(dead_code, reason = "preflight does not ask yet")]
-pub(crate) fn find(program: &str) -> Result<PathBuf, Missing> {
-    find_all(&[program]).map_err(Missing::Closed)?.pop().unwrap_or(Err(Missing::Nowhere))
-}
-
 /// Where the host has each of these programs, by one look at it.
 pub(crate) fn find_all(programs: &[&str]) -> Result<Vec<Result<PathBuf, Missing>>, Closed> {
     let places = places()?;

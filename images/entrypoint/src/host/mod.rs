@@ -9,20 +9,19 @@
 mod access;
 mod find;
 mod mounts;
+mod packages;
 mod path;
 mod run;
 mod scope;
 mod table;
 
-pub(crate) use access::{Answer, host_pid, namespace, visit};
-pub(crate) use find::{Missing, mount_helper};
+pub(crate) use access::{Answer, Closed, host_pid, namespace, visit};
+pub(crate) use find::{Missing, find_all, mount_helper};
 pub(crate) use mounts::shares;
+pub(crate) use packages::install;
 pub(crate) use path::for_children;
-pub(crate) use run::{become_program, main};
-
-// For preflight, which is to say where each program was found and which version it is.
-#[expect(unused_imports, reason = "preflight does not ask yet")]
-pub(crate) use {access::Closed, find::find, find::find_all, run::Output, run::output};
+pub(crate) use run::{Output, become_program, main, output};
+pub(crate) use table::{Row, rows};
 
 use std::ffi::OsString;
 

@@ -76,7 +76,6 @@ fn replace(command: &mut Command, directory: Option<PathBuf>) -> std::io::Error 
 }
 
 /// Runs a program of the host, which [`super::find`] found, to its end or to the end of the time: what it says of itself.
-#[expect(dead_code, reason = "preflight does not ask yet")]
 pub(crate) fn output(file: &Path, args: &[&str], limit: Duration) -> Result<Output, String> {
     let mut command = Command::new(file);
     if let Some(name) = file.file_name() {

@@ -25,8 +25,7 @@ pub(crate) use config::Config;
 use facts::Fact;
 use given::Given;
 use node::Node;
-pub(crate) use release::Image;
-use release::Release;
+pub(crate) use release::{Image, Release};
 
 /// Before a start by the user's flags alone: completes them. Refused for what the host lacks they are complete but for
 /// that; refused for what they say themselves they stay as they are.

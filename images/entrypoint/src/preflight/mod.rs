@@ -9,6 +9,7 @@ mod files;
 mod finding;
 mod flags;
 mod mounts;
+mod programs;
 mod report;
 mod runtime;
 mod settings;
@@ -91,6 +92,7 @@ fn check(settings: &Settings, facts: &Facts) -> Vec<Finding> {
     findings.extend(mounts::check(facts, settings, &parts));
     findings.extend(runtime::check(facts, settings));
     findings.extend(files::check(facts, settings));
+    findings.extend(programs::check(facts, settings));
     findings
 }
 
