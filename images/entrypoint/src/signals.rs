@@ -51,7 +51,7 @@ impl Held {
         let end = Instant::now() + time;
         while let Some(left) = end.checked_duration_since(Instant::now()).filter(|left| !left.is_zero()) {
             let limit = libc::timespec {
-                tv_sec: left.as_secs().try_into().unwrap_or(libc::time_t::MAX),
+                tv_sec: left.as_secs().try_into().unwrap_or(i32::MAX.into()),
                 tv_nsec: i32::try_from(left.subsec_nanos()).unwrap_or(0).into(),
             };
             // SAFETY: both are initialised, and a null pointer for the details is allowed.
