@@ -5,7 +5,7 @@ use std::os::fd::OwnedFd;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
-use rustix::fs::{Mode, OFlags, ResolveFlags};
+use rustix::fs::{Dir, Mode, OFlags, ResolveFlags};
 use rustix::io::Errno;
 
 use crate::host::{self, namespace};
@@ -80,6 +80,14 @@ impl Facts {
     pub(crate) fn read_on_host(&self, path: &str) -> Option<String> {
         let file = self.on_host(Path::new(path), OFlags::RDONLY | OFlags::NONBLOCK)?.ok()?;
         std::io::read_to_string(File::from(file)).ok()
+    }
+
+    /// The names in a directory of the host; none where it cannot be seen.
+    pub(crate) fn list_on_host(&self, path: &str) -> Vec<String> {
+        let opened = self.on_host(Path::new(path), OFlags::RDONLY | OFlags::DIRECTORY);
+        let Some(Ok(Ok(entries))) = opened.map(|opened| opened.map(Dir::new)) else { return Vec::new() };
+        let names = entries.filter_map(|entry| Some(entry.ok()?.file_name().to_str().ok()?.to_owned()));
+        names.filter(|name| name != "." && name != "..").collect()
     }
 
     /// Is this file or directory the host's of the same path?

@@ -4,6 +4,7 @@
 //! same checks say what is wrong, repair what can be repaired from inside, and refuse the start where it would fail.
 
 mod cgroups;
+mod drivers;
 mod facts;
 mod files;
 mod finding;
