@@ -23,6 +23,9 @@ mod source;
 mod test;
 mod upstream;
 mod verify;
+mod vm;
+
+use std::process::ExitCode;
 
 use anyhow::Result;
 
@@ -52,6 +55,7 @@ pub(crate) enum Command {
     Bench(bench::Bench),
     Completions(completions::Completions),
     Test(test::Test),
+    Vm(vm::Vm),
 }
 
 impl Command {
@@ -60,8 +64,8 @@ impl Command {
         matches!(self, Command::Push(_) | Command::Load(_))
     }
 
-    pub(crate) fn run(&self, context: &Context) -> Result<()> {
-        match self {
+    pub(crate) fn run(&self, context: &Context) -> Result<ExitCode> {
+        let done = match self {
             Command::Build(build) => build.run(context),
             Command::Fetch(fetch) => fetch.run(context),
             Command::List(list) => list.run(context),
@@ -83,6 +87,9 @@ impl Command {
             Command::Bench(bench) => bench.run(context),
             Command::Completions(completions) => completions.run(),
             Command::Test(test) => test.run(context),
-        }
+            // What ran in the machine says how it ends.
+            Command::Vm(vm) => return vm.run(context),
+        };
+        done.map(|()| ExitCode::SUCCESS)
     }
 }

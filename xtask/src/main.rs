@@ -37,7 +37,7 @@ fn main() -> ExitCode {
         cli.command.run(&Context::new(&cli.global, cli.command.runs_anywhere())?)
     };
     match run() {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(code) => code,
         Err(error) => {
             ui::error(&error, color);
             ExitCode::from(fault::exit_code(&error))

@@ -6,9 +6,9 @@
 mod limited;
 
 use std::collections::BTreeMap;
-use std::io::{self, BufReader, Read};
+use std::io::{self, BufReader, Read, Write};
 
-use anyhow::Result;
+use anyhow::{Context, Result};
 use fault::{Fault, Kind};
 use flate2::bufread::MultiGzDecoder;
 use oci_spec::image::MediaType;
@@ -177,6 +177,28 @@ pub fn diff_id(from: impl Read, encoding: Encoding, limits: &Limits) -> Result<(
             Err(error) => error,
         }
     })
+}
+
+/// Writes the archive inside a layer, without a look at its entries; returns its digest and size.
+///
+/// # Errors
+/// As [`diff_id`], and what `out` gives.
+pub fn copy(
+    from: impl Read,
+    encoding: Encoding,
+    limits: &Limits,
+    out: &mut dyn Write,
+) -> Result<(Digest, u64)> {
+    let mut hashing = Hashing::new(decoded(from, encoding, limits)?);
+    let mut buffer = vec![0; CHUNK];
+    loop {
+        exec::interrupt::check()?;
+        let read = hashing.read(&mut buffer).map_err(limited::fault)?;
+        if read == 0 {
+            return Ok(hashing.hasher.finish());
+        }
+        out.write_all(&buffer[..read]).context("writing a layer's archive")?;
+    }
 }
 
 /// The archive inside a layer, up to its limit.

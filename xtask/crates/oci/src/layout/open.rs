@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::fs::File;
-use std::io::Read;
+use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
@@ -274,6 +274,39 @@ impl Layout {
     /// # Errors
     /// As [`Layout::verify`] and [`read::list_with`]; [`Kind::Data`] if there is no such layer.
     pub fn contents(&self, image: &Found, index: usize, see: &mut read::See<'_>) -> Result<read::Listing> {
+        let (digest, file, descriptor, diff_id) = self.verified_layer(image, index)?;
+        let encoding = Encoding::of(descriptor.media_type().as_ref())?;
+        let listing = read::list_with(file, encoding, &self.limits.layer, see)
+            .with_context(|| format!("layer {digest}"))?;
+        if listing.diff_id.to_string() != *diff_id {
+            let what = format!("the archive in layer {digest}");
+            return Err(Fault::mismatch(what, diff_id, listing.diff_id).into());
+        }
+        Ok(listing)
+    }
+
+    /// Writes the archive in one layer of an image, the lowest being 0, decompressed; returns its size. What was written is
+    /// verified by then: the blob's digest and the archive's diff ID.
+    ///
+    /// # Errors
+    /// As [`Layout::contents`], and what `out` gives.
+    pub fn decompress(&self, image: &Found, index: usize, out: &mut dyn Write) -> Result<u64> {
+        let (digest, file, descriptor, diff_id) = self.verified_layer(image, index)?;
+        let encoding = Encoding::of(descriptor.media_type().as_ref())?;
+        let (found, size) =
+            read::copy(file, encoding, &self.limits.layer, out).with_context(|| format!("layer {digest}"))?;
+        if found.to_string() != *diff_id {
+            return Err(Fault::mismatch(format!("the archive in layer {digest}"), diff_id, found).into());
+        }
+        Ok(size)
+    }
+
+    /// Opens the blob of a layer whose digest is what its descriptor says; the diff ID is what the archive's should be.
+    fn verified_layer<'i>(
+        &self,
+        image: &'i Found,
+        index: usize,
+    ) -> Result<(Digest, File, &'i Descriptor, &'i str)> {
         let (layers, diff_ids) = (image.manifest.layers(), image.config.rootfs().diff_ids());
         let (Some(descriptor), Some(diff_id)) = (layers.get(index), diff_ids.get(index)) else {
             return Err(data(format!("image {} has no layer {index}", image.descriptor.digest())));
@@ -284,14 +317,7 @@ impl Layout {
             return Err(Fault::mismatch(format!("blob {digest}"), digest, found).into());
         }
         let (_, file) = self.layer(descriptor)?;
-        let encoding = Encoding::of(descriptor.media_type().as_ref())?;
-        let listing = read::list_with(file, encoding, &self.limits.layer, see)
-            .with_context(|| format!("layer {digest}"))?;
-        if listing.diff_id.to_string() != *diff_id {
-            let what = format!("the archive in layer {digest}");
-            return Err(Fault::mismatch(what, diff_id, listing.diff_id).into());
-        }
-        Ok(listing)
+        Ok((digest, file, descriptor, diff_id))
     }
 
     /// What an image costs to pull and to keep; reads all of its layers.

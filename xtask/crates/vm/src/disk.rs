@@ -1,0 +1,38 @@
+//! Disks as QEMU reads them.
+
+use std::fs::File;
+use std::path::Path;
+
+use anyhow::{Context, Result};
+use exec::Run;
+
+use crate::packages;
+
+/// How large the root filesystem seems to be; what is empty takes no room.
+const ROOT_SIZE: u64 = 16 << 30;
+
+/// Makes a disk of an ext4 filesystem that holds a directory: no root, and no loop device. `tmp` is a directory for what
+/// is on its way.
+pub(crate) fn make_root(root: &Path, tmp: &Path, to: &Path) -> Result<()> {
+    let raw = tmp.join("root.raw");
+    empty(&raw, ROOT_SIZE)?;
+    // A journal helps against lost power only, and this filesystem is never written to for good.
+    let run = tool("mkfs.ext4").args(["-q", "-F", "-L", "root", "-O", "^has_journal", "-m", "0", "-d"]);
+    run.arg(root).arg(&raw).run().context("making the root filesystem")?;
+    let run = tool("qemu-img").args(["convert", "-f", "raw", "-O", "qcow2"]).arg(&raw).arg(to);
+    run.run().context("making the disk of the root filesystem")?;
+    std::fs::remove_file(&raw)?;
+    Ok(())
+}
+
+/// Makes a file of this size that takes no room yet.
+pub(crate) fn empty(path: &Path, size: u64) -> Result<()> {
+    let make = || File::create(path)?.set_len(size);
+    make().with_context(|| format!("cannot make a disk at {}", path.display()))
+}
+
+fn tool(name: &str) -> Run<'static> {
+    let found =
+        std::env::split_paths(&packages::path()).map(|dir| dir.join(name)).find(|file| file.is_file());
+    Run::new(found.unwrap_or_else(|| name.into())).env("PATH", packages::path())
+}

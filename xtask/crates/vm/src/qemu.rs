@@ -1,0 +1,64 @@
+//! QEMU's command line.
+
+use std::ffi::OsString;
+use std::path::Path;
+
+use crate::accel::Accel;
+use crate::{Arch, System};
+
+/// The machine without anything in it: no network, no display, no configuration of the user's.
+pub(crate) fn base(arch: Arch, accel: Accel, cpus: u16, memory: u32) -> Vec<OsString> {
+    let (accel, cpu) = match accel {
+        Accel::Kvm => ("kvm", "host"),
+        Accel::Tcg => ("tcg,thread=multi", "max"),
+    };
+    let words = [
+        "-no-user-config",
+        "-nodefaults",
+        "-display",
+        "none",
+        "-net",
+        "none",
+        "-machine",
+        arch.board(),
+        "-accel",
+        accel,
+    ];
+    let words = words.map(OsString::from).into_iter();
+    let sizes = [("-cpu", cpu.to_owned()), ("-smp", cpus.to_string()), ("-m", memory.to_string())];
+    words.chain(sizes.into_iter().flat_map(|(flag, value)| [flag.into(), value.into()])).collect()
+}
+
+/// What boots. `append` is added to the kernel's parameters.
+pub(crate) fn boot(system: &System, append: &str, console_log: &Path) -> Vec<OsString> {
+    let parameters = format!("console={} quiet loglevel=4 {append}", system.arch.console());
+    let mut words: Vec<OsString> = vec!["-kernel".into(), system.kernel.clone().into()];
+    if let Some(initrd) = &system.initrd {
+        words.extend(["-initrd".into(), initrd.clone().into()]);
+    }
+    words.extend(["-append".into(), parameters.into()]);
+    if console_log != Path::new("none") {
+        words.extend(["-serial".into(), "chardev:console".into()]);
+    }
+    words
+}
+
+/// A disk: `options` are of its image.
+pub(crate) fn disk(id: &str, file: &Path, options: &str) -> Vec<OsString> {
+    let mut drive = OsString::from(format!("if=none,id={id},{options},file="));
+    drive.push(escaped(file));
+    vec!["-drive".into(), drive, "-device".into(), format!("virtio-blk-pci,drive={id},serial={id}").into()]
+}
+
+/// A serial port of virtio's, by which the agent is spoken to.
+pub(crate) fn port(name: &str, socket: &Path) -> Vec<OsString> {
+    let mut chardev = OsString::from(format!("socket,id={name},server=on,wait=off,path="));
+    chardev.push(escaped(socket));
+    let device = format!("virtserialport,chardev={name},name={name}");
+    vec!["-chardev".into(), chardev, "-device".into(), device.into()]
+}
+
+/// In a list of options, a comma in a value is two.
+pub(crate) fn escaped(path: &Path) -> OsString {
+    path.to_string_lossy().replace(',', ",,").into()
+}
