@@ -75,7 +75,7 @@ fn repair(missing: &Missing, programs: &[&str], os: &str) -> Repair {
         }
         Missing::Closed(Closed::Here) | Missing::Nowhere | Missing::Unfit(..) => Repair::Text(format!(
             "on the host: {}; then start this container again",
-            host::install(programs, os).unwrap_or_else(|| format!(
+            host::install(programs, os).map(|command| format!("`{command}`")).unwrap_or_else(|| format!(
                 "install {}; where it has them in a directory of its own: KUBELET_HOST_TOOLS=DIRECTORY",
                 programs.join(", ")
             ))
@@ -193,7 +193,7 @@ fn sorted(programs: &[&str], places: &[Place], os: &str) -> String {
         }
         Some(_) => {
             let install =
-                host::install(&names, os).map(|command| format!(" ({command})")).unwrap_or_default();
+                host::install(&names, os).map(|command| format!(" (`{command}`)")).unwrap_or_default();
             parts.push(format!("not found on the host: {}{install}", names.join(", ")));
         }
     }
@@ -273,7 +273,7 @@ mod tests {
             assert_eq!(found.why.contains("LETS EVERYBODY IN"), alarming, "{release}");
             assert!(found.why.contains("CVE-2020-8558"), "{release}");
             let Some(Repair::Text(text)) = found.repair else { panic!("{release}") };
-            assert!(text.contains("apt-get install iptables;"), "{text}");
+            assert!(text.starts_with("on the host: `apt-get install iptables`; then start"), "{text}");
             assert_eq!(text.contains("makeIPTablesUtilChains"), !alarming, "{text}");
         }
     }
@@ -327,7 +327,7 @@ mod tests {
         ];
         assert_eq!(
             sorted(&["blkid", "fsck", "mkfs.xfs", "xfs_growfs"], &places, "ID=alpine\n"),
-            "the image's blkid; the host's fsck; not found on the host: mkfs.xfs, xfs_growfs (apk add xfsprogs xfsprogs-extra)"
+            "the image's blkid; the host's fsck; not found on the host: mkfs.xfs, xfs_growfs (`apk add xfsprogs xfsprogs-extra`)"
         );
         let closed = [Place::Missing(Missing::Closed(Closed::OwnPid))];
         assert!(
