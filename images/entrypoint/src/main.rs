@@ -64,11 +64,12 @@ struct Hook {
 }
 
 /// In this order; the first that refuses ends it.
-const BEFORE_START: [Hook; 4] = [
+const BEFORE_START: [Hook; 5] = [
     Hook { program: "kubelet", only_defaults: false, run: kubelet::check },
     Hook { program: "kubelet", only_defaults: true, run: kubelet::wait },
     Hook { program: "kubelet", only_defaults: true, run: preflight::before_start },
     Hook { program: "kubelet", only_defaults: true, run: cni::at_start },
+    Hook { program: "kubeadm", only_defaults: false, run: preflight::before_kubeadm },
 ];
 
 fn main() -> ExitCode {

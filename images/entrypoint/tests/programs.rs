@@ -85,6 +85,32 @@ fn programs_are_those_of_the_sources() {
     }
 }
 
+/// Where kubeadm's preflight looks for the kernel's configuration (src/preflight/kernel.rs).
+#[test]
+fn the_kernels_configuration_is_looked_for_where_kubeadm_does() {
+    let ours = include_str!("../src/preflight/kernel.rs").split_once("const PLACES").unwrap().1;
+    let quoted = |text: &str| -> Vec<String> {
+        text.split_once("];")
+            .unwrap_or((text, ""))
+            .0
+            .split('"')
+            .skip(1)
+            .step_by(2)
+            .map(str::to_owned)
+            .collect()
+    };
+    let ours = quoted(ours);
+    assert_eq!(ours.len(), 9);
+    let sources = sources::files("k8s.io/system-validators", "validators/kernel_validator.go");
+    for (version, source) in &sources {
+        let (_, list) = source.split_once("Paths := []string{").expect(version);
+        let list = list.split_once("\n\t}").expect(version).0;
+        let list = list.replace("\" + k.kernelRelease + \"", "R").replace("\" + k.kernelRelease", "R\"");
+        assert_eq!(quoted(&list), ours, "{version}");
+    }
+    eprintln!("{} versions", sources.len());
+}
+
 #[test]
 fn the_table_is_well_formed() {
     let rows = table::rows();

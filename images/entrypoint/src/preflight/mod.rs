@@ -9,6 +9,7 @@ mod facts;
 mod files;
 mod finding;
 mod flags;
+mod kernel;
 mod mounts;
 mod programs;
 mod report;
@@ -19,6 +20,7 @@ mod table;
 
 pub(crate) use facts::Facts;
 pub(crate) use flags::{Repair, Starter};
+pub(crate) use kernel::before_kubeadm;
 pub(crate) use mounts::mounted_from_host;
 pub(crate) use table::{Access, HOST_CNI, Propagation};
 

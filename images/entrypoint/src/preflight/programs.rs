@@ -73,13 +73,14 @@ fn repair(missing: &Missing, programs: &[&str], os: &str) -> Repair {
         Missing::Closed(Closed::Off) => {
             Repair::Text("leave out KUBELET_HOST_TOOLS=off, and the host's are run".to_owned())
         }
-        Missing::Closed(Closed::Here) | Missing::Nowhere | Missing::Unfit(..) => Repair::Text(format!(
-            "on the host: {}; then start this container again",
-            host::install(programs, os).map(|command| format!("`{command}`")).unwrap_or_else(|| format!(
-                "install {}; where it has them in a directory of its own: KUBELET_HOST_TOOLS=DIRECTORY",
-                programs.join(", ")
-            ))
-        )),
+        Missing::Closed(Closed::Here) | Missing::Nowhere | Missing::Unfit(..) => {
+            let command = host::install(programs, os).map(|command| format!("`{command}`"));
+            let command = command.unwrap_or_else(|| {
+                let programs = programs.join(", ");
+                format!("install {programs}; where it has them in a directory of its own: KUBELET_HOST_TOOLS=DIRECTORY")
+            });
+            Repair::Text(format!("on the host: {command}; then start this container again"))
+        }
     }
 }
 

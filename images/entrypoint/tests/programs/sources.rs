@@ -144,6 +144,16 @@ fn cache() -> Option<PathBuf> {
     Some(String::from_utf8(output.stdout).ok()?.trim().into())
 }
 
+/// A file of a module, of every version that is in the cache.
+pub(crate) fn files(module: &str, path: &str) -> Vec<(String, String)> {
+    let Some(cache) = cache() else { return vec![] };
+    let read = |version: String| {
+        let text = fs::read_to_string(cache.join(format!("{module}@{version}")).join(path)).ok()?;
+        Some((version, text))
+    };
+    versions(&cache, module).into_iter().filter_map(read).collect()
+}
+
 /// The versions of a module that are unpacked in the cache.
 fn versions(cache: &Path, module: &str) -> Vec<String> {
     let (parent, last) = module.rsplit_once('/').expect("a module's path");
