@@ -1,5 +1,7 @@
 //! The host's programs by their links, from a container on a stand-in host: the same as if the host itself ran them.
 
+#[path = "common/go_program.rs"]
+mod go_program;
 #[path = "common/standin.rs"]
 mod standin;
 
@@ -284,6 +286,53 @@ fn a_scope_is_made_only_for_what_is_seen() {
         "link systemd-run; $L/systemd-run --description='Kubernetes systemd probe' --scope true",
     );
     assert_ne!(outcome.code, 0, "{outcome:?}");
+}
+
+/// The Go library that the kubelet formats, checks, mounts and grows volumes with, where PATH has nothing but our `mount` and
+/// `umount` and the links.
+#[test]
+fn mount_utils_makes_volumes_by_the_hosts_programs() {
+    let name = "mount_utils_makes_volumes_by_the_hosts_programs";
+    let Some(standin) = Standin::new(name) else { return };
+    if standin
+        .run("losetup -f && command -v mkfs.ext4 resize2fs >/dev/null || mkdir nothing", "test ! -d nothing")
+        .code
+        != 0
+    {
+        eprintln!("skipped {name}: no loop devices, or no e2fsprogs, on this machine");
+        return;
+    }
+    if !go_program::mount_utils(name, &standin.dir().join("mount_utils")) {
+        return;
+    }
+    let tools = "link losetup/losetup blkid blockdev dumpe2fs fsck mkfs.ext4 resize2fs; own mount; own umount; export PATH=/usr/local/sbin";
+    let outcome = standin.run(
+        "truncate -s 32M shared/img; trap 'losetup -j $D/shared/img | cut -d: -f1 | xargs -r losetup -d' EXIT",
+        &format!("{tools}; /usr/libexec/entrypoint $D/mount_utils $D/shared $D/shared/img"),
+    );
+    let status = std::fs::read_to_string("/proc/self/status").unwrap();
+    let capabilities = status.lines().find_map(|line| line.strip_prefix("CapEff:")).unwrap().trim();
+    let may_grow = u64::from_str_radix(capabilities, 16).unwrap() >> 24 & 1 == 1;
+    let resized = if may_grow {
+        "true true, then false, grown true"
+    } else {
+        "true, but this machine has no CAP_SYS_RESOURCE"
+    };
+    assert_eq!(
+        outcome.text(),
+        format!("attached\nformatted once: kept\nresized: {resized}\next4 as xfs: true\ndone"),
+        "{outcome:?}"
+    );
+    // Without mkfs on the host the error of the volume says so.
+    let outcome = standin.run(
+        "truncate -s 32M shared/img; trap 'losetup -j $D/shared/img | cut -d: -f1 | xargs -r losetup -d' EXIT; \
+         mkdir -p up work; mount -t overlay -o lowerdir=/usr/sbin,upperdir=up,workdir=work o /usr/sbin; rm /usr/sbin/mkfs.ext4",
+        &format!("{tools}; /usr/libexec/entrypoint $D/mount_utils $D/shared $D/shared/img"),
+    );
+    assert!(
+        outcome.text().contains("mkfs.ext4: not found on the host; it is for making a filesystem"),
+        "{outcome:?}"
+    );
 }
 
 #[test]

@@ -2,8 +2,8 @@
 //! with the same exit code, the same table of mounts and the same message.
 
 mod common;
-
-use std::process::Command;
+#[path = "common/go_program.rs"]
+mod go_program;
 
 use common::{Host, Outcome};
 
@@ -317,25 +317,9 @@ fn devices_are_mounted_as_by_util_linux() {
 #[test]
 fn mount_utils_mounts_and_unmounts_with_it() {
     let Some(host) = Host::new("mount_utils_mounts_and_unmounts_with_it") else { return };
-    let source = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/mount_utils");
     let program = host.path("mount_utils");
-    let built = Command::new("go")
-        .args(["build", "-o", program.to_str().unwrap(), "."])
-        .current_dir(source)
-        .env("GOFLAGS", "-mod=readonly -buildvcs=false")
-        .output();
-    match built {
-        Ok(output) if output.status.success() => {}
-        Ok(output) => {
-            let why = String::from_utf8_lossy(&output.stderr).into_owned();
-            assert!(why.contains("dial tcp") || why.contains("GOPROXY=off"), "{why}");
-            eprintln!("skipped mount_utils_mounts_and_unmounts_with_it: Go's modules cannot be had");
-            return;
-        }
-        Err(error) => {
-            eprintln!("skipped mount_utils_mounts_and_unmounts_with_it: go: {error}");
-            return;
-        }
+    if !go_program::mount_utils("mount_utils_mounts_and_unmounts_with_it", &program) {
+        return;
     }
     let line = format!("env PATH={} {} $D/a", host.path("bin").display(), program.display());
     let outcome = host.run("", &line, true);

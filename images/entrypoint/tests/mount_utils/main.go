@@ -1,4 +1,5 @@
-// Mounts and unmounts by k8s.io/mount-utils, as the kubelet and CSI drivers do. Arguments: an empty directory.
+// Mounts and unmounts by k8s.io/mount-utils, as the kubelet and CSI drivers do. Arguments: an empty directory; and for volumes
+// on a block device, which has a file behind it, that file; then `server:/path` of an NFS export.
 package main
 
 import (
@@ -18,6 +19,10 @@ func must(what string, err error) {
 }
 
 func main() {
+	if len(os.Args) > 2 {
+		volumes(os.Args[1], os.Args[2], os.Args[3:])
+		return
+	}
 	dir := func(name string) string {
 		path := filepath.Join(os.Args[1], name)
 		must("mkdir", os.MkdirAll(path, 0o755))
