@@ -175,6 +175,13 @@ pub(crate) const ROWS: &[Row] = &[
         No,
         "the subnet that flannel leased: since Kubernetes 1.24 its plugin runs on the host",
     ),
+    row(
+        "/dev",
+        Default,
+        Write,
+        No,
+        "devices that come after the container: loop devices of `volumeMode: Block`, iSCSI and other disks",
+    ),
 ];
 
 /// The path on the host; all but one are the same in the container.
