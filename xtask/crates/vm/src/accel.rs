@@ -1,6 +1,5 @@
 //! The processor's own virtualization, where it works.
 
-use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
@@ -9,7 +8,7 @@ use progress::Progress;
 use serde_json::json;
 use store::{Key, Store};
 
-use crate::{Arch, System, packages, qemu};
+use crate::{Arch, System, machine, packages, qemu};
 
 /// How long a probe may take. Where virtualization works it takes a second.
 const LIMIT: Duration = Duration::from_secs(12);
@@ -28,7 +27,7 @@ impl Accel {
     /// found is remembered until this machine is restarted.
     pub fn find(system: &System, store: &Store, progress: &dyn Progress) -> Result<Self> {
         let openable = || std::fs::OpenOptions::new().read(true).write(true).open("/dev/kvm").is_ok();
-        if Arch::host() != Some(system.arch) || system.initrd.is_none() || !openable() {
+        if Arch::host() != Some(system.arch) || !openable() {
             return Ok(Self::Tcg);
         }
         let boot = std::fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default();
@@ -47,9 +46,11 @@ impl Accel {
 /// Does the kernel get as far as its first program with KVM?
 fn probe(system: &System) -> Result<bool> {
     packages::check_tools(&packages::qemu(system.arch))?;
+    let dir = tempfile::tempdir().context("cannot make a temporary directory")?;
+    let initrd = machine::initrd(system, dir.path())?;
     let mut command = Command::new(system.arch.qemu());
     command.args(qemu::base(system.arch, Accel::Kvm, 1, 512)).arg("-no-reboot");
-    command.args(qemu::boot(system, "vm.probe panic=-1", Path::new("none")));
+    command.args(qemu::boot(system, &initrd, "vm.probe panic=-1"));
     command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
     let mut child = command.spawn().context("cannot start QEMU")?;
     let since = Instant::now();

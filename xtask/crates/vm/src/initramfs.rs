@@ -10,18 +10,30 @@ use crate::cpio::Cpio;
 
 /// Its first program.
 const INIT: &[u8] = include_bytes!("../guest/initramfs");
+/// What it puts into the root, by name.
+const GUEST: [(&str, &[u8]); 10] = [
+    ("agent", include_bytes!("../guest/agent")),
+    ("boot", include_bytes!("../guest/boot")),
+    ("console", include_bytes!("../guest/console")),
+    ("import", include_bytes!("../guest/import")),
+    ("inittab", include_bytes!("../guest/inittab")),
+    ("network", include_bytes!("../guest/network")),
+    ("service", include_bytes!("../guest/service")),
+    ("up", include_bytes!("../guest/up")),
+    ("vm-agent.service", include_bytes!("../guest/vm-agent.service")),
+    ("vm-network.service", include_bytes!("../guest/vm-network.service")),
+];
 /// What the root's disk needs; what the kernel has built in is not needed as a module.
 const MODULES: [&str; 4] = ["virtio_pci", "virtio_mmio", "virtio_blk", "ext4"];
 const DIRECTORIES: [&str; 7] = ["bin", "dev", "modules", "new", "proc", "sys", "tmp"];
 
-/// Makes one for a root filesystem that has busybox and, in this directory, the kernel's modules.
-pub(crate) fn make(root: &Path, modules: &Path) -> Result<Vec<u8>> {
+/// The half that comes of packages: for a root filesystem that has busybox and, in this directory, the kernel's modules.
+pub(crate) fn of_packages(root: &Path, modules: &Path) -> Result<Vec<u8>> {
     let read = |path: &Path| fs::read(path).with_context(|| format!("cannot read {}", path.display()));
     let dependencies = String::from_utf8(read(&modules.join("modules.dep"))?)?;
     let order = order(&dependencies, &MODULES);
     let mut cpio = Cpio::new(Vec::new());
     DIRECTORIES.iter().try_for_each(|dir| cpio.directory(dir))?;
-    cpio.file("init", INIT)?;
     cpio.file("bin/busybox", &read(&root.join("bin/busybox"))?)?;
     let mut list = String::new();
     for path in &order {
@@ -31,6 +43,17 @@ pub(crate) fn make(root: &Path, modules: &Path) -> Result<Vec<u8>> {
         list.push('\n');
     }
     cpio.file("modules/order", list.as_bytes())?;
+    Ok(cpio.finish()?)
+}
+
+/// The half that is ours, which the kernel unpacks over the other one; `pods` is the archive of the image for pods.
+pub(crate) fn ours(pods: &[u8]) -> Result<Vec<u8>> {
+    let mut cpio = Cpio::new(Vec::new());
+    cpio.file("init", INIT)?;
+    cpio.directory("guest")?;
+    for (name, bytes) in GUEST.into_iter().chain([("pods.tar", pods)]) {
+        cpio.file(&format!("guest/{name}"), bytes)?;
+    }
     Ok(cpio.finish()?)
 }
 

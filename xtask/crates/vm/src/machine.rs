@@ -15,7 +15,7 @@ use tempfile::TempDir;
 
 use crate::accel::Accel;
 use crate::channel::{Channel, Event, PORTS, Splitter};
-use crate::{Runtime, System, disk, packages, qemu};
+use crate::{Init, Runtime, System, disk, initramfs, packages, qemu};
 
 /// Ends QEMU and removes the machine's directory once its owner is gone, however it went.
 const WATCHDOG: &str = "read -r _; kill -TERM \"$1\" 2>/dev/null; rm -r \"$2\"";
@@ -292,11 +292,17 @@ fn arguments(system: &System, options: &Options, dir: &Path) -> Result<Vec<OsStr
     });
     log.push(qemu::escaped(options.console.log()));
     words.extend(["-chardev".into(), log]);
-    let mut append = format!("vm.init={}", system.init);
+    let init = match system.init {
+        Some(Init::Busybox) => "busybox",
+        Some(Init::Systemd) => "systemd",
+        None => "own",
+    };
+    let mut append = format!("vm.init={init} vm.runtime={}", system.runtime.name());
     if options.cgroup_v1 {
         append.push_str(" vm.cgroup=1 systemd.unified_cgroup_hierarchy=0");
     }
-    words.extend(qemu::boot(system, &append, options.console.log()));
+    words.extend(qemu::boot(system, &initrd(system, dir)?, &append));
+    words.extend(["-serial".into(), "chardev:console".into()]);
     let format = if system.qcow2 { "qcow2" } else { "raw" };
     words.extend(qemu::disk("root", &system.root, &format!("format={format},snapshot=on")));
     for (index, size) in options.disks.iter().enumerate() {
@@ -310,6 +316,18 @@ fn arguments(system: &System, options: &Options, dir: &Path) -> Result<Vec<OsStr
     words.extend(["-device".into(), "virtio-rng-pci".into(), "-device".into(), "virtio-serial-pci".into()]);
     PORTS.iter().for_each(|name| words.extend(qemu::port(name, &dir.join(name))));
     Ok(words)
+}
+
+/// Makes the initramfs of its two halves.
+pub(crate) fn initrd(system: &System, dir: &Path) -> Result<PathBuf> {
+    let read = |path: &Path| fs::read(path).with_context(|| format!("cannot read {}", path.display()));
+    let mut bytes = read(&system.initrd)?;
+    // The kernel looks for an archive after another one at a multiple of four.
+    bytes.resize(bytes.len().next_multiple_of(4), 0);
+    bytes.extend(initramfs::ours(&read(&system.pods)?)?);
+    let path = dir.join("initrd");
+    fs::write(&path, bytes).with_context(|| format!("cannot write {}", path.display()))?;
+    Ok(path)
 }
 
 /// 128 random bits: nothing that a script writes is taken for the end of it.

@@ -1,6 +1,6 @@
 //! QEMU's command line.
 
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::path::Path;
 
 use crate::accel::Accel;
@@ -30,17 +30,10 @@ pub(crate) fn base(arch: Arch, accel: Accel, cpus: u16, memory: u32) -> Vec<OsSt
 }
 
 /// What boots. `append` is added to the kernel's parameters.
-pub(crate) fn boot(system: &System, append: &str, console_log: &Path) -> Vec<OsString> {
+pub(crate) fn boot(system: &System, initrd: &Path, append: &str) -> Vec<OsString> {
     let parameters = format!("console={} quiet loglevel=4 {append}", system.arch.console());
-    let mut words: Vec<OsString> = vec!["-kernel".into(), system.kernel.clone().into()];
-    if let Some(initrd) = &system.initrd {
-        words.extend(["-initrd".into(), initrd.clone().into()]);
-    }
-    words.extend(["-append".into(), parameters.into()]);
-    if console_log != Path::new("none") {
-        words.extend(["-serial".into(), "chardev:console".into()]);
-    }
-    words
+    let words = [OsStr::new("-kernel"), system.kernel.as_os_str(), OsStr::new("-initrd"), initrd.as_os_str()];
+    words.into_iter().map(OsStr::to_owned).chain(["-append".into(), parameters.into()]).collect()
 }
 
 /// A disk: `options` are of its image.
