@@ -230,7 +230,7 @@ fn kubeadm(settings: &Settings, release: Option<Release>, os: &str) -> Option<Fi
     let names: Vec<&str> = lacks.iter().map(|(program, _)| *program).collect();
     let repair = match names[..] {
         ["crictl"] => Repair::Text(
-            "take an image that has crictl, or mount one: -v /usr/local/bin/crictl:/usr/local/bin/crictl:ro"
+            "take an image that has crictl, or put crictl into /usr/local/bin of the host, and start this container again"
                 .to_owned(),
         ),
         _ => repair(missing, &names, os),
@@ -246,10 +246,8 @@ fn asked_by_kubeadm(release: Option<Release>) -> (Vec<&'static str>, Vec<&'stati
         !before(row.since) && (row.removed == "-" || release.is_none() || before(row.removed))
     };
     let rows = host::rows().filter(|row| row.who.split(',').any(|who| who == "kubeadm"));
-    let rows: Vec<host::Row> = rows
-        .filter(|row| row.answer == "host" || row.program == "crictl")
-        .filter(|row| there(row) && row.without != "feature")
-        .collect();
+    let rows: Vec<host::Row> =
+        rows.filter(|row| row.answer == "host" && there(row) && row.without != "feature").collect();
     let names = |rows: &mut dyn Iterator<Item = &host::Row>| rows.map(|row| row.program).collect();
     (names(&mut rows.iter()), names(&mut rows.iter().filter(|row| row.without == "fatal")))
 }
