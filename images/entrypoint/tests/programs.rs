@@ -129,6 +129,22 @@ fn the_table_is_well_formed() {
     }
 }
 
+/// `UPDATE=1` writes it.
+#[test]
+fn the_table_for_people_is_the_same() {
+    let (start, end) = ("<!-- programs: from programs.tsv -->\n", "<!-- programs: end -->");
+    let file = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/programs.md");
+    let text = std::fs::read_to_string(file).unwrap();
+    let (before, rest) = text.split_once(start).expect("the beginning of the table");
+    let (found, after) = rest.split_once(end).expect("the end of the table");
+    let made = table::markdown(&table::rows());
+    if std::env::var_os("UPDATE").is_some() {
+        std::fs::write(file, format!("{before}{start}{made}{end}{after}")).unwrap();
+    } else {
+        assert!(found == made, "docs/programs.md: UPDATE=1 cargo test --test programs people");
+    }
+}
+
 #[test]
 fn a_difference_is_seen() {
     let place = |kind, program: &str, names: &[&'static str], at: &str| Place {

@@ -24,6 +24,40 @@ pub(crate) fn parse(table: &str) -> Vec<Row> {
     table.lines().filter(|line| !line.starts_with('#')).map(Row::parse).collect()
 }
 
+/// The rows for people, a table for each answer.
+pub(crate) fn markdown(rows: &[Row]) -> String {
+    let parts = [
+        ("host", "Run on the host, by a link of the entrypoint"),
+        ("own", "Links of the entrypoint, which is it itself"),
+        ("image", "Other programs of the image"),
+        ("unneeded", "Not needed, and why"),
+    ];
+    let mut text = String::new();
+    for (answer, title) in parts {
+        text += &format!(
+            "\n### {title}\n\n| program | who | what for | without it | releases |\n| --- | --- | --- | --- | --- |\n"
+        );
+        for row in rows.iter().filter(|row| row.answer == answer) {
+            let without = match &*row.without {
+                "fatal" => "refuses or goes wrong",
+                "feature" => "this does not work",
+                _ => "does without",
+            };
+            let releases = match (row.since, row.removed) {
+                (None, None) => "all".to_owned(),
+                (Some(since), None) => format!("from 1.{since}"),
+                (None, Some(removed)) => format!("before 1.{removed}"),
+                (Some(since), Some(removed)) => format!("from 1.{since}, before 1.{removed}"),
+            };
+            let without = if answer == "unneeded" { "" } else { without };
+            let cells =
+                [&format!("`{}`", row.program), &row.who.join(", "), &row.purpose, without, &releases];
+            text += &format!("| {} |\n", cells.join(" | "));
+        }
+    }
+    text + "\n"
+}
+
 impl Row {
     fn parse(line: &str) -> Self {
         let cells: Vec<&str> = line.split('\t').collect();
