@@ -82,7 +82,6 @@ impl Bundle {
     /// For an unpacked image: these arguments follow its entrypoint.
     pub fn new(style: Style, rootfs: &Path, cgroup: &str, args: &[&str]) -> Self {
         let words: Vec<&str> = ["/usr/bin/entrypoint"].iter().chain(args).copied().collect();
-        let all = current_capabilities();
         let config = json!({
             "ociVersion": "1.0.2",
             "process": {
@@ -93,7 +92,6 @@ impl Bundle {
                     "KUBELET_IMAGE_RELEASE=v1.26.0",
                 ],
                 "cwd": "/",
-                "capabilities": {"bounding": all, "effective": all, "permitted": all},
             },
             "root": {"path": rootfs},
             "mounts": [
@@ -108,11 +106,11 @@ impl Bundle {
             "linux": {
                 "cgroupsPath": format!("{cgroup}/bundle"),
                 "resources": {"devices": [{"allow": true, "access": "rwm"}]},
-                "devices": [{"path": "/dev/kmsg", "type": "c", "major": 1, "minor": 11}],
                 "namespaces": [{"type": "mount"}, {"type": "ipc"}],
             },
         });
         let mut bundle = Self { style, config };
+        bundle.privileged();
         if style == Style::Podman {
             bundle.config["linux"]["rootfsPropagation"] = json!("rslave");
         }
@@ -151,6 +149,20 @@ impl Bundle {
     /// Gives the container a namespace of its own.
     pub fn own_namespace(&mut self, name: &str) {
         self.list("/linux/namespaces").push(json!({"type": name}));
+    }
+
+    /// Takes the namespace of its own away again.
+    pub fn hosts_namespace(&mut self, name: &str) {
+        self.list("/linux/namespaces").retain(|namespace| namespace["type"] != name);
+    }
+
+    /// All capabilities, devices and paths that a container can be given, as `--privileged` does it.
+    pub fn privileged(&mut self) {
+        let all = current_capabilities();
+        self.config["process"]["capabilities"] = json!({"bounding": all, "effective": all, "permitted": all});
+        self.config["linux"]["devices"] =
+            json!([{"path": "/dev/kmsg", "type": "c", "major": 1, "minor": 11}]);
+        self.config["linux"]["readonlyPaths"] = json!([]);
     }
 
     /// Sets a variable, `NAME=VALUE`; its earlier value is gone.

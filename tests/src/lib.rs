@@ -4,6 +4,7 @@
 //! Two switches, both environment variables: `CI=true` makes a missing tool a failure instead of a skip, and
 //! `FULL=1` adds the tests that compile for an hour.
 
+pub mod advice;
 pub mod alpine;
 pub mod api;
 pub mod browser;
@@ -24,6 +25,7 @@ pub mod registry;
 pub mod report;
 pub mod scratch;
 pub mod skip;
+pub mod stage;
 pub mod xtask;
 
 use std::path::{Path, PathBuf};

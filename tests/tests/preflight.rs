@@ -2,78 +2,19 @@
 //! Real mounts and namespaces by runc; the kubelet is a script that says that it was started.
 
 use std::fs;
-use std::os::unix::net::UnixListener;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use serde_json::json;
-use tests::bundle::{self, Bundle, Style, stand_in_kubelet};
-use tests::host::Host;
-use tests::{cmd, host, image, root, scratch, skip, wait_for, xtask};
+use tests::advice;
+use tests::bundle::{Bundle, Style};
+use tests::stage::{ATTR, ENDPOINT, Stage, shared};
+use tests::{cmd, image, root, scratch, skip, wait_for, xtask};
 
-const ATTR: &str = "kubelet-v1_26_0-micro-amd64";
-/// Says that it runs, and mounts a volume as the kubelet does.
-const KUBELET: &str = "echo started; [ -z \"$VOLUME\" ] || mount -t tmpfs volume /var/lib/kubelet/volume";
-const ENDPOINT: &str = "--container-runtime-endpoint=unix:///run/containerd/containerd.sock";
 /// Exit codes that docs/running.md documents.
 const USAGE: i32 = 64;
 const HOST: i32 = 69;
-
-/// A host on which all is well, and an unpacked image.
-struct Stage {
-    host: Host,
-    rootfs: PathBuf,
-    kubelet: PathBuf,
-    _socket: UnixListener,
-    _scratch: tempfile::TempDir,
-}
-
-impl Stage {
-    fn new() -> Result<Option<Self>> {
-        if skip::without(&host::PROGRAMS)? || skip::without(&bundle::PROGRAMS)? {
-            return Ok(None);
-        }
-        let scratch = scratch::dir()?;
-        let rootfs = image::unpack(&xtask::layout(ATTR)?, &scratch.path().join("bundle"))?;
-        let kubelet = stand_in_kubelet(scratch.path(), KUBELET)?;
-        let host = Host::start()?;
-        fs::write(host.path("/var/lib/kubelet/config.yaml"), "kind: KubeletConfiguration\n")?;
-        fs::create_dir(host.path("/var/lib/kubelet/volume"))?;
-        fs::write(host.path("/etc/kubernetes/kubelet.conf"), "kind: Config\n")?;
-        let socket = UnixListener::bind(host.path("/run/containerd/containerd.sock"))?;
-        Ok(Some(Self { host, rootfs, kubelet, _socket: socket, _scratch: scratch }))
-    }
-
-    /// A container that has all that it needs.
-    fn whole(&self, style: Style) -> Bundle {
-        let mut bundle = Bundle::new(style, &self.rootfs, &self.host.cgroup(), &[ENDPOINT]);
-        for path in
-            ["/sys/fs/cgroup", "/var/log/pods", "/etc/kubernetes", "/etc/machine-id", "/run/containerd"]
-        {
-            bundle.bind(path, false);
-        }
-        for path in ["/var/lib/kubelet", "/var/lib/containerd"] {
-            bundle.bind(path, true);
-        }
-        bundle.bind_from(&self.kubelet.to_string_lossy(), "/stand-in", &["rbind"]);
-        bundle.list("/process/env")[0] = json!("PATH=/stand-in:/usr/bin");
-        bundle
-    }
-
-    fn on_host(&self, script: &str) -> Result<String> {
-        cmd::ok(self.host.command("sh").args(["-ec", script]))
-    }
-
-    /// All that there is on the host where a container could have changed it: mounts, and files with their content.
-    fn state(&self) -> Result<String> {
-        self.on_host(
-            "cut -d ' ' -f 3- /proc/self/mountinfo | sed 's/ - .*//'; \
-             find /etc/kubernetes /etc/cni /opt /var/lib /var/log/pods /run/containerd -xdev -printf '%p %m %s %T@ %l\\n' | sort; \
-             cat /proc/sys/vm/overcommit_memory /proc/sys/kernel/panic",
-        )
-    }
-}
 
 /// One way to break a set-up.
 #[derive(Clone, Copy)]
@@ -87,6 +28,9 @@ struct Broken {
     code: Option<i32>,
     /// What standard error has.
     says: &'static [&'static str],
+    /// Is what to do said in words that a person has to understand? All other advice is done as it is printed, and
+    /// has to repair.
+    prose: bool,
 }
 
 const fn broken(
@@ -95,7 +39,11 @@ const fn broken(
     code: Option<i32>,
     says: &'static [&'static str],
 ) -> Broken {
-    Broken { name, setup: "true", cleanup: "true", tweak, code, says }
+    Broken { name, setup: "true", cleanup: "true", tweak, code, says, prose: false }
+}
+
+const fn prose(case: Broken) -> Broken {
+    Broken { prose: true, ..case }
 }
 
 const fn on_host(setup: &'static str, cleanup: &'static str, case: Broken) -> Broken {
@@ -104,6 +52,11 @@ const fn on_host(setup: &'static str, cleanup: &'static str, case: Broken) -> Br
 
 fn private(bundle: &mut Bundle) {
     bundle.bind_from("/var/lib/kubelet", "/var/lib/kubelet", &["rbind", "rprivate"]);
+}
+
+fn only_pod_logs(bundle: &mut Bundle) {
+    bundle.unbind("/var/log");
+    bundle.bind_from("/var/log/pods", "/var/log/pods", &["rbind"]);
 }
 
 fn flag(bundle: &mut Bundle, flag: &str) {
@@ -118,27 +71,36 @@ const BROKEN: &[Broken] = &[
         &["error: /var/lib/kubelet: not mounted from the host", "ctr: --rootfs-propagation rshared --mount type=bind,src=/var/lib/kubelet,dst=/var/lib/kubelet,options=rbind:rshared:rw"]),
     broken("no /sys/fs/cgroup", |it| it.unbind("/sys/fs/cgroup"), STOPPED,
         &["error: /sys/fs/cgroup: only this container's own cgroups", "src=/sys/fs/cgroup,dst=/sys/fs/cgroup,options=rbind:rw"]),
-    broken("no /var/log/pods", |it| it.unbind("/var/log/pods"), STOPPED,
-        &["error: /var/log/pods: not mounted from the host", "src=/var/log/pods,dst=/var/log/pods"]),
+    broken("no logs", |it| it.unbind("/var/log"), STOPPED,
+        &["error: /var/log/pods: not mounted from the host", "warning: /var/log/containers: not mounted from the host", "src=/var/log,dst=/var/log"]),
+    broken("no links to logs", only_pod_logs, None,
+        &["warning: /var/log/containers: not mounted from the host (links to those logs", "src=/var/log,dst=/var/log"]),
+    on_host("mkdir -p /opt/pods; rmdir /var/log/pods; ln -s /opt/pods /var/log/pods", "rm /var/log/pods; mkdir /var/log/pods",
+        broken("logs on another disk", |_| (), STOPPED,
+            &["error: /var/log/pods: a link to /opt/pods, which is not in this container", "src=/var/log/pods,dst=/var/log/pods"])),
     broken("no /etc/kubernetes", |it| it.unbind("/etc/kubernetes"), STOPPED,
         &["error: /etc/kubernetes: not mounted from the host", "src=/etc/kubernetes,dst=/etc/kubernetes"]),
     broken("no socket of the runtime", |it| it.unbind("/run/containerd"), STOPPED,
         &["error: /run/containerd: not mounted from the host (the runtime's socket)", "src=/run/containerd,dst=/run/containerd"]),
     broken("no storage of the runtime", |it| it.unbind("/var/lib/containerd"), STOPPED,
         &["error: /var/lib/containerd: not mounted from the host", "src=/var/lib/containerd"]),
-    broken("no machine id", |it| it.unbind("/etc/machine-id"), None,
-        &["warning: machine id: no 32 hexadecimal digits", "src=/etc/machine-id,dst=/etc/machine-id,options=rbind:ro"]),
+    on_host("mv /etc/machine-id /run/kept", "mv /run/kept /etc/machine-id",
+        broken("no machine id", |_| (), None,
+            &["warning: machine id: no 32 hexadecimal digits", "on the host, once: `tr -d - </proc/sys/kernel/random/uuid >/etc/machine-id`"])),
+    broken("the image's identity, and no repair wanted", |it| it.env("KUBELET_REPAIR=off"), None,
+        &["warning: operating system: Containerized Kubelet (micro), the image's own; the host is Debian", "src=/etc/os-release,dst=/etc/os-release,options=rbind:ro",
+          "warning: machine id", "src=/etc/machine-id,dst=/etc/machine-id,options=rbind:ro"]),
     broken("private, and no repair wanted", |it| { private(it); it.env("KUBELET_REPAIR=off"); }, STOPPED,
         &["error: /var/lib/kubelet: its mount is private, not shared with the host; it is not repaired: repairs are switched off (KUBELET_REPAIR=off)", "options=rbind:rshared:rw"]),
     broken("slave, and no repair wanted", |it| { it.bind_from("/var/lib/kubelet", "/var/lib/kubelet", &["rbind", "rslave"]); it.env("KUBELET_REPAIR=off"); }, STOPPED,
         &["its mount is a slave of the host's, not shared with the host", "KUBELET_REPAIR=off"]),
     broken("private, without the host's processes", |it| { private(it); it.own_namespace("pid"); }, STOPPED,
         &["error: pid namespace: this container has one of its own", "ctr: --with-ns pid:/proc/1/ns/pid", "its mount is private, not shared with the host; this cannot be repaired from inside without the host's pid namespace"]),
-    broken("a mount of its own below", |it| { private(it); it.bind_from("/etc/hosts", "/var/lib/kubelet/config.yaml", &["bind"]); }, STOPPED,
-        &["it is not repaired: /var/lib/kubelet/config.yaml is mounted below it in this container only"]),
+    prose(broken("a mount of its own below", |it| { private(it); it.bind_from("/etc/hosts", "/var/lib/kubelet/config.yaml", &["bind"]); }, STOPPED,
+        &["it is not repaired: /var/lib/kubelet/config.yaml is mounted below it in this container only", "mount it at a path that is not below /var/lib/kubelet"])),
     on_host("mount --bind /var/lib/kubelet /var/lib/kubelet; mount --make-private /var/lib/kubelet", "umount /var/lib/kubelet",
         broken("not shared by the host itself", private, STOPPED,
-            &["the host itself shares it with nobody", "on the host: mount --bind /var/lib/kubelet /var/lib/kubelet && mount --make-rshared /var/lib/kubelet"])),
+            &["the host itself shares it with nobody", "on the host, at each of its starts: `mount --make-rshared /var/lib/kubelet`"])),
     broken("no pid=host", |it| it.own_namespace("pid"), STOPPED,
         &["error: pid namespace: this container has one of its own"]),
     broken("no net=host", |it| it.own_namespace("network"), STOPPED,
@@ -156,50 +118,58 @@ const BROKEN: &[Broken] = &[
         &["error: /dev/kmsg: cannot be opened: No such file or directory", "ctr: --privileged"]),
     broken("read-only /var/lib/kubelet", |it| it.bind_from("/var/lib/kubelet", "/var/lib/kubelet", &["rbind", "ro", "rshared"]), STOPPED,
         &["error: /var/lib/kubelet: read-only"]),
-    broken("read-only /var/log/pods", |it| it.bind_from("/var/log/pods", "/var/log/pods", &["rbind", "ro"]), STOPPED,
-        &["error: /var/log/pods: read-only"]),
+    broken("read-only logs", |it| it.bind_from("/var/log", "/var/log", &["rbind", "ro"]), STOPPED,
+        &["error: /var/log/pods: read-only", "warning: /var/log/containers: read-only", "src=/var/log,dst=/var/log"]),
+    on_host("mount --bind /etc/kubernetes /etc/kubernetes; mount -o remount,bind,ro /etc/kubernetes; mv /var/lib/kubelet/config.yaml /run/kept", "umount /etc/kubernetes; mv /run/kept /var/lib/kubelet/config.yaml",
+        prose(broken("read-only on the host", |it| { it.env("KUBELET_WAIT=off"); flag(it, "--kubeconfig=/etc/kubernetes/other.conf"); }, STOPPED,
+            &["error: /etc/kubernetes: read-only, as on the host", "on the host: mount something writable at /etc/kubernetes"]))),
     on_host("mount -t tmpfs -o size=16k full /var/log/pods; ! cat /dev/zero 2>/dev/null >/var/log/pods/zero", "umount /var/log/pods",
-        broken("full tmpfs", |_| (), STOPPED,
-            &["error: /var/log/pods: no free space in its filesystem (tmpfs)", "free some on the host: `df /var/log/pods`"])),
+        prose(broken("full tmpfs", |_| (), STOPPED,
+            &["error: /var/log/pods: no free space in its filesystem (tmpfs)", "free some on the host: `df /var/log/pods`"]))),
     on_host("mount -t tmpfs -o nr_inodes=3 full /var/log/pods; ! touch /var/log/pods/a /var/log/pods/b /var/log/pods/c 2>/dev/null", "umount /var/log/pods",
-        broken("no inodes", |_| (), STOPPED,
-            &["error: /var/log/pods: no free inodes in its filesystem (tmpfs)", "df -i"])),
-    broken("another directory", |it| it.bind_from("/var/lib/containerd", "/var/log/pods", &["rbind"]), STOPPED,
+        prose(broken("no inodes", |_| (), STOPPED,
+            &["error: /var/log/pods: no free inodes in its filesystem (tmpfs)", "df -i"]))),
+    broken("another directory", |it| { it.bind_from("/var/log", "/var/log", &["rbind", "rprivate"]); it.bind_from("/var/lib/containerd", "/var/log/pods", &["rbind"]); }, STOPPED,
         &["error: /var/log/pods: another directory than the host's of this path"]),
     on_host("mv /var/lib/kubelet/config.yaml /run/kept", "mv /run/kept /var/lib/kubelet/config.yaml",
-        broken("no configuration", |it| flag(it, "--config=/var/lib/kubelet/config.yaml"), STOPPED,
-            &["error: configuration: /var/lib/kubelet/config.yaml cannot be read: No such file or directory", "`kubeadm join` writes it"])),
+        prose(broken("no configuration", |it| flag(it, "--config=/var/lib/kubelet/config.yaml"), STOPPED,
+            &["error: configuration: /var/lib/kubelet/config.yaml cannot be read: No such file or directory", "`kubeadm join` writes it"]))),
     on_host("mv /etc/kubernetes/kubelet.conf /run/kept", "mv /run/kept /etc/kubernetes/kubelet.conf",
-        broken("joined no cluster", |_| (), STOPPED,
-            &["error: kubeconfig: neither /etc/kubernetes/kubelet.conf nor /etc/kubernetes/bootstrap-kubelet.conf exists", "run `kubeadm join ...`"])),
+        prose(broken("joined no cluster", |_| (), STOPPED,
+            &["error: kubeconfig: neither /etc/kubernetes/kubelet.conf nor /etc/kubernetes/bootstrap-kubelet.conf exists", "run `kubeadm join ...`"]))),
     on_host("echo 'authentication: {x509: {clientCAFile: /etc/kubernetes/pki/ca.crt}}' >>/var/lib/kubelet/config.yaml", "sed -i /clientCAFile/d /var/lib/kubelet/config.yaml",
-        broken("no certificate of clients", |_| (), STOPPED,
-            &["error: authentication.x509.clientCAFile: /etc/kubernetes/pki/ca.crt does not exist", "make it there"])),
-    on_host("echo 'resolvConf: /run/systemd/resolve/resolv.conf' >>/var/lib/kubelet/config.yaml", "sed -i /resolvConf/d /var/lib/kubelet/config.yaml",
+        prose(broken("no certificate of clients", |_| (), STOPPED,
+            &["error: authentication.x509.clientCAFile: /etc/kubernetes/pki/ca.crt does not exist", "make it there"]))),
+    on_host("echo 'resolvConf: /run/systemd/resolve/resolv.conf' >>/var/lib/kubelet/config.yaml; mkdir -p /run/systemd/resolve; echo nameserver 192.0.2.1 >/run/systemd/resolve/resolv.conf", "sed -i /resolvConf/d /var/lib/kubelet/config.yaml; rm -r /run/systemd",
         broken("no resolv.conf", |_| (), STOPPED,
             &["error: resolv.conf: /run/systemd/resolve/resolv.conf does not exist", "src=/run/systemd/resolve,dst=/run/systemd/resolve"])),
-    on_host("echo 'staticPodPath: /srv/pods' >>/var/lib/kubelet/config.yaml", "sed -i /staticPodPath/d /var/lib/kubelet/config.yaml",
+    on_host("echo 'resolvConf: /run/systemd/resolve/resolv.conf' >>/var/lib/kubelet/config.yaml", "sed -i /resolvConf/d /var/lib/kubelet/config.yaml",
+        prose(broken("no resolv.conf on the host either", |_| (), STOPPED,
+            &["error: resolv.conf: /run/systemd/resolve/resolv.conf does not exist", "the host has no /run/systemd/resolve/resolv.conf: make it there"]))),
+    on_host("mkdir -p /opt/static/pods; echo 'staticPodPath: /opt/static/pods' >>/var/lib/kubelet/config.yaml", "sed -i /staticPodPath/d /var/lib/kubelet/config.yaml",
         broken("static pods that nobody sees", |_| (), None,
-            &["warning: staticPodPath: /srv/pods is not mounted from the host", "src=/srv,dst=/srv"])),
-    on_host("mkdir /etc/containerd; echo '  SystemdCgroup = true' >/etc/containerd/config.toml", "rm -r /etc/containerd",
-        broken("drivers that differ", |_| (), STOPPED,
-            &["error: cgroup driver: cgroupfs, but systemd by /etc/containerd/config.toml", "`cgroupDriver: systemd`"])),
-    on_host("echo 'cgroupDriver: systemd' >>/var/lib/kubelet/config.yaml", "sed -i /cgroupDriver/d /var/lib/kubelet/config.yaml",
+            &["warning: staticPodPath: /opt/static/pods is not mounted from the host", "src=/opt/static,dst=/opt/static"])),
+    on_host("mkdir -p /run/systemd/system /etc/containerd; echo '  SystemdCgroup = true' >/etc/containerd/config.toml", "rm -r /etc/containerd /run/systemd",
+        prose(broken("drivers that differ", |_| (), STOPPED,
+            &["error: cgroup driver: cgroupfs, but systemd by /etc/containerd/config.toml", "`cgroupDriver: systemd`"]))),
+    on_host("mkdir -p /run/systemd/system /run/dbus; echo 'cgroupDriver: systemd' >>/var/lib/kubelet/config.yaml", "rm -r /run/systemd /run/dbus; sed -i /cgroupDriver/d /var/lib/kubelet/config.yaml",
         broken("no systemd", |_| (), STOPPED,
             &["error: /run/systemd: not mounted from the host", "src=/run/systemd,dst=/run/systemd"])),
     on_host("mv /run/containerd/containerd.sock /run/kept", "mv /run/kept /run/containerd/containerd.sock",
-        broken("runtime not running", |_| (), STOPPED,
-            &["error: runtime endpoint: /run/containerd/containerd.sock: no such socket", "start the runtime on the host"])),
-    broken("swap", |it| it.bind_from("/etc/swaps", "/proc/swaps", &["bind"]), STOPPED,
-        &["error: swap: on", "swapoff -a"]),
-    broken("loopback name server", |it| it.bind_from("/etc/resolv-stub.conf", "/etc/resolv.conf", &["bind"]), None,
-        &["warning: resolv.conf: /etc/resolv.conf names only 127.0.0.53"]),
-    broken("told to start nevertheless", |it| { it.unbind("/var/log/pods"); it.env("KUBELET_PREFLIGHT=warn"); }, None,
-        &["error: /var/log/pods: not mounted from the host"]),
-    broken("warnings are errors", |it| { it.unbind("/etc/machine-id"); it.env("KUBELET_PREFLIGHT=strict"); }, STOPPED,
-        &["warning: machine id", "the kubelet is not started: 1 of the above"]),
-    broken("a mode that is none", |it| it.env("KUBELET_PREFLIGHT=maybe"), Some(USAGE),
-        &["KUBELET_PREFLIGHT=maybe: expected on, strict, warn or off"]),
+        prose(broken("runtime not running", |_| (), STOPPED,
+            &["error: runtime endpoint: /run/containerd/containerd.sock: no such socket", "start the runtime on the host"]))),
+    prose(broken("swap", |it| it.bind_from("/etc/swaps", "/proc/swaps", &["bind"]), STOPPED,
+        &["error: swap: on", "swapoff -a"])),
+    prose(broken("loopback name server", |it| it.bind_from("/etc/resolv-stub.conf", "/etc/resolv.conf", &["bind"]), None,
+        &["warning: resolv.conf: /etc/resolv.conf names only 127.0.0.53"])),
+    prose(broken("told to start nevertheless", |it| { it.unbind("/var/log"); it.env("KUBELET_PREFLIGHT=warn"); }, None,
+        &["error: /var/log/pods: not mounted from the host"])),
+    broken("warnings are errors", |it| { only_pod_logs(it); it.env("KUBELET_PREFLIGHT=strict"); }, STOPPED,
+        &["warning: /var/log/containers", "the kubelet is not started: 1 of the above"]),
+    prose(broken("a mode that is none", |it| it.env("KUBELET_PREFLIGHT=maybe"), Some(USAGE),
+        &["KUBELET_PREFLIGHT=maybe: expected on, strict, warn or off"])),
+    prose(broken("a repair that is none", |it| it.env("KUBELET_REPAIR=maybe"), Some(USAGE),
+        &["KUBELET_REPAIR=maybe: expected on, off or host"])),
     broken("podman's mark", |it| { it.own_namespace("network"); it.bind_from("/etc/hosts", "/run/.containerenv", &["bind"]); }, STOPPED,
         &["podman: --network=host"]),
     // Last: its mount point stays in the root filesystem.
@@ -221,16 +191,40 @@ fn broken_set_ups_are_explained_and_change_nothing() -> Result<()> {
         let before = stage.state()?;
         let out = bundle.run(&stage.host, "runc").context(case.name)?;
         let after = stage.state()?;
+        let judged = judge(case, &out)
+            .and_then(|()| {
+                ensure!(before == after, "the host was changed from\n{before}\nto\n{after}");
+                Ok(())
+            })
+            .and_then(|()| if case.prose { Ok(()) } else { follow(&stage, bundle, &out) });
         stage.on_host(case.cleanup).context(case.name)?;
-        if let Err(error) = judge(case, &out).and_then(|()| {
-            ensure!(before == after, "the host was changed from\n{before}\nto\n{after}");
-            Ok(())
-        }) {
+        if let Err(error) = judged {
             failures.push(format!("{}: {error:#}", case.name));
         }
     }
     ensure!(failures.is_empty(), "{}", failures.join("\n\n"));
     stage.host.stop()
+}
+
+/// Does what was printed; then all has to be well.
+fn follow(stage: &Stage, mut bundle: Bundle, out: &cmd::Output) -> Result<()> {
+    let advice = advice::printed(&out.stderr);
+    ensure!(!advice.is_empty(), "nothing says what to do: {}", out.stderr);
+    for piece in &advice {
+        piece.apply(&mut bundle, &stage.host)?;
+    }
+    let again = bundle.run(&stage.host, "runc")?;
+    let wrong =
+        |line: &&str| line.starts_with("entrypoint: warning: ") || line.starts_with("entrypoint: error: ");
+    let wrong: Vec<&str> = again.stderr.lines().filter(wrong).collect();
+    ensure!(
+        again.code() == Some(0) && again.stdout == "started\n" && wrong.is_empty(),
+        "{advice:?} did not repair it: {}\n{}{}",
+        again.status,
+        again.stdout,
+        again.stderr
+    );
+    Ok(())
 }
 
 fn judge(case: &Broken, out: &cmd::Output) -> Result<()> {
@@ -242,14 +236,6 @@ fn judge(case: &Broken, out: &cmd::Output) -> Result<()> {
         ensure!(out.stderr.contains(words), "does not say `{words}`: {all}");
     }
     Ok(())
-}
-
-/// A root and mounts that share with the host, as `ctr run --rootfs-propagation rshared` gives with `rbind:rshared`.
-fn shared(bundle: &mut Bundle) {
-    bundle.config["linux"]["rootfsPropagation"] = json!("rshared");
-    for path in ["/var/lib/kubelet", "/var/lib/containerd"] {
-        bundle.bind_from(path, path, &["rbind", "rshared"]);
-    }
 }
 
 #[test]
@@ -313,20 +299,17 @@ fn the_command_prints_every_row_and_its_repairs() -> Result<()> {
     let out = command(&["--json", ENDPOINT], |_| ())?;
     let report: serde_json::Value = serde_json::from_str(&out.stdout).with_context(|| out.stdout.clone())?;
     assert_eq!((out.code(), &report["version"], &report["ok"]), (Some(0), &json!(1), &json!(true)));
-    let out = command(&["--json", ENDPOINT], |it| it.unbind("/var/log/pods"))?;
+    let out = command(&["--json", ENDPOINT], |it| it.unbind("/var/log"))?;
     let report: serde_json::Value = serde_json::from_str(&out.stdout)?;
     assert_eq!((out.code(), &report["ok"]), (Some(HOST), &json!(false)));
     let rows = report["rows"].as_array().context("no rows")?;
     let row = rows.iter().find(|row| row["name"] == "/var/log/pods").context("no row")?;
-    assert_eq!(
-        (&row["status"], &row["repair"]["docker"]),
-        (&json!("error"), &json!("-v /var/log/pods:/var/log/pods"))
-    );
-    let out = command(&[ENDPOINT], |it| it.unbind("/var/log/pods"))?;
+    assert_eq!((&row["status"], &row["repair"]["docker"]), (&json!("error"), &json!("-v /var/log:/var/log")));
+    let out = command(&[ENDPOINT], |it| it.unbind("/var/log"))?;
     assert_eq!(out.code(), Some(HOST));
     for words in [
         "pid namespace",
-        "  docker     -v /var/log/pods:/var/log/pods",
+        "  docker     -v /var/log:/var/log",
         "  kubernetes volumes: [",
         "would not start (errors: 1,",
     ] {

@@ -93,7 +93,7 @@ fn docker_and_podman_style_containers_become_healthy() -> Result<()> {
 
 fn becomes_healthy(host: &Host, style: Style, rootfs: &Path, release: &str) -> Result<()> {
     let mut bundle = Bundle::new(style, rootfs, &host.cgroup(), &[]);
-    for path in ["/sys/fs/cgroup", "/var/log/pods", "/etc/kubernetes", "/etc/machine-id", "/run/containerd"] {
+    for path in ["/sys/fs/cgroup", "/var/log", "/etc/kubernetes", "/run/containerd"] {
         bundle.bind(path, false);
     }
     for path in ["/var/lib/kubelet", "/var/lib/containerd"] {

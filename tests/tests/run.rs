@@ -113,7 +113,8 @@ fn mounts_of_a_container_by_stock_ctr_are_repaired() -> Result<()> {
     life_of_a_pod(Sharing::Repair)
 }
 
-/// The README's lines, as they are but for a log, the tests' cgroup and the flags of a kubelet without a cluster.
+/// The README's lines, as they are but for a log, the tests' cgroup and the flags of a kubelet without a cluster; the
+/// second time with a read-only root.
 #[test]
 fn the_readmes_recipe_for_containerd_works() -> Result<()> {
     let scratch = scratch::dir()?;
@@ -121,16 +122,45 @@ fn the_readmes_recipe_for_containerd_works() -> Result<()> {
     let host = &containerd.host;
     let readme = fs::read_to_string(tests::root().join("README.md"))?;
     let recipe = readme.split("```").find(|block| block.contains("ctr run -d")).context("no recipe")?;
-    let more = format!("ctr run -d --cgroup {}/kubelet --log-uri file:///var/log/kubelet.log", host.cgroup());
-    let script = format!("{} {}", recipe.replace("ctr run -d", &more).trim_end(), Kubelet::FLAGS.join(" "));
     fs::create_dir_all(host.path(MANIFESTS))?;
     fs::write(host.path("/var/lib/kubelet/config.yaml"), tests::kubelet::config(&host.cgroup()))?;
-    tests::cmd::ok(host.command("sh").args(["-ec", &script]))?;
-    let kubelet = Kubelet::started_by_hand(&containerd);
-    kubelet.wait_healthy()?;
-    let log = kubelet.log();
-    ensure!(!log.contains("entrypoint: warning") && !log.contains("entrypoint: error"), "{log}");
-    kubelet.terminate()?;
+    for more in ["", "--read-only"] {
+        let more = format!(
+            "ctr run -d {more} --cgroup {}/kubelet --log-uri file:///var/log/kubelet.log",
+            host.cgroup()
+        );
+        let script =
+            format!("{} {}", recipe.replace("ctr run -d", &more).trim_end(), Kubelet::FLAGS.join(" "));
+        tests::cmd::ok(host.command("sh").args(["-ec", &script]))?;
+        let kubelet = Kubelet::started_by_hand(&containerd);
+        kubelet.wait_healthy()?;
+        fs::write(host.path(MANIFESTS).join("web.yaml"), pod())?;
+        // What collectors of logs on the host read.
+        let links = host.path("/var/log/containers");
+        wait_for("a link to the pod's log", Duration::from_secs(60), || {
+            let read = |name: &String| -> Result<bool> {
+                let path = format!("/var/log/containers/{name}");
+                let text = cmd::output(host.command("cat").arg(path))?.stdout;
+                Ok(name.starts_with("web-node_default_web-") && text.contains("app="))
+            };
+            let names = if links.exists() { image::names(&links)? } else { Vec::new() };
+            Ok(names.iter().map(read).collect::<Result<Vec<_>>>()?.contains(&true).then_some(()))
+        })
+        .with_context(|| kubelet.log())?;
+        for file in ["/etc/os-release", "/etc/machine-id"] {
+            let hosts = cmd::ok(host.command("cat").arg(file))?;
+            assert_eq!(fs::read_to_string(kubelet.path(file)?)?, hosts, "{file}");
+        }
+        let log = kubelet.log();
+        let wrong = ["entrypoint: warning", "entrypoint: error", "read-only file system"];
+        ensure!(!wrong.iter().any(|words| log.contains(words)), "{log}");
+        fs::remove_file(host.path(MANIFESTS).join("web.yaml"))?;
+        wait_for("end of the pod", Duration::from_secs(90), || {
+            Ok(containerd.tasks(Namespace::Kubernetes)?.is_empty().then_some(()))
+        })
+        .with_context(|| kubelet.log())?;
+        kubelet.terminate()?;
+    }
     containerd.host.stop()
 }
 

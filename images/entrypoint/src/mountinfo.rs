@@ -3,7 +3,7 @@
 use std::ffi::{OsStr, OsString};
 use std::os::fd::{AsRawFd, OwnedFd};
 use std::os::unix::ffi::OsStringExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use rustix::fs::{Mode, OFlags};
 
@@ -109,6 +109,14 @@ pub(crate) fn of_file<'a>(table: &'a [Entry], file: &OwnedFd) -> Option<&'a Entr
     table.iter().find(|entry| entry.id == id)
 }
 
+/// Where a mount is, whatever the directories above it are called: the filesystem that it is mounted on, by its device,
+/// and the directory in that. Nothing for the root.
+pub(crate) fn place<'a>(table: &'a [Entry], entry: &Entry) -> Option<(&'a str, PathBuf)> {
+    let parent = table.iter().find(|other| other.id == entry.parent && other.id != entry.id)?;
+    let inner = Path::new(&entry.target).strip_prefix(&parent.target).ok()?;
+    Some((&parent.device, Path::new(&parent.root).join(inner)))
+}
+
 /// The entries, in the kernel's order; a line that is none is left out.
 pub(crate) fn parse(bytes: &[u8]) -> Vec<Entry> {
     bytes.split(|byte| *byte == b'\n').filter_map(Entry::parse).collect()
@@ -205,6 +213,24 @@ broken line
         let ids: Vec<u32> =
             tree(&table, at(&table, OsStr::new("/a")).unwrap()).iter().map(|entry| entry.id).collect();
         assert_eq!(ids, [33, 32, 31]);
+    }
+
+    #[test]
+    fn a_place_is_the_same_by_every_name() {
+        // A disk at /data, with /var/lib/kubelet as a link to /data/kubelet; and that directory in a container.
+        let host = parse(
+            b"1 0 254:0 / / rw shared:1 - ext4 a rw\n2 1 8:1 / /data rw shared:2 - ext4 b rw\n\
+              3 2 0:50 / /data/kubelet/pods/x rw shared:3 - tmpfs t rw\n4 3 8:1 /f /data/kubelet/pods/x/y rw - ext4 b rw\n",
+        );
+        let own = parse(
+            b"9 8 0:40 / / rw - overlay o rw\n5 9 8:1 /kubelet /var/lib/kubelet rw - ext4 b rw\n\
+              6 5 0:50 / /var/lib/kubelet/pods/x rw - tmpfs t rw\n7 6 8:1 /f /var/lib/kubelet/pods/x/y rw - ext4 b rw\n",
+        );
+        assert_eq!(place(&host, &host[2]), Some(("8:1", PathBuf::from("/kubelet/pods/x"))));
+        assert_eq!(place(&own, &own[2]), place(&host, &host[2]));
+        assert_eq!(place(&own, &own[3]), Some(("0:50", PathBuf::from("/y"))));
+        assert_eq!(place(&own, &own[3]), place(&host, &host[3]));
+        assert_eq!(place(&host, &host[0]), None);
     }
 
     #[test]

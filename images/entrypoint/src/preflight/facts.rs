@@ -1,9 +1,10 @@
 //! What can be seen of this container, and by way of process 1 of the host.
 
 use std::fs::File;
+use std::io::Read;
 use std::os::fd::OwnedFd;
 use std::os::unix::fs::MetadataExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use rustix::fs::{Dir, Mode, OFlags, ResolveFlags};
 use rustix::io::Errno;
@@ -15,6 +16,9 @@ pub(crate) use crate::host::Answer;
 
 /// The number that the kernel gives the first UTS namespace of a machine (`linux/proc_ns.h`).
 const FIRST_UTS_NAMESPACE: u64 = 0xEFFF_FFFE;
+
+/// More is not read of a file of the host.
+const LONGEST: u64 = 1 << 20;
 
 /// Everything that checks look at more than once.
 #[derive(Debug)]
@@ -62,9 +66,21 @@ impl Facts {
         let flags = flags | OFlags::CLOEXEC;
         match rustix::fs::openat2(root, path, flags, Mode::empty(), ResolveFlags::IN_ROOT) {
             // Linux before 5.6, or a path that changes just now.
-            Err(Errno::NOSYS | Errno::AGAIN) => None,
+            Err(Errno::NOSYS | Errno::AGAIN) => {
+                host::visit(|| rustix::fs::open(path, flags, Mode::empty())).ok()
+            }
             opened => Some(opened),
         }
+    }
+
+    /// The host's mount that its file at this path is on.
+    pub(crate) fn hosts_mount(&self, path: &Path) -> Option<&Entry> {
+        mountinfo::of_file(self.host_mounts.as_ref()?, &self.on_host(path, OFlags::PATH)?.ok()?)
+    }
+
+    /// The host's own name for what it has at this path, behind all links.
+    pub(crate) fn real_on_host(&self, path: &Path) -> Option<PathBuf> {
+        if self.host_pid == Answer::Yes { host::visit(|| path.canonicalize().ok()).ok()? } else { None }
     }
 
     /// Does the host run systemd, as `sd_booted(3)` has it? None where the host cannot be seen.
@@ -79,7 +95,9 @@ impl Facts {
     /// The text of a file of the host.
     pub(crate) fn read_on_host(&self, path: &str) -> Option<String> {
         let file = self.on_host(Path::new(path), OFlags::RDONLY | OFlags::NONBLOCK)?.ok()?;
-        std::io::read_to_string(File::from(file)).ok()
+        let mut text = String::new();
+        File::from(file).take(LONGEST).read_to_string(&mut text).ok()?;
+        Some(text)
     }
 
     /// The names in a directory of the host; none where it cannot be seen.

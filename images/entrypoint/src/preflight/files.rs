@@ -2,6 +2,9 @@
 
 use std::path::Path;
 
+use rustix::fs::OFlags;
+use rustix::io::Errno;
+
 use super::facts::Facts;
 use super::finding::{Finding, Status};
 use super::flags::Repair;
@@ -173,12 +176,14 @@ fn named_file(facts: &Facts, named: &Named, path: &str) -> Finding {
 /// The mount of the directory that a file is in; where it is mounted already, the host lacks the file.
 fn file_repair(facts: &Facts, path: &str) -> Repair {
     let directory = Path::new(path).parent().unwrap_or(Path::new("/"));
-    if mounted_from_host(facts, Path::new(path)).is_some() {
-        return Repair::Text(format!("the host has no {path}: make it there, or name another file"));
-    }
     // /etc and the like are the image's own.
     let whole = directory == Path::new("/etc") || directory == Path::new("/");
-    let path = if whole { Path::new(path) } else { directory };
+    let mount = if whole { Path::new(path) } else { directory };
+    let missing = matches!(facts.on_host(mount, OFlags::PATH), Some(Err(Errno::NOENT | Errno::NOTDIR)));
+    if missing || mounted_from_host(facts, Path::new(path)).is_some() {
+        return Repair::Text(format!("the host has no {path}: make it there, or name another file"));
+    }
+    let path = mount;
     Repair::Mount {
         path: path.to_string_lossy().into_owned(),
         propagation: Propagation::Default,

@@ -9,6 +9,7 @@ mod facts;
 mod files;
 mod finding;
 mod flags;
+mod identity;
 mod kernel;
 mod mounts;
 mod programs;
@@ -29,14 +30,15 @@ use std::path::Path;
 
 use crate::args::{self, Command};
 use crate::failure::{err, out};
+use crate::repair::{self, Refusal};
 use crate::stop::{HOST, Stop, USAGE};
-use crate::{cni, kubelet, repair};
+use crate::{cni, kubelet};
 use finding::{Finding, Status};
 use settings::Settings;
 
 /// How much of what is wrong stops the start.
 const MODE: &str = "KUBELET_PREFLIGHT";
-/// `off`: nothing is repaired.
+/// `off`: nothing is repaired; `host`: also what takes a change on the host.
 const REPAIR: &str = "KUBELET_REPAIR";
 
 /// `preflight [--json | --markdown] [KUBELET-FLAG...]`; returns the exit code.
@@ -91,8 +93,9 @@ pub(crate) fn main(given: Vec<OsString>) -> u8 {
 fn check(settings: &Settings, facts: &Facts) -> Vec<Finding> {
     let parts = runtime::parts(settings, cni::wanted(facts));
     let mut findings = system::check(facts, settings);
+    findings.extend(identity::check(facts));
     findings.extend(cgroups::check(facts, settings, &parts));
-    findings.extend(mounts::check(facts, settings, &parts));
+    findings.extend(mounts::check(facts, settings, &parts, false));
     findings.extend(runtime::check(facts, settings));
     findings.extend(files::check(facts, settings));
     findings.extend(programs::check(facts, settings));
@@ -122,12 +125,25 @@ pub(crate) fn before_start(command: &mut Command) -> Result<(), Stop> {
             return Err(Stop::new(USAGE, message));
         }
     };
-    let mut findings = check(&settings, &facts);
-    for finding in &mut findings {
-        repair_one(finding);
+    let repair = variable(REPAIR);
+    if !matches!(repair.as_str(), "" | "on" | "off" | "host") {
+        return Err(Stop::new(USAGE, format!("{REPAIR}={repair}: expected on, off or host")));
     }
     if mode == "off" {
+        // Nothing is looked at but what can be repaired, as nothing else comes of it.
+        if repair != "off" {
+            let parts = runtime::parts(&settings, false);
+            let mut findings = mounts::check(&facts, &settings, &parts, true);
+            findings.extend(identity::check(&facts));
+            for finding in &mut findings {
+                repair_one(finding, &facts);
+            }
+        }
         return Ok(());
+    }
+    let mut findings = check(&settings, &facts);
+    for finding in &mut findings {
+        repair_one(finding, &facts);
     }
     let starter = starter();
     findings.retain(|finding| finding.status >= Status::Warning);
@@ -143,26 +159,40 @@ pub(crate) fn before_start(command: &mut Command) -> Result<(), Stop> {
         .help(format!("{MODE}=warn starts it nevertheless")))
 }
 
-/// Puts a mount right, and says so; or says why it cannot be.
-fn repair_one(finding: &mut Finding) {
+/// Puts a row right, and says so of a mount; or says why that is not possible.
+fn repair_one(finding: &mut Finding, facts: &Facts) {
     if finding.status != Status::Repairable {
         return;
     }
+    let Some(Repair::Mount { path, propagation, access }) = &finding.repair else { return };
+    let is_mount = *propagation == Propagation::Shared;
     let done = if variable(REPAIR) == "off" {
-        Err(format!("repairs are switched off ({REPAIR}=off)"))
+        Err(Refusal::from(format!("repairs are switched off ({REPAIR}=off)")))
+    } else if is_mount {
+        repair::propagation(Path::new(path), *access == Access::Write && may_change_host())
     } else {
-        repair::propagation(Path::new(&finding.name))
+        identity::take(facts, path).map_err(Refusal::from)
     };
     match done {
         Ok(()) => {
-            err(&format!("entrypoint: repaired: {}: {}; now it is shared", finding.name, finding.found));
+            if is_mount {
+                err(&format!("entrypoint: repaired: {}: {}; now it is shared", finding.name, finding.found));
+            }
             finding.status = Status::Ok;
         }
-        Err(reason) => {
-            finding.status = Status::Error;
+        Err(Refusal { reason, remedy }) => {
+            // Without the others the kubelet starts nevertheless.
+            let fatal = is_mount && *access == Access::Write;
+            finding.status = if fatal { Status::Error } else { Status::Warning };
             finding.found = format!("{}; it is not repaired: {reason}", finding.found);
+            finding.repair = remedy.map(Repair::Text).or(finding.repair.take());
         }
     }
+}
+
+/// Has the user allowed repairs that change something on the host?
+fn may_change_host() -> bool {
+    variable(REPAIR) == "host"
 }
 
 /// A variable of the container's environment, empty where there is none.

@@ -2,20 +2,26 @@
 
 use std::path::{Path, PathBuf};
 
-use rustix::fs::OFlags;
-
 use super::facts::{Answer, Facts};
 use super::finding::{Finding, Status};
 use super::flags::Repair;
 use super::settings::Settings;
-use super::table::{Access, CGROUP, HOST_CNI, Needed, Part, Propagation, ROOT_DIR, ROWS, Row, host_path};
+use super::table::{
+    Access, CGROUP, CONTAINER_LOGS, HOST_CNI, Needed, POD_LOGS, Part, Propagation, ROOT_DIR, ROWS, Row,
+    host_path,
+};
 use crate::mountinfo::{self, Entry};
 
 /// `CAP_SYS_ADMIN`.
 const SYS_ADMIN: u32 = 21;
 
-/// Checks every row that these parts need.
-pub(crate) fn check(facts: &Facts, settings: &Settings, parts: &[Part]) -> Vec<Finding> {
+/// Checks every row that these parts need, or of these only what can be repaired.
+pub(crate) fn check(
+    facts: &Facts,
+    settings: &Settings,
+    parts: &[Part],
+    repairable_only: bool,
+) -> Vec<Finding> {
     let mut findings = Vec::new();
     for row in ROWS {
         let missing = match row.needed {
@@ -23,8 +29,12 @@ pub(crate) fn check(facts: &Facts, settings: &Settings, parts: &[Part]) -> Vec<F
             Needed::No => Status::Ok,
             Needed::With(part) if parts.contains(&part) => Status::Error,
             Needed::Wanted(part) if parts.contains(&part) => Status::Warning,
-            Needed::With(_) | Needed::Wanted(_) => continue,
+            Needed::Recommended => Status::Warning,
+            Needed::With(_) | Needed::Wanted(_) | Needed::Taken => continue,
         };
+        if repairable_only && row.propagation != Propagation::Shared {
+            continue;
+        }
         let path =
             if row.path == ROOT_DIR { settings.flag("root-dir").unwrap_or(ROOT_DIR) } else { row.path };
         for place in places(facts, path, row) {
@@ -37,7 +47,8 @@ pub(crate) fn check(facts: &Facts, settings: &Settings, parts: &[Part]) -> Vec<F
 /// The path itself, or where else it is mounted: under the older name of /run, over the image's own plugins, or in
 /// parts, as the storage of a runtime may be.
 fn places(facts: &Facts, path: &str, row: &Row) -> Vec<PathBuf> {
-    let path = PathBuf::from(path);
+    // As paths are compared: without a slash at the end.
+    let path: PathBuf = Path::new(path).components().collect();
     let twin = match path.strip_prefix("/run") {
         Ok(rest) => Some(Path::new("/var/run").join(rest)),
         Err(_) if row.path == HOST_CNI => Some(PathBuf::from(host_path(HOST_CNI))),
@@ -83,7 +94,8 @@ pub(crate) fn mounted_from_host<'a>(facts: &'a Facts, path: &Path) -> Option<&'a
 fn check_one(facts: &Facts, settings: &Settings, row: &Row, path: &Path, missing: Status) -> Finding {
     let name = path.to_string_lossy();
     let repair = || Repair::Mount {
-        path: name.clone().into_owned(),
+        // The directory that is on every host, with what the kubelet makes in it.
+        path: if is_log(row) { "/var/log".to_owned() } else { name.clone().into_owned() },
         propagation: row.propagation,
         access: row.access,
     };
@@ -98,6 +110,22 @@ fn check_one(facts: &Facts, settings: &Settings, row: &Row, path: &Path, missing
         };
     };
     if !path.exists() {
+        if path.is_symlink() {
+            let target = path.read_link().unwrap_or_default();
+            let found = format!("a link to {}, which is not in this container", target.display());
+            let repair = Repair::Mount {
+                path: name.clone().into_owned(),
+                propagation: row.propagation,
+                access: row.access,
+            };
+            return Finding::bad(wrong, &name, row.why, found, repair);
+        }
+        if is_log(row) && !entry.is_read_only() {
+            return Finding::ok(&name, row.why, "mounted; the kubelet makes it");
+        }
+        if is_log(row) {
+            return read_only(facts, row, path, wrong, repair());
+        }
         let found = "mounted, but the host has nothing there".to_owned();
         return match missing {
             Status::Ok => Finding::ok(&name, row.why, found),
@@ -122,7 +150,7 @@ fn check_one(facts: &Facts, settings: &Settings, row: &Row, path: &Path, missing
         return Finding::ok(&name, row.why, "mounted");
     }
     if row.access == Access::Write && entry.is_read_only() && !may_be_read_only(settings, row) {
-        return bad(wrong, "read-only".to_owned());
+        return read_only(facts, row, path, wrong, repair());
     }
     if row.access == Access::Write
         && let Some(what) = full(path)
@@ -137,14 +165,34 @@ fn check_one(facts: &Facts, settings: &Settings, row: &Row, path: &Path, missing
     Finding::ok(&name, row.why, "mounted")
 }
 
+/// One of the two directories below /var/log that the kubelet makes where they are missing.
+fn is_log(row: &Row) -> bool {
+    matches!(row.path, POD_LOGS | CONTAINER_LOGS)
+}
+
 /// What to do about a path that the host does not have.
 fn absent(path: &str) -> String {
     let of = |runtime: &str| format!("start {runtime} on the host");
     match path {
         "/run/cri-dockerd.sock" => of("cri-dockerd"),
         "/var/run/docker.sock" => of("docker"),
-        _ => format!("on the host: mkdir -p {path}"),
+        _ => format!("on the host: `mkdir -p {path}`"),
     }
+}
+
+/// It is read-only, and no flag helps where it is so on the host.
+fn read_only(facts: &Facts, row: &Row, path: &Path, wrong: Status, repair: Repair) -> Finding {
+    let name = path.to_string_lossy();
+    // What is not there yet is made in the directory above.
+    let there = path.ancestors().find(|ancestor| ancestor.exists()).unwrap_or(path);
+    if !facts.hosts_mount(there).is_some_and(Entry::is_read_only) {
+        return Finding::bad(wrong, &name, row.why, "read-only", repair);
+    }
+    let text = format!(
+        "on the host: mount something writable at {0}, or make it a symbolic link to a directory of such a filesystem; then start this container again",
+        there.display()
+    );
+    Finding::bad(wrong, &name, row.why, "read-only, as on the host", Repair::Text(text))
 }
 
 /// Once there is a kubeconfig file, nothing is written beside it.
@@ -190,26 +238,44 @@ fn propagation(facts: &Facts, row: &Row, path: &Path, entry: &Entry, wrong: Stat
     let found = |why: &str| format!("its mount is {found}, not shared with the host{why}");
     let repair =
         Repair::Mount { path: name.clone().into_owned(), propagation: row.propagation, access: row.access };
-    let no = |why: &str| Finding::bad(wrong, &name, row.why, found(why), repair.clone());
+    let repairable = |why: &str| Finding::bad(Status::Repairable, &name, row.why, found(why), repair.clone());
+    let no = |why: &str, repair: Repair| {
+        if row.access == Access::Read {
+            // Nothing is mounted there by the kubelet; only what the host mounts there later it does not see.
+            return Finding::ok(&name, row.why, found(""));
+        }
+        Finding::bad(wrong, &name, row.why, found(why), repair)
+    };
     match facts.host_pid {
-        Answer::No => return no("; this cannot be repaired from inside without the host's pid namespace"),
+        Answer::No => {
+            return no("; this cannot be repaired from inside without the host's pid namespace", repair);
+        }
         Answer::Unknown => {
-            return no("; this cannot be repaired from inside, as process 1 may not be looked at");
+            return no("; this cannot be repaired from inside, as process 1 may not be looked at", repair);
         }
         Answer::Yes => {}
     }
     if !facts.has(SYS_ADMIN) {
-        return no("; this cannot be repaired from inside without CAP_SYS_ADMIN (--privileged)");
+        return no("; this cannot be repaired from inside without CAP_SYS_ADMIN (--privileged)", repair);
     }
-    let (Some(table), Some(Ok(outside))) = (&facts.host_mounts, facts.on_host(path, OFlags::PATH)) else {
-        return no("; this cannot be repaired from inside, as the host's mounts may not be looked at");
+    let Some(host) = facts.hosts_mount(path) else {
+        return no(
+            "; this cannot be repaired from inside, as the host's mounts may not be looked at",
+            repair,
+        );
     };
-    match mountinfo::of_file(table, &outside) {
-        Some(host) if host.shared.is_some() => Finding { status: Status::Repairable, ..no("") },
-        _ => {
-            let text = format!("on the host: mount --bind {name} {name} && mount --make-rshared {name}");
-            let found = found("; the host itself shares it with nobody");
-            Finding::bad(wrong, &name, row.why, found, Repair::Text(text))
-        }
+    if host.shared.is_some() {
+        return repairable("");
     }
+    let alone = "; the host itself shares it with nobody";
+    if row.access == Access::Write && super::may_change_host() {
+        return repairable(alone);
+    }
+    // A mount point of its own is shared as it is; any other directory is mounted on itself first.
+    let own = facts.real_on_host(path).is_some_and(|real| real.as_os_str() == host.target);
+    let bind = if own { String::new() } else { format!("mount --rbind {name} {name} && ") };
+    let text = format!(
+        "on the host, at each of its starts: `{bind}mount --make-rshared {name}`; or set KUBELET_REPAIR=host, and it is done from here"
+    );
+    no(alone, Repair::Text(text))
 }

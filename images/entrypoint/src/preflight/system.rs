@@ -47,7 +47,6 @@ pub(crate) fn check(facts: &Facts, settings: &Settings) -> Vec<Finding> {
         user_namespace(),
         kernel_settings(facts),
         kernel_log(),
-        machine_id(),
         swap(settings),
     ]
 }
@@ -166,22 +165,6 @@ fn kernel_log() -> Finding {
     }
 }
 
-fn machine_id() -> Finding {
-    let (name, why) = ("machine id", "identity of the node in its status");
-    let files = ["/etc/machine-id", "/var/lib/dbus/machine-id"];
-    let read = |file: &str| std::fs::read_to_string(file).unwrap_or_default().trim().to_owned();
-    let is_id = |id: &String| id.len() == 32 && id.bytes().all(|byte| byte.is_ascii_hexdigit());
-    if let Some(id) = files.map(read).into_iter().find(is_id) {
-        return Finding::ok(name, why, id);
-    }
-    let repair = Repair::Mount {
-        path: files[0].to_owned(),
-        propagation: super::table::Propagation::Default,
-        access: super::table::Access::Read,
-    };
-    Finding::bad(Status::Warning, name, why, "no 32 hexadecimal digits in /etc/machine-id", repair)
-}
-
 fn swap(settings: &Settings) -> Finding {
     let (name, why) = ("swap", "with swap on the kubelet refuses to start");
     let areas = std::fs::read_to_string("/proc/swaps").unwrap_or_default().lines().skip(1).count();
@@ -197,7 +180,7 @@ fn swap(settings: &Settings) -> Finding {
         why,
         "on",
         Repair::Text(
-            "on the host: swapoff -a; or `failSwapOn: false` in the kubelet's configuration".to_owned(),
+            "on the host: `swapoff -a`; or `failSwapOn: false` in the kubelet's configuration".to_owned(),
         ),
     )
 }

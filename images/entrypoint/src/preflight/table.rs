@@ -61,6 +61,10 @@ pub(crate) enum Needed {
     With(Part),
     /// Wanted with this part, but the kubelet starts without it.
     Wanted(Part),
+    /// Wanted always, but the kubelet starts without it.
+    Recommended,
+    /// No: what the host has there is put in its place at the start (`identity` checks it).
+    Taken,
 }
 
 /// A row of the table: a path, the same on the host and in the container.
@@ -76,13 +80,17 @@ pub(crate) struct Row {
 
 /// Where the kubelet's own files are unless `--root-dir` says otherwise.
 pub(crate) const ROOT_DIR: &str = "/var/lib/kubelet";
+/// Where the runtime and the kubelet write the logs of pods.
+pub(crate) const POD_LOGS: &str = "/var/log/pods";
+/// Where the kubelet makes links to them.
+pub(crate) const CONTAINER_LOGS: &str = "/var/log/containers";
 /// The hierarchies of cgroups.
 pub(crate) const CGROUP: &str = "/sys/fs/cgroup";
 /// The host's directory of CNI plugins, where it is mounted beside the image's own.
 pub(crate) const HOST_CNI: &str = "/host/opt/cni/bin";
 
 use Access::{Read, Write};
-use Needed::{Always, No, Wanted, With};
+use Needed::{Always, No, Recommended, Taken, Wanted, With};
 use Propagation::{Default, Shared};
 
 const fn row(
@@ -100,11 +108,18 @@ pub(crate) const ROWS: &[Row] = &[
     row(ROOT_DIR, Shared, Write, Always, "pods' volumes are mounted there; the runtime must see them"),
     row(CGROUP, Default, Write, Always, "pods' cgroups are made there"),
     row(
-        "/var/log/pods",
+        POD_LOGS,
         Default,
         Write,
         Always,
         "the runtime writes pods' logs there, the kubelet reads and rotates them",
+    ),
+    row(
+        CONTAINER_LOGS,
+        Default,
+        Write,
+        Recommended,
+        "links to those logs by the names of pods, which log collectors on the host read; /var/log has both",
     ),
     row(
         "/etc/kubernetes",
@@ -146,14 +161,8 @@ pub(crate) const ROWS: &[Row] = &[
         Wanted(Part::Systemd),
         "the way to systemd for programs that do not use its own socket",
     ),
-    row(
-        "/etc/machine-id",
-        Default,
-        Read,
-        No,
-        "identity of the node in its status; without it the kubelet logs an error",
-    ),
-    row("/var/lib/dbus/machine-id", Default, Read, No, "the same, where the host has it there"),
+    row("/etc/os-release", Default, Read, Taken, "the operating system in the node's status"),
+    row("/etc/machine-id", Default, Read, Taken, "identity of the node in its status"),
     row(
         "/etc/cni/net.d",
         Default,
@@ -203,6 +212,8 @@ pub(crate) fn markdown() -> String {
             No => "no".to_owned(),
             With(part) => part.name().to_owned(),
             Wanted(part) => format!("no; wanted {}", part.name()),
+            Recommended => "no; wanted".to_owned(),
+            Taken => "no; the host's is put there".to_owned(),
         };
         text += &format!("| {place} | {propagation} | {needed} | {} |\n", row.why);
     }

@@ -28,7 +28,7 @@ const BINDS: [(&str, &str); 7] = [
     ("/run/containerd/containerd.sock", "bind:rw"),
     ("/var/lib/containerd/io.containerd.snapshotter.v1.overlayfs", "rbind:rshared:rw"),
     ("/var/lib/kubelet", "rbind:rshared:rw"),
-    ("/var/log/pods", "rbind:rw"),
+    ("/var/log", "rbind:rw"),
     ("/etc/kubernetes", "rbind:rw"),
 ];
 
