@@ -19,6 +19,7 @@ pub(super) const HOST_CONFIG: &str = "/var/lib/kubelet/config.yaml";
 const IMAGE_CONFIG: &str = "/usr/share/kubelet/config.yaml";
 pub(super) const KUBECONFIG: &str = "/etc/kubernetes/kubelet.conf";
 pub(super) const BOOTSTRAP: &str = "/etc/kubernetes/bootstrap-kubelet.conf";
+const ENDPOINT: &str = "containerRuntimeEndpoint";
 /// The first release whose configuration file has `registerNode`.
 const REGISTER_NODE: Release = Release::one(23);
 
@@ -144,7 +145,8 @@ fn read_config(file: &str, given: &[Given], root: &Path) -> Config {
 
 /// Does the file say whether to register the node? The flag would overrule it.
 fn decides_registration(config: &Config, image: &Image) -> bool {
-    config.get("registerNode").is_some() && image.release.is_none_or(|release| release >= REGISTER_NODE)
+    (config.get("registerNode").is_some() || config.is_unknown("registerNode"))
+        && image.release.is_none_or(|release| release >= REGISTER_NODE)
 }
 
 /// Are there keys in the configuration that stand for flags which the release has dropped? The kubelet would go on
@@ -213,18 +215,23 @@ fn runtime_flags(
         return Ok(flags);
     }
     let endpoint = given::value(given, "container-runtime-endpoint");
+    let reads = |key: &str| {
+        image.release.zip(Fact::field(key)).and_then(|(release, fact)| fact.missing_in(release)).is_none()
+    };
     let mut named = Vec::new();
-    for key in ["containerRuntimeEndpoint", "imageServiceEndpoint"] {
+    for key in [ENDPOINT, "imageServiceEndpoint"] {
         let (Some(value), Some(flag)) = (config.get(key), endpoint_flag(key)) else { continue };
-        let ignored =
-            image.release.zip(Fact::field(key)).and_then(|(release, fact)| fact.missing_in(release));
-        if ignored.is_some() && given::value(given, flag).is_none() {
+        if !reads(key) && given::value(given, flag).is_none() {
             named.push(format!("--{flag}={value}"));
         }
     }
+    // Whatever it is, the kubelet takes it from there.
+    if endpoint.is_none() && reads(ENDPOINT) && config.is_unknown(ENDPOINT) {
+        return Ok(flags);
+    }
     let remote =
         |cri: bool| (dockershim && kind.is_none() && cri).then(|| "--container-runtime=remote".to_owned());
-    if let Some(endpoint) = endpoint.or_else(|| config.get("containerRuntimeEndpoint")) {
+    if let Some(endpoint) = endpoint.or_else(|| config.get(ENDPOINT)) {
         flags.extend(remote(!endpoint.ends_with("dockershim.sock")));
         flags.extend(named);
         return Ok(flags);
@@ -244,7 +251,7 @@ fn runtime_flags(
 /// The flag of a key that older releases know as a flag only.
 fn endpoint_flag(key: &str) -> Option<&'static str> {
     match key {
-        "containerRuntimeEndpoint" => Some("container-runtime-endpoint"),
+        ENDPOINT => Some("container-runtime-endpoint"),
         "imageServiceEndpoint" => Some("image-service-endpoint"),
         _ => None,
     }

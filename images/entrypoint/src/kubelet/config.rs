@@ -52,6 +52,12 @@ impl Config {
         self.0.get(path)
     }
 
+    /// Has the key, or one that leads to it, a value that is not understood here? The kubelet understands it: it counts as
+    /// decided.
+    pub(crate) fn is_unknown(&self, path: &str) -> bool {
+        self.0.is_unknown(path)
+    }
+
     /// All keys at the top.
     pub(crate) fn keys(&self) -> impl Iterator<Item = &str> {
         self.0.keys()
@@ -99,7 +105,7 @@ text: |
             ("anonymous", None),
             ("evictionHard", None),
             ("nothing", None),
-            ("text", None),
+            ("text", Some("cgroupDriver: none\n")),
             ("cgroupDriver", None),
             ("url", None),
         ] {

@@ -12,6 +12,9 @@ use super::given::{self, Given};
 use super::node::{Node, STANDALONE};
 use crate::stop::{CONFIG, Stop, USAGE};
 
+const AUTHENTICATION: &str = "authentication.webhook.enabled";
+const AUTHORIZATION: &str = "authorization.mode";
+
 /// Is the kubelet to run without a cluster: by its variable, or by a kubeconfig that is named and empty?
 pub(super) fn is_wanted(given: &[Given], node: &Node) -> Result<bool, Stop> {
     let kubeconfig = given::value(given, "kubeconfig");
@@ -30,11 +33,12 @@ pub(super) fn flags(given: &[Given], config: &Config, notes: &mut Vec<String>) -
     let stated = |flag: &str, key: &str| given::value(given, flag).or_else(|| config.get(key));
     let (webhook, mode) = ("authentication-token-webhook", "authorization-mode");
     // The defaults of a file; without any file the kubelet asks nobody.
-    let by_default = given::path(given, "config").is_some() || given::path(given, "config-dir").is_some();
-    let asked_mode = stated(mode, "authorization.mode");
+    let has_file = given::path(given, "config").is_some() || given::path(given, "config-dir").is_some();
+    let by_default = |key: &str| has_file && !config.is_unknown(key);
+    let asked_mode = stated(mode, AUTHORIZATION);
     let authenticates =
-        stated(webhook, "authentication.webhook.enabled").map_or(by_default, |it| it != "false");
-    let authorizes = asked_mode.map_or(by_default, |mode| mode == "Webhook");
+        stated(webhook, AUTHENTICATION).map_or_else(|| by_default(AUTHENTICATION), |it| it != "false");
+    let authorizes = asked_mode.map_or_else(|| by_default(AUTHORIZATION), |mode| mode == "Webhook");
     if !authenticates && !authorizes {
         return Ok(Vec::new());
     }

@@ -61,6 +61,10 @@ fn driver(facts: &Facts, settings: &Settings, parts: &[Part]) -> Finding {
     let (name, why) = ("cgroup driver", "the kubelet and the runtime must make cgroups the same way");
     let ours = settings.value("cgroup-driver", "cgroupDriver").unwrap_or("cgroupfs");
     let systemd = facts.runs_systemd();
+    if settings.is_unknown("cgroup-driver", "cgroupDriver") {
+        let found = "what the configuration says is not understood here";
+        return Finding { status: Status::Unknown, ..Finding::ok(name, why, found) };
+    }
     if ours == "systemd" && systemd == Some(false) {
         let found = "systemd, and this host does not run systemd";
         let text = "leave out --cgroup-driver, or --cgroup-driver=cgroupfs; and the same for the runtime";

@@ -51,6 +51,11 @@ impl Settings {
         self.flag(flag).or_else(|| self.config.get(path))
     }
 
+    /// Is that not known: not by a flag, and by something in the configuration that is not understood here?
+    pub(crate) fn is_unknown(&self, flag: &str, path: &str) -> bool {
+        self.flag(flag).is_none() && self.config.is_unknown(path)
+    }
+
     /// The same for a key whose empty value is not as none.
     pub(crate) fn stated(&self, flag: &str, path: &str) -> Option<&str> {
         self.flag(flag).or_else(|| self.config.stated(path))

@@ -1,18 +1,21 @@
 //! YAML's flow style, in braces, brackets and quotes; and what single values stand for.
 
+use super::Value;
+use super::text::escaped;
+
 /// How deep braces may be in braces.
 const DEPTH: usize = 100;
 
 /// What a value without quotes stands for. Source: `resolve.go` of yaml.v2, which the kubelet has.
-pub(super) fn plain(text: &str) -> Option<String> {
+pub(super) fn plain(text: &str) -> Value {
     let value = match text {
-        "" | "~" | "null" | "Null" | "NULL" => return None,
+        "" | "~" | "null" | "Null" | "NULL" => return Value::Nothing,
         "y" | "Y" | "yes" | "Yes" | "YES" | "True" | "TRUE" | "on" | "On" | "ON" => "true",
         "n" | "N" | "no" | "No" | "NO" | "False" | "FALSE" | "off" | "Off" | "OFF" => "false",
-        alias if alias.starts_with('*') => return None,
+        alias if alias.starts_with('*') => return Value::Unknown,
         other => other,
     };
-    Some(value.to_owned())
+    Value::Text(value.to_owned())
 }
 
 /// A value in braces or quotes, of as many lines as it has, without comments.
@@ -90,7 +93,7 @@ impl<'a> Flow<'a> {
     }
 
     /// Reads a value of any kind, and adds it and all in it to what was found.
-    pub(super) fn node(&mut self, path: String, found: &mut Vec<(String, Option<String>)>) {
+    pub(super) fn node(&mut self, path: String, found: &mut Vec<(String, Value)>) {
         let is_map = self.skip("{");
         if !is_map && !self.skip("[") {
             let value = self.word(&[',', '}', ']']);
@@ -109,17 +112,17 @@ impl<'a> Flow<'a> {
         }
         self.depth -= 1;
         if !path.is_empty() {
-            found.push((path, None));
+            found.push((path, Value::Nothing));
         }
     }
 
-    fn map(&mut self, path: &str, found: &mut Vec<(String, Option<String>)>) {
+    fn map(&mut self, path: &str, found: &mut Vec<(String, Value)>) {
         loop {
             self.skip(",");
             if self.rest.is_empty() || self.skip("}") {
                 return;
             }
-            let key = self.word(&[':', ',', '}']).unwrap_or_default();
+            let key = self.word(&[':', ',', '}']).text().unwrap_or_default().to_owned();
             if self.skip(":") {
                 self.node(if path.is_empty() { key } else { format!("{path}.{key}") }, found);
             }
@@ -144,12 +147,12 @@ impl<'a> Flow<'a> {
     }
 
     /// A quoted text, or the plain value up to one of these letters.
-    pub(super) fn word(&mut self, ends: &[char]) -> Option<String> {
+    pub(super) fn word(&mut self, ends: &[char]) -> Value {
         self.rest = self.rest.trim_start();
         for quote in ['"', '\''] {
             if let Some(rest) = self.rest.strip_prefix(quote) {
                 self.rest = rest;
-                return self.quoted(quote);
+                return self.quoted(quote).map_or(Value::Unknown, Value::Text);
             }
         }
         let end = self.rest.find(ends).unwrap_or(self.rest.len());
@@ -158,16 +161,13 @@ impl<'a> Flow<'a> {
         plain(word.trim())
     }
 
-    /// The text up to its closing quote; none if it has an escape that no name or path has.
+    /// The text up to its closing quote; none if it has no such, or an escape that means nothing.
     fn quoted(&mut self, quote: char) -> Option<String> {
         let mut text = Some(String::new());
         let mut letters = self.rest.char_indices();
         while let Some((at, letter)) = letters.next() {
             let letter = match letter {
-                '\\' if quote == '"' => match letters.next() {
-                    Some((_, escaped @ ('"' | '\\' | '/'))) => Some(escaped),
-                    _ => None,
-                },
+                '\\' if quote == '"' => escaped(&mut letters.by_ref().map(|(_, letter)| letter)),
                 '\'' if quote == '\'' && self.rest[at + 1..].starts_with('\'') => {
                     letters.next();
                     Some(letter)
