@@ -1,5 +1,6 @@
 //! An image in a real containerd: it prints its version, and runs pods.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -143,7 +144,7 @@ fn the_readmes_recipe_for_containerd_works() -> Result<()> {
                 let text = cmd::output(host.command("cat").arg(path))?.stdout;
                 Ok(name.starts_with("web-node_default_web-") && text.contains("app="))
             };
-            let names = if links.exists() { image::names(&links)? } else { Vec::new() };
+            let names = if links.exists() { image::names(&links)? } else { BTreeSet::new() };
             Ok(names.iter().map(read).collect::<Result<Vec<_>>>()?.contains(&true).then_some(()))
         })
         .with_context(|| kubelet.log())?;
