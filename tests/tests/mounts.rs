@@ -172,6 +172,9 @@ fn a_host_that_shares_nothing_is_changed_only_if_it_is_allowed() -> Result<()> {
     Ok(())
 }
 
+/// A way to start a container: its name, what it changes.
+type Tweak = (&'static str, fn(&mut Bundle));
+
 /// Makes the kernel one of before Linux 5.2: it does not know these calls.
 fn old_kernel(bundle: &mut Bundle) {
     bundle.config["linux"]["seccomp"] = json!({
@@ -189,7 +192,7 @@ fn old_kernel(bundle: &mut Bundle) {
 #[test]
 fn a_node_says_what_its_host_is() -> Result<()> {
     let Some(stage) = Stage::new()? else { return Ok(()) };
-    let tweaks: [(&str, fn(&mut Bundle)); 6] = [
+    let tweaks: [Tweak; 6] = [
         ("as it is", |_| ()),
         ("read-only root", |it| it.config["root"]["readonly"] = json!(true)),
         ("shared root", shared),

@@ -168,6 +168,7 @@ const BROKEN: &[Broken] = &[
         &["warning: /var/log/containers", "the kubelet is not started: 1 of the above"]),
     prose(broken("a mode that is none", |it| it.env("KUBELET_PREFLIGHT=maybe"), Some(USAGE),
         &["KUBELET_PREFLIGHT=maybe: expected on, strict, warn or off"])),
+    prose(broken("preflight is off", |it| { it.unbind("/var/log"); it.own_namespace("network"); it.env("KUBELET_PREFLIGHT=off"); }, None, &[])),
     prose(broken("a repair that is none", |it| it.env("KUBELET_REPAIR=maybe"), Some(USAGE),
         &["KUBELET_REPAIR=maybe: expected on, off or host"])),
     broken("podman's mark", |it| { it.own_namespace("network"); it.bind_from("/etc/hosts", "/run/.containerenv", &["bind"]); }, STOPPED,
@@ -232,6 +233,8 @@ fn judge(case: &Broken, out: &cmd::Output) -> Result<()> {
     let started = out.stdout == "started\n";
     ensure!(out.code() == Some(case.code.unwrap_or(0)), "another exit code than {:?}: {all}", case.code);
     ensure!(started == case.code.is_none(), "started, or not: {all}");
+    // Where nothing is expected, nothing is said.
+    ensure!(!case.says.is_empty() || out.stderr.is_empty(), "said something: {all}");
     for words in case.says {
         ensure!(out.stderr.contains(words), "does not say `{words}`: {all}");
     }

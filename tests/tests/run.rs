@@ -138,7 +138,7 @@ fn the_readmes_recipe_for_containerd_works() -> Result<()> {
         fs::write(host.path(MANIFESTS).join("web.yaml"), pod())?;
         // What collectors of logs on the host read.
         let links = host.path("/var/log/containers");
-        wait_for("a link to the pod's log", Duration::from_secs(60), || {
+        wait_for("a link to the pod's log", Duration::from_mins(1), || {
             let read = |name: &String| -> Result<bool> {
                 let path = format!("/var/log/containers/{name}");
                 let text = cmd::output(host.command("cat").arg(path))?.stdout;
