@@ -9,6 +9,7 @@ pub mod alpine;
 pub mod api;
 pub mod browser;
 pub mod bundle;
+pub mod cluster;
 pub mod debian;
 pub mod go_tool;
 pub mod inside;

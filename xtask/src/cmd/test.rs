@@ -69,7 +69,9 @@ impl Test {
         step("tests", &mut tests)?;
         if self.full {
             // They compile Kubernetes three times, and fetch modules.
-            let mut long = cargo(&["test", "--package", "gobuild", "--tests", "--locked", "--no-fail-fast"]);
+            let packages = ["--package", "gobuild", "--package", "testimage"];
+            let mut long = cargo(&["test", "--tests", "--locked", "--no-fail-fast"]);
+            long.args(packages);
             give_tools(context, &mut long)?;
             step("long tests of Go builds", long.args(["--", "--ignored"]))?;
         }

@@ -58,8 +58,7 @@ impl System {
             let (kernel, modules) = packages::kernel(&root)?;
             fs::copy(&kernel, dir.join("kernel")).with_context(|| format!("copying {}", kernel.display()))?;
             fs::write(dir.join("initrd"), initramfs::of_packages(&root, &modules)?)?;
-            fs::remove_dir_all(root.join("boot"))?;
-            fs::create_dir(root.join("boot"))?;
+            only_configuration(&root.join("boot"))?;
             pods::make(flavour.arch, &root.join("bin/busybox"), &dir.join("pods.tar"))?;
             configure(&root)?;
             disk::make_root(&root, scratch.path(), &dir.join("root.qcow2"))
@@ -106,6 +105,19 @@ fn head(path: &Path) -> Result<Vec<u8>> {
             Err(Fault::new(Kind::Unknown, format!("cannot read {}: {error}", path.display())).into())
         }
     }
+}
+
+/// Leaves of the kernel's files its configuration, which kubeadm reads there.
+fn only_configuration(boot: &Path) -> Result<()> {
+    for entry in fs::read_dir(boot).with_context(|| format!("cannot read {}", boot.display()))? {
+        let path = entry?.path();
+        let configuration =
+            path.file_name().is_some_and(|name| name.to_string_lossy().starts_with("config-"));
+        if !configuration {
+            fs::remove_file(&path).with_context(|| format!("removing {}", path.display()))?;
+        }
+    }
+    Ok(())
 }
 
 /// Hashes all that goes in but the packages' versions, which are those of the day.

@@ -1,0 +1,9 @@
+set -e
+modprobe -a br_netfilter overlay
+echo 1 >/proc/sys/net/ipv4/ip_forward
+echo 1 >/proc/sys/net/bridge/bridge-nf-call-iptables
+mkdir -p /var/lib/kubelet /var/log/pods /etc/kubernetes /opt/cni/bin
+cat >/etc/crictl.yaml <<END
+runtime-endpoint: unix:///run/containerd/containerd.sock
+END
+start-kubelet

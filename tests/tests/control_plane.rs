@@ -1,0 +1,87 @@
+//! A whole cluster in a virtual machine: `kubeadm init` from our image, the control plane as static pods.
+
+use std::time::Duration;
+
+use anyhow::{Result, ensure};
+use tests::cluster::{Cluster, LONG};
+use tests::skip;
+
+const RELEASE: &str = "v1.26.0";
+const ATTR: &str = "kubelet-v1_26_0-kubeadm-cni-micro-amd64";
+/// What runs without the scheduler's help.
+const STATIC: [&str; 4] =
+    ["etcd-node", "kube-apiserver-node", "kube-controller-manager-node", "kube-scheduler-node"];
+
+/// A pod that sees the network as a pod does, and a service of it.
+const SERVED: &str = r#"
+apiVersion: v1
+kind: Pod
+metadata: { name: web, labels: { app: web } }
+spec:
+  tolerations: [{ operator: Exists }]
+  containers:
+  - name: web
+    image: localhost/busybox:latest
+    imagePullPolicy: Never
+    command: [sh, -c, "mkdir /www && echo served > /www/index.html && exec busybox httpd -f -p 80 -h /www"]
+---
+apiVersion: v1
+kind: Service
+metadata: { name: web }
+spec: { selector: { app: web }, ports: [{ port: 8080, targetPort: 80 }] }
+---
+apiVersion: v1
+kind: Pod
+metadata: { name: client }
+spec:
+  tolerations: [{ operator: Exists }]
+  containers:
+  - name: client
+    image: localhost/busybox:latest
+    imagePullPolicy: Never
+    command: [sleep, "1000000"]
+"#;
+
+#[test]
+fn kubeadm_init_makes_a_node_with_its_control_plane_in_static_pods() -> Result<()> {
+    if skip::unless_full("a cluster in a virtual machine: ten minutes")
+        || skip::without(&["qemu-system-x86_64", "mmdebstrap", "busybox", "iptables", "umoci"])?
+    {
+        return Ok(());
+    }
+    let mut cluster = Cluster::start(RELEASE, ATTR)?;
+    println!("{:?}", cluster.steps);
+
+    let wide =
+        "get node node --output=jsonpath='{.status.nodeInfo.kubeletVersion} {.status.nodeInfo.osImage}'";
+    let node = cluster.kubectl(wide)?;
+    assert!(node.starts_with("v1.26.0 Debian GNU/Linux 12"), "the node says of itself `{node}`");
+
+    // All of it: its own pods, kube-proxy and the cluster's DNS, which needs a network of pods.
+    let ready = "kubectl --namespace kube-system wait --for=condition=Ready pods --all --timeout=5s";
+    cluster.wait("ready pods", ready, LONG)?;
+    let pods = cluster.kubectl(
+        "--namespace kube-system get pods --output=jsonpath='{range .items[*]}{.metadata.name} \
+         {.metadata.annotations.kubernetes\\.io/config\\.source}{\"\\n\"}{end}'",
+    )?;
+    for name in STATIC {
+        ensure!(
+            pods.lines().any(|line| line == format!("{name} file")),
+            "`{name}` is not a static pod:\n{pods}"
+        );
+    }
+    ensure!(pods.contains("kube-proxy-") && pods.contains("coredns-"), "{pods}");
+
+    // A pod finds a service by its name and gets its answer: DNS, kube-proxy's rules and the CNI plugins.
+    cluster.apply(SERVED)?;
+    cluster.wait("pods of a user", "kubectl wait --for=condition=Ready pods --all --timeout=5s", LONG)?;
+    let said = cluster.wait(
+        "answer of a service",
+        "kubectl exec client -- wget -q -O - -T 10 http://web.default.svc.cluster.local:8080/",
+        Duration::from_mins(3),
+    )?;
+    assert_eq!(said, "served\n");
+    let log = cluster.kubectl("--namespace kube-system logs kube-scheduler-node --tail=1")?;
+    ensure!(!log.is_empty(), "the scheduler's log is empty");
+    Ok(())
+}
