@@ -13,6 +13,7 @@ pub mod cluster;
 pub mod debian;
 pub mod go_tool;
 pub mod inside;
+pub mod joined;
 pub mod key_pair;
 pub mod kube_proxy;
 pub mod made;

@@ -9,7 +9,7 @@ use tests::bundle::{self, Bundle, Style};
 use tests::containerd::{Containerd, Namespace};
 use tests::host::Host;
 use tests::kubelet::{self, Kubelet, Settings, Sharing};
-use tests::{cmd, containerd, host, image, scratch, skip, wait_for, xtask};
+use tests::{cmd, containerd, host, image, joined, scratch, skip, wait_for, xtask};
 
 const RELEASES: [&str; 3] = [ALWAYS, "v1.25.5", "v1.24.17"];
 /// The one that is built on every machine.
@@ -23,19 +23,6 @@ const FLAGS: [&str; 4] = [
     "--kubeconfig=/etc/kubernetes/kubelet.conf",
     "--container-runtime-endpoint=unix:///run/containerd/containerd.sock",
 ];
-/// Where a node that has joined has its client certificate, with the key.
-const CERTIFICATE: &str = "/var/lib/kubelet/pki/kubelet-client-current.pem";
-/// What `kubeadm join` writes, for a server that nobody is. Without a valid certificate the kubelet would want to
-/// bootstrap, and wait for the server before it serves anything.
-const KUBECONFIG: &str = r#"
-apiVersion: v1
-kind: Config
-clusters: [{name: c, cluster: {server: "https://127.0.0.1:1", insecure-skip-tls-verify: true}}]
-users: [{name: node, user: {client-certificate: CERTIFICATE, client-key: CERTIFICATE}}]
-contexts: [{name: node, context: {cluster: c, user: node}}]
-current-context: node
-"#;
-
 /// A release's image.
 struct Image {
     release: &'static str,
@@ -134,24 +121,10 @@ fn each(test: impl Fn(&mut Containerd, &Image) -> Result<()>) -> Result<()> {
         let layout = xtask::layout(&attr)?;
         let scratch = scratch::dir()?;
         let mut containerd = Containerd::start(scratch.path())?;
-        join(&containerd.host)?;
+        joined::join(&containerd.host)?;
         test(&mut containerd, &Image { release, layout }).with_context(|| attr)?;
         containerd.host.stop()?;
     }
-    Ok(())
-}
-
-/// Leaves on the host what joining a cluster does.
-fn join(host: &Host) -> Result<()> {
-    fs::create_dir_all(host.path("/var/lib/kubelet/pki"))?;
-    let subject = "/O=system:nodes/CN=system:node:node";
-    let request =
-        ["req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "2"];
-    let files = ["-keyout", "/run/key.pem", "-out", "/run/certificate.pem"];
-    cmd::ok(host.command("openssl").args(request).args(["-subj", subject]).args(files))?;
-    let read = |path| fs::read_to_string(host.path(path));
-    fs::write(host.path(CERTIFICATE), read("/run/certificate.pem")? + &read("/run/key.pem")?)?;
-    fs::write(host.path("/etc/kubernetes/kubelet.conf"), KUBECONFIG.replace("CERTIFICATE", CERTIFICATE))?;
     Ok(())
 }
 

@@ -156,8 +156,13 @@ impl<'a> Kubelet<'a> {
 
     /// What the image's health check says in its container.
     pub fn probe(&self) -> Result<String> {
+        self.exec(&["probe"])
+    }
+
+    /// What the entrypoint says to these words, called once more in its container.
+    pub fn exec(&self, words: &[&str]) -> Result<String> {
         let mut ctr = self.containerd.ctr(Namespace::Default);
-        cmd::ok(ctr.args(["tasks", "exec", "--exec-id", "probe", NAME, "/usr/bin/entrypoint", "probe"]))
+        cmd::ok(ctr.args(["tasks", "exec", "--exec-id", "words", NAME, "/usr/bin/entrypoint"]).args(words))
     }
 
     /// Waits until a pod is Running, by what the kubelet says of it.
