@@ -58,7 +58,8 @@ fn kubeadm_init_makes_a_node_with_its_control_plane_in_static_pods() -> Result<(
     assert!(node.starts_with("v1.26.0 Debian GNU/Linux 12"), "the node says of itself `{node}`");
 
     // All of it: its own pods, kube-proxy and the cluster's DNS, which needs a network of pods.
-    let ready = "kubectl --namespace kube-system wait --for=condition=Ready pods --all --timeout=5s";
+    let ready = "for pods in --selector=k8s-app=kube-proxy --selector=k8s-app=kube-dns --all; do\n  \
+                 kubectl --namespace kube-system wait --for=condition=Ready pods $pods --timeout=5s || exit\ndone";
     cluster.wait("ready pods", ready, LONG)?;
     let pods = cluster.kubectl(
         "--namespace kube-system get pods --output=jsonpath='{range .items[*]}{.metadata.name} \
