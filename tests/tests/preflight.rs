@@ -64,6 +64,11 @@ fn flag(bundle: &mut Bundle, flag: &str) {
 }
 
 const STOPPED: Option<i32> = Some(HOST);
+/// Takes iptables from the host; its apt-get gives it back.
+const NO_IPTABLES: &str = "mount --bind /dev/null /usr/sbin/iptables; \
+    printf '#!/bin/sh\\n[ \"$*\" = \"install iptables\" ] && umount /usr/sbin/iptables\\n' >/run/apt-get; chmod 755 /run/apt-get; \
+    mount --bind /run/apt-get /usr/bin/apt-get";
+const IPTABLES: &str = "umount /usr/bin/apt-get; umount /usr/sbin/iptables 2>/dev/null || true";
 
 #[rustfmt::skip]
 const BROKEN: &[Broken] = &[
@@ -187,6 +192,14 @@ const BROKEN: &[Broken] = &[
         &["KUBELET_REPAIR=maybe: expected on, off or host"])),
     broken("podman's mark", |it| { it.own_namespace("network"); it.bind_from("/etc/hosts", "/run/.containerenv", &["bind"]); }, STOPPED,
         &["podman: --network=host"]),
+    on_host(NO_IPTABLES, IPTABLES,
+        broken("1.24 without iptables", |it| it.env("KUBELET_IMAGE_RELEASE=v1.24.17"), None,
+            &["warning: iptables: not found on the host (until Kubernetes 1.24", "`loadBalancerSourceRanges` LETS EVERYBODY IN", "on the host: `apt-get install iptables`"])),
+    on_host(NO_IPTABLES, IPTABLES,
+        broken("1.26 without iptables", |_| (), None,
+            &["warning: iptables: not found on the host (the kubelet keeps neighbours from 127.0.0.1 (CVE-2020-8558)", "makeIPTablesUtilChains: false"])),
+    prose(broken("the host's programs are not wanted", |it| it.env("KUBELET_HOST_TOOLS=off"), None,
+        &["warning: iptables: the host's is not run: KUBELET_HOST_TOOLS=off", "leave out KUBELET_HOST_TOOLS=off"])),
     // Last: its mount point stays in the root filesystem.
     broken("docker's mark", |it| { it.own_namespace("network"); it.bind_from("/etc/hosts", "/.dockerenv", &["bind"]); }, STOPPED,
         &["docker: --network=host"]),

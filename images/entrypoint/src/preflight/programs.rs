@@ -109,7 +109,7 @@ fn iptables(places: &[Place], settings: &Settings, release: Option<Release>, os:
         Place::Missing(missing) => {
             let repair = match repair(missing, &["iptables", "ip6tables"], os) {
                 Repair::Text(text) if !drops => Repair::Text(format!(
-                    "{text}. If nothing on this node uses iptables: makeIPTablesUtilChains: false in the kubelet's configuration"
+                    "{text}; or, if nothing on this node uses iptables, `makeIPTablesUtilChains: false` in the kubelet's configuration"
                 )),
                 repair => repair,
             };
