@@ -158,20 +158,24 @@ fn download(url: &str, to: &Path, limit: u64) -> Result<(), Miss> {
 }
 
 fn download_once(url: &str, to: &Path, limit: u64) -> Result<(), Miss> {
-    let agent: ureq::Agent = ureq::Agent::config_builder()
+    let config = ureq::Agent::config_builder()
         .timeout_connect(Some(Duration::from_secs(10)))
         .timeout_recv_response(Some(Duration::from_secs(30)))
         .timeout_recv_body(Some(Duration::from_mins(15)))
         .tls_config(
             ureq::tls::TlsConfig::builder().root_certs(ureq::tls::RootCerts::PlatformVerifier).build(),
-        )
-        .build()
-        .into();
-    match agent.get(url).call() {
-        Ok(response) => copy(response.into_body().into_reader(), to, limit),
-        Err(ureq::Error::StatusCode(code @ (429 | 500..))) => Err(Miss::Broken(format!("status {code}"))),
-        Err(ureq::Error::StatusCode(code)) => Err(Miss::Absent(format!("status {code}"))),
-        Err(error) => Err(Miss::Broken(error.to_string())),
+        );
+    let ask = web::Ask { method: "GET", url, headers: &[], body: None, secret: None };
+    let answer =
+        web::Web::new(config).ask(&ask).map_err(|error| match fault::of(&error).map(Fault::kind) {
+            Some(Kind::Unavailable) => Miss::Absent(format!("{error:#}")),
+            _ => Miss::Fatal(error),
+        })?;
+    let response = answer.map_err(|error| Miss::Broken(error.to_string()))?.response;
+    match response.status().as_u16() {
+        200..300 => copy(response.into_body().into_reader(), to, limit),
+        code @ (429 | 500..) => Err(Miss::Broken(format!("status {code}"))),
+        code => Err(Miss::Absent(format!("status {code}"))),
     }
 }
 

@@ -1,8 +1,6 @@
 //! `images/locks/alpine-BRANCH.json`: every file of a base, by size and SHA-256.
 
 use std::collections::BTreeMap;
-use std::io::Write as _;
-use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 
 use anyhow::{Context, Result};
@@ -159,16 +157,7 @@ impl Lock {
 
     /// Writes it whole or not at all.
     pub fn write(&self, path: &Path) -> Result<()> {
-        let write = || -> Result<()> {
-            let mut new = tempfile::Builder::new()
-                .permissions(std::fs::Permissions::from_mode(0o644))
-                .tempfile_in(path.parent().context("no directory")?)?;
-            new.write_all(self.to_text()?.as_bytes())?;
-            new.as_file().sync_all()?;
-            new.persist(path)?;
-            Ok(())
-        };
-        write().with_context(|| format!("writing {}", path.display()))
+        files::write(path, self.to_text()?.as_bytes())
     }
 }
 

@@ -1,7 +1,6 @@
 //! Pinned closures: the go.mod and go.sum of a release, checked without a network.
 
 use std::fs;
-use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
@@ -150,16 +149,7 @@ impl Closure {
         fs::create_dir_all(&dir).with_context(|| format!("making {}", dir.display()))?;
         for (name, text) in [("go.sum", &self.go_sum), ("go.mod", &self.go_mod)] {
             let file = dir.join(name);
-            let write = || {
-                let mut temporary = tempfile::NamedTempFile::new_in(&dir)?;
-                temporary.write_all(text.as_bytes())?;
-                let mode = std::os::unix::fs::PermissionsExt::from_mode(0o644);
-                temporary.as_file().set_permissions(mode)?;
-                temporary.as_file().sync_all()?;
-                temporary.persist(&file)?;
-                anyhow::Ok(())
-            };
-            write().with_context(|| format!("writing {}", file.display()))?;
+            files::write(&file, text.as_bytes())?;
         }
         Ok(())
     }

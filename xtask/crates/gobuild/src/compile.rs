@@ -1,7 +1,6 @@
 //! From a recipe to a binary.
 
 use std::fs;
-use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
 use anyhow::{Context, Result};
@@ -113,10 +112,8 @@ fn install(from: &Path, to: &Path) -> Result<()> {
     let dir = to.parent().filter(|dir| !dir.as_os_str().is_empty()).unwrap_or(Path::new("."));
     fs::create_dir_all(dir)?;
     let mut source = fs::File::open(from)?;
-    let mut file = tempfile::NamedTempFile::new_in(dir)?;
-    std::io::copy(&mut source, &mut file)?;
-    file.as_file().set_permissions(fs::Permissions::from_mode(0o755))?;
-    file.as_file().sync_all()?;
-    file.persist(to)?;
-    Ok(())
+    files::write_with(to, 0o755, |mut out| {
+        std::io::copy(&mut source, &mut out)?;
+        Ok(())
+    })
 }

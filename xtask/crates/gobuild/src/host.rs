@@ -70,6 +70,8 @@ impl HostGo {
     /// Lets a command reach modules as the user's Go would.
     pub(crate) fn connect<'a>(&self, run: Run<'a>) -> Run<'a> {
         let run = INHERITED.iter().fold(run, |run, name| run.inherit(name));
+        // Of its own accord Go does so; git, which it may start, does not.
+        let run = web::for_child().into_iter().fold(run, |run, (name, value)| run.env(name, value));
         self.network.iter().fold(run, |run, (name, value)| run.env(name, value))
     }
 }

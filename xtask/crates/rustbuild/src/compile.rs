@@ -2,8 +2,6 @@
 
 use std::ffi::{OsStr, OsString};
 use std::fs;
-use std::io::Write;
-use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
@@ -150,16 +148,8 @@ pub(crate) fn check_versions(tools: &Tools, dirs: &Dirs) -> Result<()> {
 /// Writes a program by renaming a complete file.
 fn write(out: &Path, bytes: &[u8]) -> Result<()> {
     let dir = out.parent().filter(|dir| !dir.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    let write = || {
-        fs::create_dir_all(dir)?;
-        let mut file = tempfile::NamedTempFile::new_in(dir)?;
-        file.write_all(bytes)?;
-        file.as_file().set_permissions(fs::Permissions::from_mode(0o755))?;
-        file.as_file().sync_all()?;
-        file.persist(out)?;
-        std::io::Result::Ok(())
-    };
-    write().with_context(|| format!("cannot write {}", out.display()))
+    fs::create_dir_all(dir).with_context(|| format!("cannot write {}", out.display()))?;
+    files::write_with(out, 0o755, |file| Ok(file.write_all(bytes)?))
 }
 
 #[cfg(test)]

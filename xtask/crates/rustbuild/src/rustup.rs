@@ -99,7 +99,8 @@ pub(crate) fn network(run: Run<'_>) -> Run<'_> {
         "CARGO_HTTP_CAINFO",
         "RUSTUP_DIST_SERVER",
     ];
-    NAMES.iter().fold(run, |run, name| run.inherit(name))
+    let run = NAMES.iter().fold(run, |run, name| run.inherit(name));
+    web::for_child().into_iter().fold(run, |run, (name, value)| run.env(name, value))
 }
 
 #[cfg(test)]

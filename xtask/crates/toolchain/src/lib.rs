@@ -120,10 +120,11 @@ const NETWORK: [&str; 12] = [
 /// A program with only what finds it, the user's home and the way to the network in its environment.
 fn networked(program: &str) -> exec::Run<'static> {
     let run = exec::Run::new(program).env("LC_ALL", "C");
-    ["PATH", "HOME", "XDG_CONFIG_HOME", "XDG_CACHE_HOME", "TMPDIR"]
+    let run = ["PATH", "HOME", "XDG_CONFIG_HOME", "XDG_CACHE_HOME", "TMPDIR"]
         .iter()
         .chain(&NETWORK)
-        .fold(run, |run, name| run.inherit(name))
+        .fold(run, |run, name| run.inherit(name));
+    web::for_child().into_iter().fold(run, |run, (name, value)| run.env(name, value))
 }
 
 #[cfg(test)]

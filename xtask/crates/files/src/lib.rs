@@ -1,0 +1,8 @@
+//! Files that others may have prepared. What is written is there whole or not at all, and takes the place of regular
+//! files alone; what is read is a regular file that no link leads to.
+
+mod read;
+mod write;
+
+pub use read::{open, open_below, read_named};
+pub use write::{write, write_with};

@@ -1,0 +1,135 @@
+//! Opens what others wrote.
+
+use std::fs::File;
+use std::io::{self, Read};
+use std::os::fd::OwnedFd;
+use std::path::Path;
+
+use anyhow::{Context, Result};
+use fault::{Fault, Kind};
+use rustix::fs::{Mode, OFlags, openat};
+use rustix::io::Errno;
+
+/// Opens a regular file, and tells its size. A link, a pipe or a device in its place is refused: neither followed nor
+/// waited for.
+///
+/// # Errors
+/// [`Kind::Data`] for what is not a regular file, else what the file system gives.
+pub fn open(path: &Path) -> Result<(File, u64)> {
+    regular(rustix::fs::CWD, path, path)
+}
+
+/// The same for a file below a directory: the directory may be reached by links, for it is the user who names it, but
+/// nothing in it may be one.
+///
+/// # Errors
+/// As [`open`].
+pub fn open_below(dir: &Path, names: &[&str]) -> Result<(File, u64)> {
+    let shown = names.iter().fold(dir.to_owned(), |path, name| path.join(name));
+    let fail = |error: Errno| {
+        let error = io::Error::from(error);
+        Err(error).with_context(|| format!("cannot read {}", shown.display()))
+    };
+    let Some((file, above)) = names.split_last() else { return fail(Errno::ISDIR) };
+    let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
+    let mut at: OwnedFd = match rustix::fs::open(dir, flags, Mode::empty()) {
+        Ok(found) => found,
+        Err(error) => return fail(error),
+    };
+    let mut reached = dir.to_owned();
+    for name in above {
+        reached.push(name);
+        at = match openat(&at, *name, flags | OFlags::NOFOLLOW, Mode::empty()) {
+            Ok(found) => found,
+            Err(Errno::LOOP | Errno::NOTDIR) => {
+                let message = format!("{} is not a directory, or is a link", reached.display());
+                return Err(Fault::new(Kind::Data, message).into());
+            }
+            Err(error) => return fail(error),
+        };
+    }
+    regular(&at, Path::new(file), &shown)
+}
+
+/// Reads a file that the user's own settings name, so that links to it are followed; none if it is not there.
+///
+/// # Errors
+/// [`Kind::Data`] for what is not a regular file or has more than `limit` bytes, else what the file system gives.
+pub fn read_named(path: &Path, limit: u64) -> Result<Option<Vec<u8>>> {
+    let name = || format!("cannot read {}", path.display());
+    let refuse = |why: String| Err(Fault::new(Kind::Data, format!("{} {why}", path.display())).into());
+    let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
+    let file = match rustix::fs::open(path, flags, Mode::empty()) {
+        Ok(file) => File::from(file),
+        Err(Errno::NOENT) => return Ok(None),
+        Err(error) => return Err(io::Error::from(error)).with_context(name),
+    };
+    if !file.metadata().with_context(name)?.is_file() {
+        return refuse("is not a regular file".to_owned());
+    }
+    let mut bytes = Vec::new();
+    file.take(limit.saturating_add(1)).read_to_end(&mut bytes).with_context(name)?;
+    if bytes.len() as u64 > limit {
+        return refuse(format!("has more than {limit} bytes"));
+    }
+    Ok(Some(bytes))
+}
+
+fn regular(at: impl std::os::fd::AsFd, path: &Path, shown: &Path) -> Result<(File, u64)> {
+    // A pipe without a writer would be waited for.
+    let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
+    let refuse = || Fault::new(Kind::Data, format!("{} is not a regular file", shown.display()));
+    let file = match openat(at, path, flags, Mode::empty()) {
+        Ok(file) => File::from(file),
+        // A link; a socket, or a device that has no driver.
+        Err(Errno::LOOP | Errno::NXIO | Errno::NODEV) => return Err(refuse().into()),
+        Err(error) => {
+            let error = io::Error::from(error);
+            return Err(error).with_context(|| format!("cannot read {}", shown.display()));
+        }
+    };
+    let metadata = file.metadata().with_context(|| format!("cannot read {}", shown.display()))?;
+    if !metadata.is_file() {
+        return Err(refuse().into());
+    }
+    Ok((file, metadata.len()))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+    use std::os::unix::fs::symlink;
+    use std::os::unix::net::UnixListener;
+
+    use super::*;
+
+    #[test]
+    fn only_regular_files_are_opened_and_no_link_is_followed() {
+        let dir = tempfile::tempdir().unwrap();
+        let at = |name: &str| dir.path().join(name);
+        fs::create_dir_all(at("in/dir")).unwrap();
+        fs::write(at("in/dir/file"), "12345").unwrap();
+        symlink(at("in/dir/file"), at("in/dir/link")).unwrap();
+        symlink("dir", at("in/linked")).unwrap();
+        symlink("in", at("named")).unwrap();
+        rustix::fs::mkfifoat(rustix::fs::CWD, at("in/dir/pipe"), Mode::RWXU).unwrap();
+        let _socket = UnixListener::bind(at("in/dir/socket")).unwrap();
+
+        assert_eq!(open(&at("in/dir/file")).unwrap().1, 5);
+        // The user's own words may be links.
+        assert_eq!(open_below(&at("named"), &["dir", "file"]).unwrap().1, 5);
+        for names in [
+            &["dir", "link"][..],
+            &["linked", "file"],
+            &["dir", "pipe"],
+            &["dir", "socket"],
+            &["dir"],
+            &["dir", "file", "x"],
+        ] {
+            let error = open_below(&at("in"), names).unwrap_err();
+            assert_eq!(fault::exit_code(&error), 3, "{names:?}: {error:#}");
+        }
+        assert_eq!(fault::exit_code(&open(Path::new("/dev/null")).unwrap_err()), 3);
+        assert_eq!(fault::exit_code(&open_below(&at("in"), &["none"]).unwrap_err()), 10);
+    }
+}
