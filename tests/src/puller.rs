@@ -55,6 +55,22 @@ impl Containerd {
         command
     }
 
+    /// Where it listens.
+    pub fn socket(&self) -> &Path {
+        &self.socket
+    }
+
+    /// What it says of its images.
+    pub fn images(&self) -> Result<String> {
+        cmd::ok(self.ctr().args(["images", "ls"]))
+    }
+
+    /// The digests of all that it keeps.
+    pub fn content(&self) -> Result<Vec<String>> {
+        let all = cmd::ok(self.ctr().args(["content", "ls", "-q"]))?;
+        Ok(all.lines().map(str::to_owned).collect())
+    }
+
     /// Pulls and unpacks an image for amd64 by plain HTTP; returns the digest that containerd has it under.
     pub fn pull(&self, name: &str) -> Result<String> {
         let how = ["--plain-http", "--snapshotter", "native", "--platform", "linux/amd64"];

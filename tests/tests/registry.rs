@@ -1,11 +1,8 @@
 //! Push to a real registry: each blob once, tags last, digests kept.
 
 use std::fs;
-use std::io::{BufRead, BufReader, Write};
-use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use ::registry::{Options, Take};
@@ -17,7 +14,7 @@ use tests::meter::Meter;
 use tests::puller::Containerd;
 use tests::registry::{PASSWORD, Registry, USER};
 use tests::xtask::Xtask;
-use tests::{cmd, go_tool, image, key_pair, made, scratch, skip};
+use tests::{cmd, go_tool, image, key_pair, made, scratch, server, skip};
 
 fn push(xtask: &Xtask, layouts: &[PathBuf], to: &str, more: &[&str]) -> Result<Value> {
     let names = layouts.iter().map(|it| it.to_str().context("not UTF-8")).collect::<Result<Vec<_>>>()?;
@@ -214,39 +211,11 @@ fn https_and_a_password_by_dockers_configuration_and_by_a_helper_and_never_in_wh
     Ok(())
 }
 
-/// Answers each request by its path and `Authorization` header with a status line, headers and body; returns its address
-/// and what it saw.
-fn serve(answer: impl Fn(&str, &str, &str) -> String + Send + 'static) -> Result<(String, Seen)> {
-    let listener = TcpListener::bind("127.0.0.1:0")?;
-    let address = listener.local_addr()?.to_string();
-    let (seen, own) = (Seen::default(), address.clone());
-    let told = Arc::clone(&seen);
-    std::thread::spawn(move || {
-        for mut stream in listener.incoming().flatten() {
-            let Ok(copy) = stream.try_clone() else { continue };
-            let lines = BufReader::new(copy).lines().map_while(std::io::Result::ok);
-            let head: Vec<String> = lines.take_while(|line| !line.is_empty()).collect();
-            let authorization = head.iter().find_map(|line| {
-                line.split_once(": ").filter(|(name, _)| name.eq_ignore_ascii_case("authorization"))
-            });
-            let path = head.first().and_then(|line| line.split(' ').nth(1)).unwrap_or_default();
-            let shown = authorization.map_or("", |(_, value)| value);
-            told.lock().unwrap_or_else(PoisonError::into_inner).push((path.to_owned(), shown.to_owned()));
-            // A client that went away is seen by its test.
-            let _ = stream.write_all(answer(&own, path, shown).as_bytes());
-        }
-    });
-    Ok((address, seen))
-}
-
-/// Path and `Authorization` of each request.
-type Seen = Arc<Mutex<Vec<(String, String)>>>;
-
 #[test]
 fn a_password_is_shown_to_the_token_server_alone_and_a_token_to_the_registry_and_neither_is_written()
 -> Result<()> {
     const TOKEN: &str = "t0ken-of-the-registry";
-    let (address, seen) = serve(|own, path, shown| {
+    let server = server::serve(|own, path, shown| {
         let body = format!("{{\"token\":\"{TOKEN}\"}}");
         let close = "Connection: close\r\nContent-Length";
         if path.starts_with("/token?") {
@@ -261,8 +230,9 @@ fn a_password_is_shown_to_the_token_server_alone_and_a_token_to_the_registry_and
         }
     })?;
     let dir = scratch::dir()?;
+    let address = &server.address;
     let encoded = base64::engine::general_purpose::STANDARD.encode(format!("{USER}:{PASSWORD}"));
-    let config = json!({"auths": {&address: {"auth": encoded}}});
+    let config = json!({"auths": {address: {"auth": encoded}}});
     fs::write(dir.path().join("config.json"), config.to_string())?;
     let layout = made::image(dir.path(), "v1", &[made::layer(1, 10)?], 0)?;
     let name = layout.to_str().context("not UTF-8")?;
@@ -273,9 +243,9 @@ fn a_password_is_shown_to_the_token_server_alone_and_a_token_to_the_registry_and
     for secret in [PASSWORD, &encoded, TOKEN] {
         ensure!(!told.contains(secret), "{secret} was written:\n{told}");
     }
-    let seen = seen.lock().unwrap_or_else(PoisonError::into_inner);
+    let seen = server.seen();
     ensure!(seen.iter().any(|(path, _)| path.starts_with("/v2/kubelet/blobs/")), "{seen:?}");
-    for (path, shown) in seen.iter() {
+    for (path, shown) in &seen {
         let basic = format!("Basic {encoded}");
         let right = if path.starts_with("/token?") {
             *shown == basic

@@ -1,8 +1,6 @@
 //! What every verb has: the repository, and the way to speak to the user.
 
-use std::fs::Permissions;
 use std::io::Write;
-use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -75,29 +73,19 @@ impl Context {
     /// Writes a result for a machine: one line of JSON on standard output.
     pub(crate) fn print_json(&self, value: &impl Serialize) -> Result<()> {
         let text = serde_json::to_string(value).context("a result cannot be written as JSON")?;
-        write_out(&text)
+        write_out(&ui::plain_json(&text))
     }
 }
 
-/// Writes a line to standard output; a reader that left early (`| head`) is no error.
+/// Writes lines to standard output, where nothing in them acts on a terminal; that a reader left early (`| head`) does
+/// not matter.
 pub(crate) fn write_out(line: &str) -> Result<()> {
-    match writeln!(std::io::stdout(), "{line}") {
+    match writeln!(std::io::stdout(), "{}", ui::plain(line)) {
         Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => {
             Err(anyhow::Error::from(error).context("standard output"))
         }
         _ => Ok(()),
     }
-}
-
-/// Writes a file whole or not at all.
-pub(crate) fn replace(path: &Path, bytes: &[u8]) -> Result<()> {
-    let mut new = tempfile::Builder::new()
-        .permissions(Permissions::from_mode(0o644))
-        .tempfile_in(path.parent().context("no directory")?)?;
-    new.write_all(bytes)?;
-    new.as_file().sync_all()?;
-    new.persist(path)?;
-    Ok(())
 }
 
 fn no_repository(here: &Path) -> Fault {

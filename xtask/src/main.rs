@@ -47,7 +47,7 @@ fn main() -> ExitCode {
 
 /// As `Cli::parse`, but clap's own messages heed `--color never` too, which is not parsed yet when one is written.
 fn parse() -> Cli {
-    let args: Vec<_> = std::env::args().collect();
+    let args: Vec<_> = std::env::args_os().collect();
     let never = args.windows(2).any(|pair| pair == ["--color", "never"])
         || args.iter().any(|arg| arg == "--color=never");
     let color = if never { ColorChoice::Never } else { ColorChoice::Auto };

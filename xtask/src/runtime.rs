@@ -1,14 +1,13 @@
 //! Containers: imports layouts into docker or containerd, whichever runs here, and shows that an image runs.
 
-use std::fs::File;
+mod archive;
+
 use std::path::Path;
 
 use anyhow::{Context as _, Result};
 use exec::Run;
 use fault::{Fault, Kind};
-use oci::layout::Layout;
 use progress::Progress;
-use serde_json::json;
 
 /// Variables that say which docker or containerd, and which namespace, to use.
 const SETTINGS: [&str; 9] = [
@@ -75,8 +74,10 @@ impl Runtime {
                 .into());
         }
         let task = progress.task(&format!("load {} into {}", names.join(", "), self.name()), None);
+        // A name that stands for what cannot run would stay in the runtime.
+        layout.verify(&*task)?;
         let archive = tempfile::NamedTempFile::new().context("a temporary file cannot be made")?;
-        pack(&layout, &names, archive.as_file()).with_context(|| format!("packing {shown}"))?;
+        archive::pack(&layout, &names, archive.as_file()).with_context(|| format!("packing {shown}"))?;
         let import: &[&str] = match self {
             Self::Docker => &["docker", "load", "--input"],
             Self::Containerd => &["ctr", "images", "import", "--all-platforms"],
@@ -96,24 +97,4 @@ impl Runtime {
         };
         Ok(String::from_utf8_lossy(&run.run()?.stdout).trim_end().to_owned())
     }
-}
-
-/// The layout as a tar archive, which containerd takes as it is; with the `manifest.json` by which older dockers find
-/// their way (Docker image specification v1.2, combined image JSON).
-fn pack(layout: &Layout, names: &[String], out: &File) -> Result<()> {
-    let mut tar = tar::Builder::new(out);
-    tar.append_dir_all(".", layout.dir())?;
-    if let [image] = &layout.images[..] {
-        let blob = |digest: &str| format!("blobs/{}", digest.replacen(':', "/", 1));
-        let layers = image.manifest.layers().iter().map(|layer| blob(layer.digest().as_ref()));
-        let (layers, config) = (layers.collect::<Vec<_>>(), blob(image.manifest.config().digest().as_ref()));
-        let manifest = json!([{ "Config": config, "RepoTags": names, "Layers": layers }]);
-        let bytes = serde_json::to_vec(&manifest)?;
-        let mut header = tar::Header::new_ustar();
-        header.set_size(bytes.len() as u64);
-        header.set_mode(0o644);
-        tar.append_data(&mut header, Path::new("manifest.json"), &bytes[..])?;
-    }
-    tar.finish()?;
-    Ok(())
 }

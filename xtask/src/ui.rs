@@ -2,10 +2,12 @@
 
 mod bars;
 mod lines;
+mod plain;
 
-use std::io::IsTerminal;
+use std::io::{IsTerminal, Write};
 use std::sync::Arc;
 
+pub(crate) use plain::{plain, plain_json};
 use progress::{Progress, Silent};
 
 /// When to use colours and bars.
@@ -43,24 +45,29 @@ pub(crate) fn progress(quiet: bool, verbose: bool, color: Color) -> Arc<dyn Prog
 
 /// Tells an error: what failed, why, and what to do.
 pub(crate) fn error(error: &anyhow::Error, color: Color) {
-    eprint!("{}", render(error, color.paints()));
+    say(render(error, color.paints()).trim_end());
+}
+
+/// Writes to standard error; where that is closed or full, nobody is there to hear it, and the exit code tells.
+pub(crate) fn say(text: &str) {
+    let _ = writeln!(std::io::stderr(), "{text}");
 }
 
 /// The first line is what failed in the user's terms; causes follow, each once; the hint comes last.
 fn render(error: &anyhow::Error, paint: bool) -> String {
     let (red, cyan, reset) = if paint { ("\x1b[1;31m", "\x1b[1;36m", "\x1b[0m") } else { ("", "", "") };
-    let mut text = format!("{red}error{reset}: {error}\n");
+    let mut text = format!("{red}error{reset}: {}\n", plain(&error.to_string()));
     let mut previous = error.to_string();
     for cause in error.chain().skip(1) {
         let cause = cause.to_string();
         // Some libraries repeat their source in their own message.
         if !previous.contains(&cause) {
-            text.push_str(&format!("  because: {}\n", cause.replace('\n', "\n  ")));
+            text.push_str(&format!("  because: {}\n", plain(&cause).replace('\n', "\n  ")));
         }
         previous = cause;
     }
     if let Some(hint) = fault::of(error).and_then(fault::Fault::hint) {
-        text.push_str(&format!("{cyan}help{reset}: {hint}\n"));
+        text.push_str(&format!("{cyan}help{reset}: {}\n", plain(hint)));
     }
     text
 }
@@ -90,6 +97,16 @@ mod tests {
             found    sha256:bb
         help: remove the file
         ");
+    }
+
+    #[test]
+    fn what_others_wrote_does_nothing_to_a_terminal() {
+        let error = Err::<(), _>(Fault::mismatch("x\x1b[2J", "\u{9b}1m", "\r").help("\x07"))
+            .context("a\x1b]0;title\x07")
+            .unwrap_err();
+        let text = render(&error, false);
+        assert!(!text.contains(|char: char| char.is_control() && char != '\n'), "{text:?}");
+        assert!(text.contains("\\u{1b}[2J") && text.contains("help: \\u{7}"), "{text}");
     }
 
     #[test]

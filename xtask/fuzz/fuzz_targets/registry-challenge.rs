@@ -2,12 +2,14 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use registry::{Challenge, challenge, next};
+use registry::{Challenge, challenges, next};
 
 fuzz_target!(|header: &str| {
-    if let Some(Challenge::Bearer { realm, service }) = challenge(header) {
-        assert!(header.contains(&realm));
-        assert!(service.is_none_or(|service| header.contains(&service)));
+    for challenge in challenges(header) {
+        if let Challenge::Bearer { realm, service } = challenge {
+            assert!(header.contains(&realm));
+            assert!(service.is_none_or(|service| header.contains(&service)));
+        }
     }
     if let Some(target) = next(header) {
         assert!(header.contains(&format!("<{target}>")));

@@ -11,7 +11,7 @@ use serde::Serialize;
 
 use super::session::{How, Session};
 use super::{lock, size};
-use crate::context::{Context, replace, write_out};
+use crate::context::{Context, write_out};
 
 const CATALOG: &str = "images/catalog.toml";
 /// What a release is made of and told in: what is copied to work on, and where the changed files are.
@@ -218,12 +218,12 @@ fn put(root: &Path, copy: &Path, names: &[PathBuf]) -> Result<()> {
         before.push((target.clone(), fs::read(&target).ok()));
         let write = || {
             fs::create_dir_all(target.parent().context("no directory")?)?;
-            replace(&target, &fs::read(copy.join(name))?)
+            files::write(&target, &fs::read(copy.join(name))?)
         };
         if let Err(error) = write() {
             for (file, bytes) in before.into_iter().rev() {
                 match bytes {
-                    Some(bytes) => replace(&file, &bytes)?,
+                    Some(bytes) => files::write(&file, &bytes)?,
                     None if file.exists() => fs::remove_file(&file)?,
                     None => {}
                 }

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context as _, Result};
+use anyhow::Result;
 use fault::{Fault, Kind};
 use gobuild::vulncheck::Vulncheck;
 use serde::Serialize;
@@ -14,7 +14,7 @@ use serde_json::Value;
 use toolchain::Host;
 
 use super::session::{How, Session};
-use crate::context::{Context, replace, write_out};
+use crate::context::{Context, write_out};
 
 /// Go's own database.
 const DATABASE: &str = "https://vuln.go.dev";
@@ -96,9 +96,7 @@ impl Advisories {
         }
         if let Some(file) = &self.vex {
             let text = serde_json::to_string_pretty(&vex::document(&programs, jiff::Timestamp::now()))?;
-            let file = std::path::absolute(file)?;
-            replace(&file, format!("{text}\n").as_bytes())
-                .with_context(|| format!("writing {}", file.display()))?;
+            files::write(file, format!("{text}\n").as_bytes())?;
         }
         if context.json {
             return context.print_json(&Answer { version: 1, programs: &programs });

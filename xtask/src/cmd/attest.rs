@@ -104,11 +104,9 @@ pub(super) fn attach(
     if let Some(Signer { key, repository }) = signer {
         // The images, what was just said of them, and an index over them.
         signed.extend(layout.images.iter().map(|image| image.descriptor.clone()));
-        let kept = layout.index.manifests().iter().filter(|top| {
-            let same = |other: &oci::layout::Attachment| other.descriptor.digest() == top.digest();
-            !layout.attachments.iter().any(same) && !signed.iter().any(|one| one.digest() == top.digest())
-        });
-        signed.extend(kept.cloned().collect::<Vec<_>>());
+        let indexes =
+            layout.roots.iter().filter(|root| !signed.iter().any(|one| one.digest() == root.digest()));
+        signed.extend(indexes.cloned().collect::<Vec<_>>());
         for subject in signed {
             let signature = key.sign(repository, subject.digest().as_ref())?;
             documents.push((subject, signature));

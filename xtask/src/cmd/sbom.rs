@@ -9,7 +9,8 @@ use fault::{Fault, Kind};
 use super::attest::rebuild;
 use super::session::{How, Session};
 use super::source::Source;
-use crate::context::{Context, replace, write_out};
+use crate::context::{Context, write_out};
+use crate::ui::plain_json;
 
 /// Say what is in an image: packages, Go modules, crates, as SPDX or `CycloneDX`.
 #[derive(clap::Args)]
@@ -65,8 +66,8 @@ impl Sbom {
             Format::Cyclonedx => attest::cyclonedx::write(&bill)?,
         };
         match &self.out {
-            Some(path) => replace(&std::path::absolute(path)?, &bytes),
-            None => write_out(&String::from_utf8(bytes)?),
+            Some(path) => files::write(path, &bytes),
+            None => write_out(&plain_json(&String::from_utf8(bytes)?)),
         }
     }
 }

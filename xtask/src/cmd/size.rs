@@ -21,7 +21,7 @@ use sizes::published::Published;
 use sizes::record::Record;
 
 use crate::cmd::session::How;
-use crate::context::{Context, replace};
+use crate::context::Context;
 
 /// What images weighed at the last release.
 const RECORD: &str = "images/sizes.json";
@@ -108,18 +108,23 @@ fn generated(context: &Context, file: &str, new: &str, check: bool, command: &st
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => None,
         read => Some(read.with_context(|| format!("{file} cannot be read"))?),
     };
+    let told = |words: &str, state: &str| {
+        if context.json {
+            return context.print_json(&serde_json::json!({"version": 1, "file": file, "state": state}));
+        }
+        context.progress.note(&format!("{file} {words}"));
+        Ok(())
+    };
     if found.as_deref() == Some(new.as_bytes()) {
-        context.progress.note(&format!("{file} is up to date"));
-        return Ok(());
+        return told("is up to date", "unchanged");
     }
     if check {
         let state = if found.is_some() { "is not what the sizes give" } else { "is missing" };
         let fault = Fault::new(Kind::Stale, format!("{file} {state}"));
         return Err(fault.help(format!("`{command}` makes it")).into());
     }
-    replace(&path, new.as_bytes()).with_context(|| format!("{file} cannot be written"))?;
-    context.progress.note(&format!("{file}: written"));
-    Ok(())
+    files::write(&path, new.as_bytes())?;
+    told("was written", "written")
 }
 
 /// Builds an image, and writes down what it weighs.

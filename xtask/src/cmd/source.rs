@@ -15,6 +15,8 @@ use crate::context::Context;
 pub(crate) struct Source {
     /// Where it lies.
     pub(crate) layout: PathBuf,
+    /// The digest that the registry's name stands for, if it is from one.
+    digest: Option<String>,
     _fetched: Option<TempDir>,
 }
 
@@ -27,7 +29,7 @@ impl Source {
             Fault::new(Kind::Unknown, format!("`{name}` is no layout, and none is built of that name"))
                 .help("`cargo xtask list` names images; `cargo xtask build ATTR` builds one")
         })?;
-        Ok(Self { layout, _fetched: None })
+        Ok(Self { layout, digest: None, _fetched: None })
     }
 
     /// The same, else an image in a registry (`HOST/REPOSITORY:TAG` or `...@DIGEST`) with what is attached to it.
@@ -53,8 +55,21 @@ impl Source {
             .tempdir()
             .context("no temporary directory")?;
         let layout = dir.path().join("layout");
-        registry::pull(&from, take, &connection.options(context), &layout)?;
-        Ok(Self { layout, _fetched: Some(dir) })
+        let pulled = registry::pull(&from, take, &connection.options(context), &layout)?;
+        Ok(Self { layout, digest: Some(pulled.digest.to_string()), _fetched: Some(dir) })
+    }
+
+    /// Demands that a layout presents something, and what came from a registry just what its name stands for.
+    pub(crate) fn check_root(&self, roots: &[String]) -> Result<()> {
+        match (&self.digest, roots) {
+            (None, [_, ..]) => Ok(()),
+            (Some(asked), [root]) if root == asked => Ok(()),
+            (asked, _) => {
+                let asked = asked.as_deref().unwrap_or("an image or index");
+                let found = if roots.is_empty() { "nothing".to_owned() } else { roots.join(", ") };
+                Err(Fault::mismatch(self.layout.display(), asked, found).into())
+            }
+        }
     }
 
     /// Opens it.

@@ -9,6 +9,7 @@ use fault::{Fault, Kind};
 use super::fuzz;
 use super::session::{How, Session};
 use crate::context::Context;
+use crate::ui::say;
 
 /// The entrypoint's crate, which is a workspace of its own.
 const ENTRYPOINT: &str = "images/entrypoint/Cargo.toml";
@@ -113,8 +114,8 @@ fn step(name: &str, command: &mut Command) -> Result<()> {
 fn timed(name: &str, step: impl FnOnce() -> Result<()>) -> Result<()> {
     exec::interrupt::check()?;
     let since = Instant::now();
-    eprintln!("== {name}");
+    say(&format!("== {name}"));
     let done = step();
-    eprintln!("== {name}: {:.0} s", since.elapsed().as_secs_f64());
+    say(&format!("== {name}: {:.0} s", since.elapsed().as_secs_f64()));
     done
 }

@@ -52,26 +52,29 @@ impl Verify {
         if checked.is_empty() {
             return Err(Fault::new(Kind::Data, format!("{} has no image", self.image)).into());
         }
+        // What the name stands for is what is signed, whatever it says of itself; all images were reached from there.
+        let roots: Vec<String> = layout.roots.iter().map(|root| root.digest().to_string()).collect();
+        source.check_root(&roots)?;
         if let Some(key) = &key {
-            layout.index.manifests().iter().try_for_each(|top| match top.artifact_type() {
-                None if !is_attached(&layout, top.digest().as_ref()) => {
-                    key.verify(&layout, top.digest().as_ref())
-                }
-                _ => Ok(()),
-            })?;
+            roots.iter().try_for_each(|root| key.verify(&layout, root))?;
         }
         if context.json {
-            return context.print_json(&serde_json::json!({"version": 1, "images": checked}));
+            let signed = key.is_some();
+            let report =
+                serde_json::json!({"version": 1, "roots": roots, "signed": signed, "images": checked});
+            return context.print_json(&report);
         }
+        let signed = if key.is_some() { "  signature verified" } else { "" };
+        roots.iter().try_for_each(|root| write_out(&format!("{}@{root}{signed}", self.image)))?;
         checked.iter().try_for_each(|image| {
             let done: Vec<&str> =
                 image["checked"].as_array().into_iter().flatten().filter_map(|d| d.as_str()).collect();
             let text = |key: &str| image[key].as_str().unwrap_or_default().to_owned();
-            write_out(&format!("{} {}\n  good: {}", text("platform"), text("digest"), done.join(", ")))
+            write_out(&format!("{} {}\n  verified: {}", text("platform"), text("digest"), done.join(", ")))
         })
     }
 
-    /// Returns what was found good.
+    /// Returns what was verified.
     fn image(
         &self,
         context: &Context,
@@ -114,10 +117,6 @@ impl Verify {
     }
 }
 
-fn is_attached(layout: &Layout, digest: &str) -> bool {
-    layout.attachments.iter().any(|other| other.descriptor.digest().to_string() == digest)
-}
-
 /// The document of this type that is attached to an image, signed if there is a key.
 fn attached(layout: &Layout, digest: &str, media_type: &str, key: Option<&Public>) -> Result<Vec<u8>> {
     let wanted = |attachment: &&Attachment| {
@@ -129,14 +128,20 @@ fn attached(layout: &Layout, digest: &str, media_type: &str, key: Option<&Public
                 .as_ref()
                 .is_some_and(|found| found.to_string() == media_type)
     };
-    let found = layout.attachments.iter().find(wanted).ok_or_else(|| {
-        Fault::new(Kind::Mismatch, format!("no {media_type} is attached to image {digest}"))
-            .help("`cargo xtask attest` attaches it to a layout that this checkout built")
-    })?;
-    if let Some(key) = key {
-        key.verify(layout, found.descriptor.digest().as_ref())
-            .with_context(|| format!("the {media_type} of image {digest}"))?;
-    }
+    // Anyone may attach more: one that is signed is looked for.
+    let mut refused = None;
+    let found = layout.attachments.iter().filter(wanted).find(|found| {
+        let verified = key.map_or(Ok(()), |key| key.verify(layout, found.descriptor.digest().as_ref()));
+        verified.map_err(|error| refused = Some(error)).is_ok()
+    });
+    let Some(found) = found else {
+        return Err(match refused {
+            Some(error) => error.context(format!("the {media_type} of image {digest}")),
+            None => Fault::new(Kind::Mismatch, format!("no {media_type} is attached to image {digest}"))
+                .help("`cargo xtask attest` attaches it to a layout that this checkout built")
+                .into(),
+        });
+    };
     let document = found.manifest.layers().first();
     layout
         .bytes(document.ok_or_else(|| Fault::new(Kind::Data, format!("an empty {media_type} is attached")))?)

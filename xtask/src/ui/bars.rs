@@ -5,6 +5,8 @@ use std::time::Duration;
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 use progress::{Progress, Task};
 
+use super::plain;
+
 /// A bar for each piece of work under way.
 pub(crate) struct Bars {
     all: MultiProgress,
@@ -29,14 +31,14 @@ impl Progress for Bars {
         if let Ok(style) = ProgressStyle::with_template(template) {
             bar.set_style(style);
         }
-        bar.set_prefix(name.to_owned());
+        bar.set_prefix(plain(name).into_owned());
         bar.enable_steady_tick(Duration::from_millis(120));
         Box::new(Bar(bar))
     }
 
     fn note(&self, line: &str) {
         // A terminal that is gone takes nothing; the build goes on.
-        let _ = self.all.println(line);
+        let _ = self.all.println(&*plain(line));
     }
 }
 
@@ -48,7 +50,7 @@ impl Task for Bar {
     }
 
     fn detail(&self, text: &str) {
-        self.0.set_message(text.to_owned());
+        self.0.set_message(plain(text).into_owned());
     }
 }
 

@@ -4,6 +4,8 @@ use std::time::{Duration, Instant};
 
 use progress::{Progress, Task};
 
+use super::{plain, say};
+
 /// Work that took less than this ends without a line.
 const WORTH_A_LINE: Duration = Duration::from_secs(2);
 
@@ -15,12 +17,12 @@ pub(crate) struct Lines {
 
 impl Progress for Lines {
     fn task(&self, name: &str, _total: Option<u64>) -> Box<dyn Task> {
-        eprintln!("{name}");
+        say(&plain(name));
         Box::new(Line { name: name.to_owned(), since: Instant::now(), verbose: self.verbose })
     }
 
     fn note(&self, line: &str) {
-        eprintln!("{line}");
+        say(&plain(line));
     }
 }
 
@@ -35,7 +37,7 @@ impl Task for Line {
 
     fn detail(&self, text: &str) {
         if self.verbose {
-            eprintln!("  {}: {text}", self.name);
+            say(&plain(&format!("  {}: {text}", self.name)));
         }
     }
 }
@@ -44,7 +46,7 @@ impl Drop for Line {
     fn drop(&mut self) {
         let took = self.since.elapsed();
         if took >= WORTH_A_LINE {
-            eprintln!("{}: {:.1} s", self.name, took.as_secs_f64());
+            say(&plain(&format!("{}: {:.1} s", self.name, took.as_secs_f64())));
         }
     }
 }

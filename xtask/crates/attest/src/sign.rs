@@ -10,7 +10,7 @@ use anyhow::{Context, Result};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use fault::{Fault, Kind};
-use oci::layout::{Attachment, Document, Layout, SIMPLE_SIGNING};
+use oci::layout::{Document, Layout};
 use p256::ecdsa::signature::{Signer as _, Verifier as _};
 use p256::ecdsa::{Signature, SigningKey, VerifyingKey};
 use p256::pkcs8::{DecodePrivateKey as _, DecodePublicKey as _};
@@ -78,13 +78,14 @@ impl Public {
         })
     }
 
-    /// Demands that one of a layout's signatures is of this manifest and by this key.
+    /// Demands that one of a layout's signatures is of this manifest and by this key. As cosign does, it looks under the
+    /// tag of that manifest's signatures alone.
     ///
     /// # Errors
     /// [`Kind::Mismatch`] if none is.
     pub fn verify(&self, layout: &Layout, digest: &str) -> Result<()> {
         let mut why = "there is none".to_owned();
-        for signature in layout.attachments.iter().filter(|attachment| is_signature(attachment)) {
+        for signature in layout.attachments.iter().filter(|attachment| attachment.signs(digest)) {
             for layer in signature.manifest.layers() {
                 let payload = layout.bytes(layer)?;
                 let signed: Value = serde_json::from_slice(&payload).unwrap_or_default();
@@ -92,7 +93,7 @@ impl Public {
                     continue;
                 }
                 let text = layer.annotations().as_ref().and_then(|all| all.get(ANNOTATION));
-                let der = text.and_then(|text| STANDARD.decode(text.trim()).ok());
+                let der = text.and_then(|text| STANDARD.decode(text).ok());
                 let valid = der
                     .and_then(|der| Signature::from_der(&der).ok())
                     .is_some_and(|signature| self.0.verify(&payload, &signature).is_ok());
@@ -104,11 +105,6 @@ impl Public {
         }
         Err(Fault::new(Kind::Mismatch, format!("no valid signature of {digest}: {why}")).into())
     }
-}
-
-/// Is this a signature of cosign's?
-pub fn is_signature(attachment: &Attachment) -> bool {
-    attachment.manifest.layers().iter().any(|layer| layer.media_type().to_string() == SIMPLE_SIGNING)
 }
 
 fn read(path: &Path) -> Result<String> {

@@ -1,6 +1,11 @@
 //! Image layouts on disk: a directory with `oci-layout`, `index.json` and `blobs/sha256`.
 
 mod attach;
+mod attachment;
+mod blobs;
+mod closure;
+mod docker;
+mod incoming;
 mod open;
 mod write;
 
@@ -16,7 +21,13 @@ use crate::index::{self, Index};
 use crate::json;
 
 pub use attach::{Document, attach};
-pub use open::{Attachment, Found, Layout, Limits, SIMPLE_SIGNING, open};
+pub use attachment::{
+    Attachment, SIMPLE_SIGNING, is_referrer, is_signature, is_signature_tag, signature_tag,
+};
+pub use closure::{Blob as Stored, Closure, Document as Reached};
+pub use docker::to_oci;
+pub use incoming::Incoming;
+pub use open::{Found, Layout, Limits, open};
 pub use write::{matches, write};
 
 /// The content of the file `oci-layout`.

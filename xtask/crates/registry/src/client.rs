@@ -9,11 +9,13 @@ use anyhow::{Context, Result};
 use fault::{Fault, Kind};
 use oci::digest::Digest;
 use serde_json::Value;
-use ureq::http::{HeaderMap, Request, Response};
+use ureq::http::{HeaderMap, Response};
 use ureq::tls::{PemItem, RootCerts, TlsConfig, parse_pem};
 use ureq::{Agent, Body};
+use web::{Answer, Ask, Origin, Web};
 
-use crate::auth::{Challenge, Credentials, challenge, may_show};
+use crate::auth::{Challenge, challenges, may_show};
+use crate::credentials::Credentials;
 use crate::{MANIFEST_LIMIT, Options, Reference};
 
 /// The longest that a `Retry-After` is obeyed.
@@ -34,14 +36,15 @@ pub(crate) struct Manifest {
 type Got = Result<(HeaderMap, Vec<u8>), Response<Body>>;
 
 pub(crate) struct Client<'a> {
-    agent: Agent,
+    web: Web,
+    /// Who alone is shown what [`Client::authorization`] holds, and whose demands to log in count.
+    origin: Origin,
     /// `https://HOST`
     base: String,
     host: String,
     pub(crate) repository: String,
-    https: bool,
+    reference: Reference,
     scopes: Vec<String>,
-    credentials: Option<Credentials>,
     authorization: Mutex<Option<String>>,
     pub(crate) options: &'a Options<'a>,
 }
@@ -65,28 +68,25 @@ impl<'a> Client<'a> {
                 RootCerts::new_with_certs(&certificates)
             }
         };
-        let agent = Agent::config_builder()
-            .http_status_as_error(false)
+        let config = Agent::config_builder()
             .timeout_connect(Some(Duration::from_secs(20)))
             .timeout_send_body(Some(Duration::from_mins(10)))
             .timeout_recv_response(Some(options.timeout))
             .timeout_recv_body(Some(Duration::from_hours(1)))
             .https_only(https)
-            .max_redirects(if write { 0 } else { 5 })
-            .tls_config(TlsConfig::builder().root_certs(roots).build())
-            .build()
-            .into();
+            .tls_config(TlsConfig::builder().root_certs(roots).build());
         let actions = if write { "pull,push" } else { "pull" };
-        let mut scopes = vec![format!("repository:{}:{actions}", to.repository)];
+        let mut scopes = vec![format!("repository:{}:{actions}", to.path())];
         scopes.extend(options.mount_from.iter().map(|from| format!("repository:{from}:pull")));
+        let base = format!("{}://{}", if https { "https" } else { "http" }, to.server());
         let client = Self {
-            agent,
-            base: format!("{}://{}", if https { "https" } else { "http" }, to.host),
+            web: Web::new(config),
+            origin: Origin::of(&base)?,
+            base,
             host: to.host.clone(),
-            repository: to.repository.clone(),
-            https,
+            repository: to.path(),
+            reference: to.clone(),
             scopes,
-            credentials: Credentials::find(&to.host)?,
             authorization: Mutex::new(None),
             options,
         };
@@ -108,8 +108,8 @@ impl<'a> Client<'a> {
         if text.starts_with('/') {
             return Ok(format!("{}{text}", self.base));
         }
-        let plain = text.starts_with("http://") && !self.ours(text);
-        if plain && !self.options.plain_http || !text.starts_with("http") {
+        let to = Origin::of(text)?;
+        if !to.https && to != self.origin && !self.options.plain_http {
             return Err(self.odd("sends uploads to another host without https"));
         }
         Ok(text.to_owned())
@@ -118,12 +118,11 @@ impl<'a> Client<'a> {
     /// A URL that the registry names and that must be its own.
     pub(crate) fn ours_at(&self, target: &str) -> Result<String> {
         let url = if target.starts_with('/') { format!("{}{target}", self.base) } else { target.to_owned() };
-        if self.ours(&url) { Ok(url) } else { Err(self.odd("continues a list on another host")) }
-    }
-
-    /// Is this URL at the registry itself? Only there credentials are shown.
-    fn ours(&self, url: &str) -> bool {
-        url.strip_prefix(&self.base).is_some_and(|rest| rest.starts_with('/'))
+        if Origin::of(&url)? == self.origin {
+            Ok(url)
+        } else {
+            Err(self.odd("continues a list on another host"))
+        }
     }
 
     /// A registry that does not speak as it should.
@@ -165,27 +164,20 @@ impl<'a> Client<'a> {
         body: Option<&[u8]>,
     ) -> Result<Result<Response<Body>, ureq::Error>> {
         for again in [true, false] {
-            exec::interrupt::check()?;
-            let mut request = Request::builder().method(method).uri(url);
-            for (name, value) in headers {
-                request = request.header(*name, *value);
-            }
             let known = self.authorization.lock().unwrap_or_else(PoisonError::into_inner).clone();
-            if let Some(value) = known.filter(|_| self.ours(url)) {
-                request = request.header("authorization", value);
-            }
-            let answer = match body {
-                Some(bytes) => self.agent.run(request.body(bytes)?),
-                None => self.agent.run(request.body(())?),
-            };
-            match answer {
-                Ok(answer) if again && answer.status().as_u16() == 401 && self.ours(url) => {
-                    self.log_in(answer)?;
+            let secret = known.as_deref().map(|value| (&self.origin, value));
+            match self.web.ask(&Ask { method, url, headers, body, secret })? {
+                Err(error) => return Ok(Err(error)),
+                // Whom the registry sends us to has no say in who gets its credentials.
+                Ok(Answer { response, from })
+                    if again && response.status().as_u16() == 401 && from == self.origin =>
+                {
+                    self.log_in(response)?;
                 }
-                other => return Ok(other),
+                Ok(answer) => return Ok(Ok(answer.response)),
             }
         }
-        Err(self.odd("demands a login again and again"))
+        Err(self.odd("keeps answering 401 Unauthorized after authentication"))
     }
 
     /// As [`Self::send_once`], tried again after 429, 5xx and broken connections.
@@ -238,59 +230,75 @@ impl<'a> Client<'a> {
 
     /// Does what a 401 demands; keeps the header that further requests have.
     fn log_in(&self, answer: Response<Body>) -> Result<()> {
-        let demand = header(answer.headers(), "www-authenticate").and_then(challenge);
+        // Only now: a helper that is missing, or asks the user something, is none of a public image's business.
+        let credentials = Credentials::find(&self.reference)?;
+        let headers = answer.headers().get_all("www-authenticate").iter();
+        let demand = headers.filter_map(|value| value.to_str().ok()).flat_map(challenges).next();
         let value = match demand {
-            Some(Challenge::Basic) => match &self.credentials {
-                Some(credentials) => credentials.basic(),
+            Some(Challenge::Basic) => match credentials {
+                Some(credentials) => credentials.basic().ok_or_else(|| {
+                    self.odd("demands a password, but an identity token is all that is known")
+                })?,
                 None => return Err(self.refused("no credentials are known", answer)),
             },
-            Some(Challenge::Bearer { realm, service }) => self.token(&realm, service.as_deref())?,
+            Some(Challenge::Bearer { realm, service }) => {
+                self.token(&realm, service.as_deref(), credentials.as_ref())?
+            }
             None => return Err(self.refused("it demands a login of an unknown kind", answer)),
         };
         *self.authorization.lock().unwrap_or_else(PoisonError::into_inner) = Some(value);
         Ok(())
     }
 
-    fn token(&self, realm: &str, service: Option<&str>) -> Result<String> {
-        let (https, rest) = match (realm.strip_prefix("https://"), realm.strip_prefix("http://")) {
-            (Some(rest), _) => (true, rest),
-            (_, Some(rest)) => (false, rest),
-            _ => return Err(self.odd("names a token server that is no URL")),
-        };
-        let host = rest.split(['/', '?', '#']).next().unwrap_or(rest);
-        let safe = !host.contains('@') && may_show(self.https, &self.host, https, host);
-        if !safe {
+    fn token(&self, realm: &str, service: Option<&str>, credentials: Option<&Credentials>) -> Result<String> {
+        let to = Origin::of(realm).map_err(|_| self.odd("names a token server that is not a URL"))?;
+        if !may_show(&self.origin, &to) {
             let text = format!(
-                "{} sends us for a token to {host:?}, another host or one without https: it gets no credentials",
+                "{} sends us for a token to {to}, another host or one without https: it gets no credentials",
                 self.host
             );
             return Err(Fault::new(Kind::Unavailable, text).into());
         }
-        let mut url = format!("{realm}{}", if realm.contains('?') { '&' } else { '?' });
-        let scopes = self.scopes.iter().map(|scope| ("scope", scope.as_str()));
-        let pairs: Vec<String> = service
-            .map(|it| ("service", it))
-            .into_iter()
-            .chain(scopes)
-            .map(|(key, value)| format!("{key}={}", escape(value)))
-            .collect();
-        url.push_str(&pairs.join("&"));
-        let mut request = self.agent.get(&url);
-        if let Some(credentials) = &self.credentials {
-            request = request.header("authorization", credentials.basic());
-        }
+        let service = service.map(|it| ("service", it));
+        let identity = match credentials {
+            Some(Credentials::Identity(token)) => Some(token.as_str()),
+            _ => None,
+        };
+        let pairs: Vec<String> = if let Some(token) = identity {
+            // Source: distribution, docs/content/spec/auth/oauth.md
+            let scopes = self.scopes.join(" ");
+            let form =
+                [("grant_type", "refresh_token"), ("client_id", "cargo-xtask"), ("refresh_token", token)];
+            form.into_iter().chain(service).chain([("scope", scopes.as_str())]).map(pair).collect()
+        } else {
+            let scopes = self.scopes.iter().map(|scope| ("scope", scope.as_str()));
+            service.into_iter().chain(scopes).map(pair).collect()
+        };
+        let pairs = pairs.join("&");
+        let basic = credentials.and_then(Credentials::basic);
+        let asked = if identity.is_some() {
+            let headers = [("content-type", "application/x-www-form-urlencoded")];
+            let body = Some(pairs.as_bytes());
+            self.web.ask(&Ask { method: "POST", url: realm, headers: &headers, body, secret: None })?
+        } else {
+            let url = format!("{realm}{}{pairs}", if realm.contains('?') { '&' } else { '?' });
+            let secret = basic.as_deref().map(|value| (&to, value));
+            self.web.ask(&Ask { method: "GET", url: &url, headers: &[], body: None, secret })?
+        };
         let answer =
-            request.call().map_err(|error| self.odd(&format!("names a token server that fails: {error}")))?;
+            asked.map_err(|error| self.odd(&format!("names a token server that fails: {error}")))?.response;
         if answer.status().as_u16() != 200 {
-            return Err(self.refused("the token server gives none", answer));
+            return Err(self.refused("token server returned no token", answer));
         }
         let bytes =
             read(answer, SMALL_LIMIT)?.ok_or_else(|| self.odd("has a token server that says too much"))?;
         let body: Value = serde_json::from_slice(&bytes).unwrap_or_default();
         let token = body["token"].as_str().or_else(|| body["access_token"].as_str());
+        let token =
+            token.filter(|token| !token.is_empty() && token.bytes().all(|byte| byte.is_ascii_graphic()));
         token
             .map(|token| format!("Bearer {token}"))
-            .ok_or_else(|| self.odd("has a token server that gives none"))
+            .ok_or_else(|| self.odd("names a token server that returned no token"))
     }
 
     /// Is this manifest there, under this tag or digest?
@@ -352,7 +360,8 @@ impl<'a> Client<'a> {
             Err(answer) if answer.status().as_u16() == 404 => return Ok(None),
             Err(answer) => return Err(self.refused(&what, answer)),
         };
-        let media_type = header(&headers, "content-type").unwrap_or_default().to_owned();
+        let media_type = header(&headers, "content-type").unwrap_or_default();
+        let media_type = media_type.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
         let said = header(&headers, "docker-content-digest").map(str::to_owned);
         let found = Digest::of(&bytes).to_string();
         let expected = if name.contains(':') { Some(name.to_owned()) } else { said };
@@ -378,6 +387,11 @@ pub(crate) fn read(answer: Response<Body>, limit: u64) -> std::io::Result<Option
     let mut bytes = Vec::new();
     answer.into_body().into_reader().take(limit + 1).read_to_end(&mut bytes)?;
     Ok((bytes.len() as u64 <= limit).then_some(bytes))
+}
+
+/// A part of a query.
+fn pair((key, value): (&str, &str)) -> String {
+    format!("{key}={}", escape(value))
 }
 
 /// A value in a query.

@@ -9,8 +9,7 @@
 
 mod auth;
 mod client;
-mod docker;
-mod layout;
+mod credentials;
 mod pull;
 mod push;
 mod reference;
@@ -22,8 +21,7 @@ use std::time::Duration;
 
 use progress::Progress;
 
-pub use auth::{Challenge, challenge};
-pub use docker::to_oci;
+pub use auth::{Challenge, challenges};
 pub use pull::{Pulled, Take, pull};
 pub use push::{Pushed, Tagged, push};
 pub use reference::Reference;

@@ -1,25 +1,25 @@
 //! Pull: a reference as a verified layout, with what refers to it.
 
 use std::collections::BTreeSet;
-use std::fs;
-use std::io::{Read, Write};
+use std::io::Read;
 use std::path::Path;
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 use fault::{Fault, Kind};
 use oci::digest::Digest;
+use oci::layout::{Incoming, is_referrer, is_signature, signature_tag};
 use serde_json::{Value, json};
-use sha2::{Digest as _, Sha256};
 
 use crate::client::{Client, Manifest};
-use crate::layout::{DEPTH, bad, file, parse};
-use crate::referrers::{self, signature_tag};
+use crate::referrers;
 use crate::{Options, Reference};
 
 /// How many manifests are pulled, all indexes together.
 const MANIFESTS: usize = 1000;
 /// How many documents, attached to all of them, are pulled.
 const ATTACHED: usize = 200;
+/// How deep indexes may lie in indexes, and referrers refer to referrers.
+const DEPTH: u32 = 4;
 /// The largest blob that is pulled, in bytes.
 const BLOB_LIMIT: u64 = 8 << 30;
 
@@ -55,27 +55,25 @@ pub fn pull(from: &Reference, take: Take, options: &Options<'_>, dest: &Path) ->
     let root = client
         .manifest(&name)?
         .ok_or_else(|| Fault::new(Kind::Unknown, format!("{from}: there is no such image")))?;
-    fs::create_dir_all(dest.join("blobs/sha256"))?;
+    let dest = Incoming::new(dest)?;
     let mut puller = Puller { client, dest, take, seen: BTreeSet::new(), manifests: 0, attached: Vec::new() };
     let digest = Digest::of(&root.bytes);
     let top = descriptor(&root, from.tag.as_deref());
     puller.manifest(&root, DEPTH)?;
-    let attached = puller.attached.iter().map(|it| Ok(parse(dest, it)?.0)).collect::<Result<_>>()?;
-    let manifests: Vec<Value> = std::iter::once(top).chain(puller.attached).collect();
-    let index = json!({"schemaVersion": 2, "mediaType": "application/vnd.oci.image.index.v1+json", "manifests": manifests});
-    write(dest, &dest.join("oci-layout"), br#"{"imageLayoutVersion":"1.0.0"}"#)?;
-    write(dest, &dest.join("index.json"), &serde_json::to_vec(&index)?)?;
+    let (attached, mut manifests): (Vec<Digest>, Vec<Value>) = puller.attached.into_iter().unzip();
+    manifests.insert(0, top);
+    puller.dest.finish(&manifests)?;
     Ok(Pulled { digest, attached })
 }
 
 struct Puller<'a> {
     client: Client<'a>,
-    dest: &'a Path,
+    dest: Incoming<'a>,
     take: Take,
     /// Blobs, manifests among them.
     seen: BTreeSet<Digest>,
     manifests: usize,
-    attached: Vec<Value>,
+    attached: Vec<(Digest, Value)>,
 }
 
 impl Puller<'_> {
@@ -85,49 +83,49 @@ impl Puller<'_> {
         if !self.seen.insert(digest) {
             return Ok(());
         }
-        let Some(below) = depth.checked_sub(1) else { return Err(bad(self.dest, "manifests lie too deep")) };
-        self.content(digest, manifest, below)?;
+        let below = depth.checked_sub(1).ok_or_else(|| self.client.odd("has manifests that lie too deep"))?;
+        self.content(manifest, below)?;
         if self.take == Take::Image {
             return Ok(());
         }
         for (referrer, size) in referrers::of(&self.client, digest)? {
             let found = self.get(referrer, size)?;
-            // A list of referrers is the registry's word; the manifest's own subject is what counts.
-            let value: Value = serde_json::from_slice(&found.bytes).unwrap_or_default();
-            if value["subject"]["digest"] == digest.to_string().as_str() {
-                self.attach(descriptor(&found, None))?;
+            // A list of referrers is the registry's word; what counts is the manifest's own subject, and that nothing
+            // could be run of it.
+            if is_referrer(&found.bytes, digest) {
+                self.attach(referrer, descriptor(&found, None))?;
                 self.manifest(&found, below)?;
             }
         }
-        let tag = signature_tag(digest);
-        if let Some(found) = self.client.manifest(&tag)? {
-            self.attach(descriptor(&found, Some(&tag)))?;
+        let tag = signature_tag(&digest.to_string());
+        if let Some(found) = self.client.manifest(&tag)?.filter(|found| is_signature(&found.bytes)) {
+            self.attach(Digest::of(&found.bytes), descriptor(&found, Some(&tag)))?;
             // Nobody signs a signature.
             let signature = Digest::of(&found.bytes);
             if self.seen.insert(signature) {
-                self.content(signature, &found, below)?;
+                self.content(&found, below)?;
             }
         }
         Ok(())
     }
 
     /// Writes a manifest, and pulls all that it names.
-    fn content(&mut self, digest: Digest, manifest: &Manifest, below: u32) -> Result<()> {
+    fn content(&mut self, manifest: &Manifest, below: u32) -> Result<()> {
         self.manifests += 1;
         if self.manifests > MANIFESTS + ATTACHED {
-            return Err(bad(self.dest, &format!("there are more than {MANIFESTS} manifests")));
+            return Err(self.client.odd(&format!("has more than {MANIFESTS} manifests of it")));
         }
-        write(self.dest, &file(self.dest, digest), &manifest.bytes)?;
+        self.dest.document(&manifest.bytes)?;
         let value: Value = serde_json::from_slice(&manifest.bytes)
             .map_err(|_| self.client.odd("has a manifest that is not JSON"))?;
         for child in value["manifests"].as_array().into_iter().flatten() {
-            let (digest, size) = parse(self.dest, child)?;
+            let (digest, size) = self.parse(child)?;
             let found = self.get(digest, size)?;
             self.manifest(&found, below)?;
         }
         let layers = value["layers"].as_array().into_iter().flatten();
         for blob in value.get("config").into_iter().chain(layers) {
-            let (digest, size) = parse(self.dest, blob)?;
+            let (digest, size) = self.parse(blob)?;
             if self.seen.insert(digest) {
                 self.blob(digest, size)?;
             }
@@ -135,12 +133,21 @@ impl Puller<'_> {
         Ok(())
     }
 
-    fn attach(&mut self, descriptor: Value) -> Result<()> {
+    fn attach(&mut self, digest: Digest, descriptor: Value) -> Result<()> {
         if self.attached.len() == ATTACHED {
-            return Err(bad(self.dest, &format!("more than {ATTACHED} documents are attached to the image")));
+            return Err(self
+                .client
+                .odd(&format!("has more than {ATTACHED} documents attached to the image")));
         }
-        self.attached.push(descriptor);
+        self.attached.push((digest, descriptor));
         Ok(())
+    }
+
+    /// The digest and size of a descriptor.
+    fn parse(&self, descriptor: &Value) -> Result<(Digest, u64)> {
+        let digest = descriptor["digest"].as_str().map(str::parse).transpose()?;
+        let bad = || Fault::new(Kind::Data, "a descriptor of the registry has no digest or size");
+        Ok(digest.zip(descriptor["size"].as_u64()).ok_or_else(bad)?)
     }
 
     /// A manifest that a descriptor names.
@@ -158,7 +165,7 @@ impl Puller<'_> {
     fn blob(&self, digest: Digest, size: u64) -> Result<()> {
         if size > BLOB_LIMIT {
             let why = format!("blob {digest} has {size} bytes, more than the {BLOB_LIMIT} that are pulled");
-            return Err(bad(self.dest, &why));
+            return Err(self.client.odd(&why));
         }
         let task = self.client.options.progress.task(&format!("pull {}", &digest.hex()[..12]), Some(size));
         let mut tried = 0;
@@ -168,38 +175,27 @@ impl Puller<'_> {
                 return Err(self.client.refused(&format!("blob {digest}"), answer));
             }
             let mut body = answer.into_body().into_reader().take(size + 1);
-            let mut new = tempfile::NamedTempFile::new_in(self.dest)?;
-            let (mut hash, mut count, mut buffer) = (Sha256::new(), 0, vec![0; 1 << 20]);
-            let ended = loop {
-                exec::interrupt::check()?;
-                match body.read(&mut buffer) {
-                    Ok(0) => break Ok(()),
-                    Ok(n) => {
-                        hash.update(&buffer[..n]);
-                        new.write_all(&buffer[..n])?;
-                        count += n as u64;
-                        task.advance(n as u64);
+            let (mut broken, mut buffer) = (None, vec![0; 1 << 20]);
+            let written = self.dest.blob(digest, size, |out| {
+                loop {
+                    exec::interrupt::check()?;
+                    match body.read(&mut buffer) {
+                        Ok(0) => return Ok(()),
+                        Ok(n) => {
+                            out.write_all(&buffer[..n])?;
+                            task.advance(n as u64);
+                        }
+                        Err(error) => {
+                            broken = Some(error);
+                            anyhow::bail!("broken off");
+                        }
                     }
-                    Err(error) => break Err(error),
                 }
-            };
-            if let Err(error) = ended {
-                self.client.pause(&mut tried, Err(error.into()))?;
-                continue;
+            });
+            match broken {
+                Some(error) => self.client.pause(&mut tried, Err(error.into()))?,
+                None => return written,
             }
-            let found = format!("sha256:{}", hex::encode(hash.finalize()));
-            if count != size || found != digest.to_string() {
-                let expected = format!("{digest}, {size} bytes");
-                return Err(Fault::mismatch(
-                    "a blob from the registry",
-                    expected,
-                    format!("{found}, {count} bytes"),
-                )
-                .into());
-            }
-            new.as_file().sync_all()?;
-            new.persist(file(self.dest, digest))?;
-            return Ok(());
         }
     }
 }
@@ -215,12 +211,4 @@ fn descriptor(manifest: &Manifest, tag: Option<&str>) -> Value {
         descriptor["annotations"] = json!({"org.opencontainers.image.ref.name": tag});
     }
     descriptor
-}
-
-fn write(dir: &Path, to: &Path, bytes: &[u8]) -> Result<()> {
-    let mut new = tempfile::NamedTempFile::new_in(dir)?;
-    new.write_all(bytes)?;
-    new.as_file().sync_all()?;
-    new.persist(to).with_context(|| format!("{} cannot be written", to.display()))?;
-    Ok(())
 }

@@ -8,13 +8,12 @@ use std::sync::PoisonError;
 use anyhow::Result;
 use fault::{Fault, Kind};
 use oci::digest::Digest;
+use oci::layout::{Closure, Reached, Stored, is_signature_tag};
 use serde_json::{Value, json};
 
 use crate::client::{Client, header};
-use crate::layout::{All, Document};
 use crate::reference::is_tag;
-use crate::referrers::is_signature_tag;
-use crate::upload::{self, Blob, Came};
+use crate::upload::{self, Came};
 use crate::{Options, Reference, referrers};
 
 const INDEX: &str = "application/vnd.oci.image.index.v1+json";
@@ -50,7 +49,7 @@ pub struct Tagged {
 /// [`Kind::Usage`] where two images have one tag, [`Kind::Unavailable`] for what the registry refuses or does not
 /// answer, [`Kind::Mismatch`] where it or the layout has other bytes than it says.
 pub fn push(layouts: &[PathBuf], to: &Reference, options: &Options<'_>) -> Result<Pushed> {
-    let mut all = All::default();
+    let mut all = Closure::default();
     layouts.iter().try_for_each(|layout| all.add(layout))?;
     let tags = tags(&all, to)?;
     let client = Client::open(to, options, true)?;
@@ -83,7 +82,7 @@ pub fn push(layouts: &[PathBuf], to: &Reference, options: &Options<'_>) -> Resul
 }
 
 /// Each tag and what it shall name.
-fn tags(all: &All, to: &Reference) -> Result<BTreeMap<String, Digest>> {
+fn tags(all: &Closure, to: &Reference) -> Result<BTreeMap<String, Digest>> {
     let mut tags = BTreeMap::new();
     for (tag, digest) in &all.tags {
         // Signatures are found by their tags alone: those stay.
@@ -100,7 +99,7 @@ fn tags(all: &All, to: &Reference) -> Result<BTreeMap<String, Digest>> {
     Ok(tags)
 }
 
-fn blobs(client: &Client<'_>, all: &All) -> Result<Pushed> {
+fn blobs(client: &Client<'_>, all: &Closure) -> Result<Pushed> {
     let queue = Mutex::new(all.blobs.values());
     let next = || queue.lock().unwrap_or_else(PoisonError::into_inner).next();
     let work = || {
@@ -141,7 +140,7 @@ fn blobs(client: &Client<'_>, all: &All) -> Result<Pushed> {
     Ok(pushed)
 }
 
-fn one(client: &Client<'_>, blob: &Blob) -> Result<Came> {
+fn one(client: &Client<'_>, blob: &Stored) -> Result<Came> {
     let name = format!("push {}", &blob.digest.hex()[..12]);
     let task = client.options.progress.task(&name, Some(blob.size));
     upload::ensure(client, blob, &*task)
@@ -165,7 +164,7 @@ fn put(client: &Client<'_>, name: &str, media_type: &str, bytes: &[u8]) -> Resul
 }
 
 /// Names a referrer in the index under the tag that takes the place of a referrers API.
-fn fall_back(client: &Client<'_>, subject: Digest, referrer: &Document) -> Result<()> {
+fn fall_back(client: &Client<'_>, subject: Digest, referrer: &Reached) -> Result<()> {
     let tag = referrers::tag(subject);
     let mut index = match client.manifest(&tag)? {
         Some(found) => {

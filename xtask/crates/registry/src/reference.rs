@@ -6,6 +6,10 @@ use std::str::FromStr;
 use anyhow::Result;
 use fault::{Fault, Kind};
 use oci::digest::Digest;
+use web::Origin;
+
+/// What programs call Docker Hub.
+pub(crate) const HUB: [&str; 3] = ["docker.io", "index.docker.io", "registry-1.docker.io"];
 
 /// A repository in a registry, and perhaps an image in it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -21,10 +25,24 @@ pub struct Reference {
 }
 
 impl Reference {
+    /// The host that serves the repository: Docker Hub is called by a name that is not its registry's.
+    pub(crate) fn server(&self) -> &str {
+        if self.is_hub() { "registry-1.docker.io" } else { &self.host }
+    }
+
+    /// The repository, as its registry calls it: Docker Hub's own images have a directory.
+    pub(crate) fn path(&self) -> String {
+        let own = self.is_hub() && !self.repository.contains('/');
+        format!("{}{}", if own { "library/" } else { "" }, self.repository)
+    }
+
+    pub(crate) fn is_hub(&self) -> bool {
+        HUB.contains(&&*self.host)
+    }
+
     /// Is the host this machine, by a name or address that is never another's?
     pub(crate) fn loopback(&self) -> bool {
-        let name = host_name(&self.host);
-        name == "localhost" || name.parse::<std::net::IpAddr>().is_ok_and(|address| address.is_loopback())
+        Origin::of(&format!("http://{}", self.host)).is_ok_and(|origin| origin.loopback())
     }
 }
 
@@ -74,6 +92,9 @@ impl FromStr for Reference {
         if !legal || (name != "localhost" && !host.contains(['.', ':'])) {
             return Err(bad("it must begin with a host").into());
         }
+        if Origin::of(&format!("https://{host}")).is_err() {
+            return Err(bad("its host or port is not one").into());
+        }
         let (repository, tag) = match path.split_once(':') {
             Some((repository, tag)) => (repository, Some(tag.to_owned())),
             None => (path, None),
@@ -108,11 +129,35 @@ mod tests {
             let text = format!("{text}@{digest}");
             assert_eq!(text.parse::<Reference>().unwrap().to_string(), text);
         }
-        for text in
-            ["a", "a/b", "a.b/", "a.b/C", "a.b/c:", "a.b/c:-x", "a.b/c@sha256:0", "u:p@a.b/c", "a.b/../c"]
-        {
+        for text in [
+            "a",
+            "a/b",
+            "a.b/",
+            "localhost:99999/a",
+            "a.b:0/c",
+            "a.b:/c:d:e",
+            "a:b/c",
+            "[::1/a",
+            "a.b/C",
+            "a.b/c:",
+            "a.b/c:-x",
+            "a.b/c@sha256:0",
+            "u:p@a.b/c",
+            "a.b/../c",
+        ] {
             assert!(text.parse::<Reference>().is_err(), "{text}");
         }
+    }
+
+    #[test]
+    fn docker_hub_has_a_registry_and_a_directory_of_its_own() {
+        let asked = |text: &str| {
+            let reference: Reference = text.parse().unwrap();
+            format!("{}/{}", reference.server(), reference.path())
+        };
+        assert_eq!(asked("docker.io/busybox"), "registry-1.docker.io/library/busybox");
+        assert_eq!(asked("index.docker.io/me/x"), "registry-1.docker.io/me/x");
+        assert_eq!(asked("a.b/busybox"), "a.b/busybox");
     }
 
     #[test]

@@ -15,18 +15,6 @@ pub(crate) fn tag(subject: Digest) -> String {
     format!("sha256-{}", subject.hex())
 }
 
-/// cosign's tag for the signatures of a manifest.
-/// Source: <https://github.com/sigstore/cosign/blob/main/specs/SIGNATURE_SPEC.md>
-pub(crate) fn signature_tag(subject: Digest) -> String {
-    format!("sha256-{}.sig", subject.hex())
-}
-
-/// Is this such a tag?
-pub(crate) fn is_signature_tag(tag: &str) -> bool {
-    let hex = tag.strip_prefix("sha256-").and_then(|rest| rest.strip_suffix(".sig"));
-    hex.is_some_and(|hex| format!("sha256:{hex}").parse::<Digest>().is_ok())
-}
-
 /// The descriptors in a list of referrers: digest and size of each.
 ///
 /// # Errors
@@ -100,12 +88,6 @@ mod tests {
         for bad in bad {
             assert!(listed(bad.as_bytes()).is_err(), "{bad}");
         }
-    }
-
-    #[test]
-    fn a_signature_has_a_tag_of_its_own() {
-        assert!(is_signature_tag(&signature_tag(Digest::of(b""))));
-        assert!(!is_signature_tag("v1.sig") && !is_signature_tag(&tag(Digest::of(b""))));
     }
 
     #[test]

@@ -2,11 +2,10 @@
 
 use std::fs::File;
 use std::io::{Read, Seek, SeekFrom};
-use std::path::PathBuf;
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 use fault::{Fault, Kind};
-use oci::digest::Digest;
+use oci::layout::Stored;
 use progress::Task;
 use ureq::http::HeaderMap;
 
@@ -14,14 +13,6 @@ use crate::client::{Client, escape, header, passing};
 
 /// How much one request sends, in bytes.
 const CHUNK: u64 = 8 << 20;
-
-/// A blob of a layout.
-#[derive(Clone)]
-pub(crate) struct Blob {
-    pub(crate) digest: Digest,
-    pub(crate) size: u64,
-    pub(crate) path: PathBuf,
-}
 
 /// How a blob came to be in the repository.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -38,7 +29,7 @@ struct Session {
 }
 
 /// Sees to it that a blob is in the repository.
-pub(crate) fn ensure(client: &Client<'_>, blob: &Blob, task: &dyn Task) -> Result<Came> {
+pub(crate) fn ensure(client: &Client<'_>, blob: &Stored, task: &dyn Task) -> Result<Came> {
     if present(client, blob)? {
         return Ok(Came::Present);
     }
@@ -59,7 +50,7 @@ pub(crate) fn ensure(client: &Client<'_>, blob: &Blob, task: &dyn Task) -> Resul
     Ok(Came::Sent)
 }
 
-fn present(client: &Client<'_>, blob: &Blob) -> Result<bool> {
+fn present(client: &Client<'_>, blob: &Stored) -> Result<bool> {
     let answer = client.send("HEAD", &client.url(&format!("blobs/{}", blob.digest)), &[], None)?;
     match answer.status().as_u16() {
         200 | 307 => {}
@@ -86,9 +77,9 @@ fn begin(client: &Client<'_>) -> Result<Session> {
 }
 
 /// Sends a blob in chunks; after a failure goes on where the registry says it is.
-fn send(client: &Client<'_>, blob: &Blob, task: &dyn Task) -> Result<()> {
-    let mut file =
-        File::open(&blob.path).with_context(|| format!("{} cannot be read", blob.path.display()))?;
+fn send(client: &Client<'_>, blob: &Stored, task: &dyn Task) -> Result<()> {
+    // Nothing leaves this machine that is not what the layout says it is.
+    let mut file = blob.open()?;
     let mut session = begin(client)?;
     let (mut told, mut tried) = (0, 0);
     loop {
@@ -164,13 +155,13 @@ fn range(headers: &HeaderMap) -> Option<u64> {
     Some(if last == 0 { 0 } else { last.checked_add(1)? })
 }
 
-fn chunk(file: &mut File, blob: &Blob, offset: u64) -> Result<Vec<u8>> {
+fn chunk(file: &mut File, blob: &Stored, offset: u64) -> Result<Vec<u8>> {
     let want = CHUNK.min(blob.size - offset);
     let mut bytes = Vec::new();
     file.seek(SeekFrom::Start(offset))?;
     file.take(want).read_to_end(&mut bytes)?;
     if bytes.len() as u64 != want {
-        return Err(Fault::new(Kind::Mismatch, format!("{} became shorter", blob.path.display())).into());
+        return Err(Fault::new(Kind::Mismatch, format!("blob {} became shorter", blob.digest)).into());
     }
     Ok(bytes)
 }

@@ -1,11 +1,11 @@
 //! `lock toolchains`: images/locks/toolchains.json.
 
-use anyhow::{Context as _, Result};
+use anyhow::Result;
 use toolchain::relock::Versions;
 
 use super::Report;
 use crate::cmd::session::{How, Session};
-use crate::context::{Context, replace};
+use crate::context::Context;
 
 /// Make images/locks/toolchains.json anew, or check it: fetches every archive for every host and hashes it.
 #[derive(clap::Args)]
@@ -53,7 +53,7 @@ impl LockToolchains {
         if std::fs::read_to_string(&path).is_ok_and(|there| there == text) {
             report.add(context, toolchain::lock::PATH, "unchanged");
         } else {
-            replace(&path, text.as_bytes()).with_context(|| format!("writing {}", path.display()))?;
+            files::write(&path, text.as_bytes())?;
             report.add(context, toolchain::lock::PATH, "made anew");
         }
         report.print(context)

@@ -112,7 +112,7 @@ impl Side {
         let reference = named.unwrap_or(what);
         if named.is_some() || reference.contains(['/', ':']) {
             let source = Source::registry(context, reference, Take::Image, connection)?;
-            registry::to_oci(&source.layout)?;
+            oci::layout::to_oci(&source.layout)?;
             return Self::layouts(context, &source.layout);
         }
         Err(Fault::new(

@@ -2,10 +2,10 @@
 
 use std::path::PathBuf;
 
-use anyhow::{Context as _, Result};
+use anyhow::Result;
 
 use super::pictures::{From, input};
-use crate::context::{Context, replace, write_out};
+use crate::context::{Context, write_out};
 
 /// Report the sizes: the means in a few lines, or everything as a page.
 #[derive(clap::Args)]
@@ -30,11 +30,10 @@ impl Report {
         if self.html {
             let page = report::page(&input)?;
             let out = match &self.out {
-                // A bare name has no directory that a file could be made in.
-                Some(out) => std::path::absolute(out)?,
+                Some(out) => out.clone(),
                 None => context.root.join("target/sizes.html"),
             };
-            replace(&out, page.as_bytes()).with_context(|| format!("writing {}", out.display()))?;
+            files::write(&out, page.as_bytes())?;
             return write_out(&out.display().to_string());
         }
         if context.json {

@@ -1,23 +1,20 @@
 //! Adds manifests that say something about an image to its layout.
 
 use std::collections::BTreeMap;
-use std::fs::{self, Permissions};
-use std::io::Write;
-use std::os::unix::fs::PermissionsExt;
-use std::path::Path;
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 use oci_spec::image::Descriptor;
 use serde_json::{Value, json};
 
-use super::{Layout, REF_NAME, SIMPLE_SIGNING};
+use super::attachment::{EMPTY, SIMPLE_SIGNING, signature_tag};
+use super::{Layout, REF_NAME, blobs};
 use crate::digest::Digest;
 use crate::json;
 
 /// The media type of a manifest.
 const MANIFEST: &str = "application/vnd.oci.image.manifest.v1+json";
-/// The config of what has none. Source: OCI image-spec, manifest.md, "Guidance for an Empty Descriptor".
-const EMPTY: (&str, &[u8]) = ("application/vnd.oci.empty.v1+json", b"{}");
+/// The media type of an empty config.
+const EMPTY_TYPE: &str = "application/vnd.oci.empty.v1+json";
 
 /// Something to attach.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -61,7 +58,7 @@ impl Document {
                     "schemaVersion": 2,
                     "mediaType": MANIFEST,
                     "artifactType": media_type,
-                    "config": blob(EMPTY.0, EMPTY.1),
+                    "config": blob(EMPTY_TYPE, EMPTY),
                     "layers": [blob(media_type, bytes)],
                     "subject": subject,
                     "annotations": annotations,
@@ -69,7 +66,7 @@ impl Document {
                 let mut descriptor = blob(MANIFEST, &manifest);
                 descriptor["artifactType"] = json!(media_type);
                 descriptor["annotations"] = json!(annotations);
-                Ok(Parts { descriptor, blobs: vec![EMPTY.1.to_vec(), bytes.clone(), manifest] })
+                Ok(Parts { descriptor, blobs: vec![EMPTY.to_vec(), bytes.clone(), manifest] })
             }
             Document::Signature { payload, signature } => {
                 let config = json::canonical(&json!({
@@ -87,7 +84,7 @@ impl Document {
                     "layers": [layer],
                 }))?;
                 let mut descriptor = blob(MANIFEST, &manifest);
-                descriptor["annotations"] = json!({REF_NAME: signature_tag(subject)});
+                descriptor["annotations"] = json!({REF_NAME: signature_tag(subject.digest().as_ref())});
                 Ok(Parts { descriptor, blobs: vec![config, payload.clone(), manifest] })
             }
         }
@@ -103,11 +100,6 @@ fn blob(media_type: &str, bytes: &[u8]) -> Value {
     json!({"mediaType": media_type, "digest": Digest::of(bytes), "size": bytes.len()})
 }
 
-/// cosign's tag for the signatures of a manifest.
-fn signature_tag(subject: &Descriptor) -> String {
-    format!("{}.sig", subject.digest().to_string().replace(':', "-"))
-}
-
 /// Attaches documents, each to its subject, and takes away what was attached before. The index is replaced last and in
 /// one step: at any moment the layout is whole. The same layout and documents give the same bytes.
 ///
@@ -115,33 +107,16 @@ fn signature_tag(subject: &Descriptor) -> String {
 /// What the file system gives.
 pub fn attach(layout: &Layout, documents: &[(Descriptor, Document)]) -> Result<()> {
     let dir = layout.dir();
-    let blobs = dir.join("blobs").join("sha256");
-    let mut manifests = Vec::new();
-    for descriptor in layout.index.manifests() {
-        if !layout.attachments.iter().any(|old| old.descriptor.digest() == descriptor.digest()) {
-            manifests.push(serde_json::to_value(descriptor)?);
-        }
-    }
+    let mut manifests =
+        layout.roots.iter().map(serde_json::to_value).collect::<Result<Vec<_>, serde_json::Error>>()?;
     for (subject, document) in documents {
         let parts = document.parts(subject)?;
         for bytes in &parts.blobs {
-            put(&blobs.join(Digest::of(bytes).hex()), bytes)?;
+            files::write(&blobs::path(dir, &Digest::of(bytes)), bytes)?;
         }
         manifests.push(parts.descriptor);
     }
     let mut index = serde_json::to_value(&layout.index)?;
     index["manifests"] = Value::Array(manifests);
-    put(&dir.join("index.json"), &json::canonical(&index)?)
-}
-
-/// Writes a file whole or not at all.
-fn put(to: &Path, bytes: &[u8]) -> Result<()> {
-    let write = || -> Result<()> {
-        let mut new = tempfile::NamedTempFile::new_in(to.parent().context("no directory")?)?;
-        new.write_all(bytes)?;
-        fs::set_permissions(new.path(), Permissions::from_mode(0o644))?;
-        new.persist(to)?;
-        Ok(())
-    };
-    write().with_context(|| format!("cannot write {}", to.display()))
+    files::write(&dir.join("index.json"), &json::canonical(&index)?)
 }

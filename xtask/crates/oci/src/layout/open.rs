@@ -2,19 +2,20 @@
 
 use std::collections::BTreeSet;
 use std::fs::File;
-use std::io::{Read, Write};
+use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
 use fault::{Fault, Kind};
 use oci_spec::image::{Descriptor, ImageConfiguration, ImageIndex, ImageManifest, MediaType};
 use progress::Task;
-use rustix::fs::{Mode, OFlags};
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
-use super::CONTAINERD_NAME;
-use crate::digest::{Digest, hash_reader};
+use super::attachment::{self, Attachment};
+use super::{CONTAINERD_NAME, MARK, blobs};
+use crate::digest::Digest;
+use crate::json;
 use crate::read::{self, Encoding};
 use crate::sizes::Sizes;
 
@@ -23,8 +24,10 @@ use crate::sizes::Sizes;
 pub struct Limits {
     /// Bytes of an index, a manifest or a config; they are held in memory.
     pub document: u64,
-    /// Images, all indexes together.
+    /// Images and indexes, all together.
     pub images: usize,
+    /// What is attached to them.
+    pub attachments: usize,
     /// Indexes within indexes.
     pub depth: usize,
     /// What holds for each layer.
@@ -32,9 +35,15 @@ pub struct Limits {
 }
 
 impl Default for Limits {
-    /// 4 MiB, which registries are told to allow at least; 1,000 images; 3 deep.
+    /// 4 MiB, which registries are told to allow at least; 1,000 images and as many attachments; 3 deep.
     fn default() -> Self {
-        Self { document: 4 << 20, images: 1_000, depth: 3, layer: read::Limits::default() }
+        Self {
+            document: 4 << 20,
+            images: 1_000,
+            attachments: 1_000,
+            depth: 3,
+            layer: read::Limits::default(),
+        }
     }
 }
 
@@ -49,39 +58,20 @@ pub struct Found {
     pub config: ImageConfiguration,
 }
 
-/// A manifest that says something about another one: an SBOM, provenance, a signature.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Attachment {
-    /// What the index says of it.
-    pub descriptor: Descriptor,
-    /// Its manifest, verified.
-    pub manifest: ImageManifest,
-}
-
-/// The media type of what cosign signs; only its signatures have layers of it.
-/// Source: <https://github.com/sigstore/cosign/blob/main/specs/SIGNATURE_SPEC.md>
-pub const SIMPLE_SIGNING: &str = "application/vnd.dev.cosign.simplesigning.v1+json";
-
-impl Attachment {
-    /// Is this an attachment, and no image? It names its subject or what it is, or is a signature of cosign's.
-    fn is(manifest: &ImageManifest) -> bool {
-        let layers = manifest.layers();
-        let signature =
-            !layers.is_empty() && layers.iter().all(|layer| layer.media_type().to_string() == SIMPLE_SIGNING);
-        manifest.subject().is_some() || manifest.artifact_type().is_some() || signature
-    }
-}
-
 /// A layout whose documents are read; layers are not yet.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Layout {
     dir: PathBuf,
     limits: Limits,
+    /// Indexes that are reached from the roots.
+    indexes: Vec<Descriptor>,
     /// `index.json`.
     pub index: ImageIndex,
-    /// All images, in the order of their indexes.
+    /// What `index.json` presents: all of its entries that are not attachments.
+    pub roots: Vec<Descriptor>,
+    /// All images that are reached from the roots, each once, in the order of the indexes.
     pub images: Vec<Found>,
-    /// What is attached to images, in the order of the indexes.
+    /// What is attached to images, in the order of `index.json`.
     pub attachments: Vec<Attachment>,
 }
 
@@ -91,7 +81,7 @@ pub struct Layout {
 /// [`Kind::Mismatch`] for a blob that is not what its descriptor says, [`Kind::Data`] for what is no layout, of another media
 /// type or over a limit, and what the file system gives.
 pub fn open(dir: &Path, limits: &Limits) -> Result<Layout> {
-    let mark: Value = parse("oci-layout", &read_document(&dir.join("oci-layout"), "oci-layout", limits)?)?;
+    let mark: Value = parse("oci-layout", &blobs::top(dir, "oci-layout", limits.document)?)?;
     if mark["imageLayoutVersion"] != "1.0.0" {
         let message = format!(
             "oci-layout: expected imageLayoutVersion \"1.0.0\", found {}",
@@ -99,55 +89,89 @@ pub fn open(dir: &Path, limits: &Limits) -> Result<Layout> {
         );
         return Err(data(message));
     }
-    let bytes = read_document(&dir.join("index.json"), "index.json", limits)?;
+    let bytes = blobs::top(dir, "index.json", limits.document)?;
     let index: ImageIndex = typed("index.json", &bytes, &MediaType::ImageIndex)?;
     let mut layout = Layout {
         dir: dir.to_owned(),
         limits: *limits,
+        indexes: Vec::new(),
         index: index.clone(),
+        roots: Vec::new(),
         images: Vec::new(),
         attachments: Vec::new(),
     };
-    layout.walk(&index, 1)?;
+    layout.read(&index)?;
     Ok(layout)
 }
 
 impl Layout {
-    fn walk(&mut self, index: &ImageIndex, depth: usize) -> Result<()> {
+    fn read(&mut self, index: &ImageIndex) -> Result<()> {
+        let mut seen = BTreeSet::new();
+        let mut attached = BTreeSet::new();
         for descriptor in index.manifests() {
             exec::interrupt::check()?;
-            if self.images.len() + self.attachments.len() >= self.limits.images {
-                return Err(data(format!("the layout has more than {} images", self.limits.images)));
+            if self.attachments.len() >= self.limits.attachments {
+                let message = format!("the layout has more than {} attachments", self.limits.attachments);
+                return Err(data(message));
             }
-            match descriptor.media_type() {
-                MediaType::ImageIndex if depth < self.limits.depth => {
-                    let below: ImageIndex = self.document(descriptor, &MediaType::ImageIndex)?;
-                    self.walk(&below, depth + 1)?;
+            match self.attachment(descriptor)? {
+                Some(attachment) if attached.insert(digest_of(descriptor)?) => {
+                    self.attachments.push(attachment)
                 }
-                MediaType::ImageIndex => {
-                    return Err(data(format!(
-                        "indexes lie more than {} deep in each other",
-                        self.limits.depth
-                    )));
-                }
-                MediaType::ImageManifest => self.image(descriptor)?,
-                other => {
-                    let name = descriptor.digest();
-                    return Err(data(format!(
-                        "{name}: media type {other} is neither an image's nor an index's"
-                    )));
+                Some(_) => {}
+                None => {
+                    self.roots.push(descriptor.clone());
+                    self.walk(descriptor, 1, &mut seen)?;
                 }
             }
         }
         Ok(())
     }
 
-    fn image(&mut self, descriptor: &Descriptor) -> Result<()> {
+    /// An entry of `index.json`, if it is an attachment.
+    fn attachment(&self, descriptor: &Descriptor) -> Result<Option<Attachment>> {
+        if !attachment::may_be(descriptor) {
+            return Ok(None);
+        }
         let manifest: ImageManifest = self.document(descriptor, &MediaType::ImageManifest)?;
-        if Attachment::is(&manifest) {
-            self.attachments.push(Attachment { descriptor: descriptor.clone(), manifest });
+        let is = attachment::is(descriptor, &manifest);
+        Ok(is.then(|| Attachment { descriptor: descriptor.clone(), manifest }))
+    }
+
+    /// Reads what is in an image's place: an image, or an index over such. Nothing else may be there, whatever it says
+    /// that it is: somebody would run it. Each document is read once.
+    fn walk(
+        &mut self,
+        descriptor: &Descriptor,
+        depth: usize,
+        seen: &mut BTreeSet<(Digest, String)>,
+    ) -> Result<()> {
+        exec::interrupt::check()?;
+        if !seen.insert((digest_of(descriptor)?, descriptor.media_type().to_string())) {
             return Ok(());
         }
+        if seen.len() > self.limits.images {
+            return Err(data(format!("the layout has more than {} images and indexes", self.limits.images)));
+        }
+        match descriptor.media_type() {
+            MediaType::ImageIndex if depth < self.limits.depth => {
+                let below: ImageIndex = self.document(descriptor, &MediaType::ImageIndex)?;
+                self.indexes.push(descriptor.clone());
+                below.manifests().iter().try_for_each(|child| self.walk(child, depth + 1, seen))
+            }
+            MediaType::ImageIndex => {
+                Err(data(format!("indexes lie more than {} deep in each other", self.limits.depth)))
+            }
+            MediaType::ImageManifest => self.image(descriptor),
+            other => {
+                let name = descriptor.digest();
+                Err(data(format!("{name}: media type {other} is neither an image's nor an index's")))
+            }
+        }
+    }
+
+    fn image(&mut self, descriptor: &Descriptor) -> Result<()> {
+        let manifest: ImageManifest = self.document(descriptor, &MediaType::ImageManifest)?;
         if *manifest.config().media_type() != MediaType::ImageConfig {
             let (digest, found) = (manifest.config().digest(), manifest.config().media_type());
             return Err(data(format!("config {digest}: expected {}, found {found}", MediaType::ImageConfig)));
@@ -180,25 +204,31 @@ impl Layout {
     /// # Errors
     /// [`Kind::Mismatch`] if it is missing or another; [`Kind::Data`] if it is larger than [`Limits::document`].
     pub fn bytes(&self, descriptor: &Descriptor) -> Result<Vec<u8>> {
-        let digest = digest_of(descriptor)?;
-        let name = format!("blob {digest}");
-        let bytes =
-            read_document(&self.blob(&digest), &name, &self.limits).map_err(|e| missing(&digest, e))?;
-        if bytes.len() as u64 != descriptor.size() {
-            return Err(wrong_size(&digest, descriptor.size(), bytes.len() as u64));
-        }
-        let found = Digest::of(&bytes);
-        if found != digest {
-            return Err(Fault::mismatch(name, digest, found).into());
-        }
-        Ok(bytes)
+        blobs::bytes(&self.dir, &digest_of(descriptor)?, descriptor.size(), self.limits.document)
     }
 
     /// What containerd calls what is in it, such as `localhost/kubelet:v1.26.0-micro`: the names that its index gives.
     pub fn names(&self) -> Vec<&str> {
-        let annotations =
-            self.index.manifests().iter().filter_map(|descriptor| descriptor.annotations().as_ref());
+        let annotations = self.roots.iter().filter_map(|descriptor| descriptor.annotations().as_ref());
         annotations.filter_map(|all| all.get(CONTAINERD_NAME)).map(String::as_str).collect()
+    }
+
+    /// The files at its top, by name, without what is attached: for a copy of what [`Layout::reached`] gives.
+    ///
+    /// # Errors
+    /// None that can be caused.
+    pub fn top(&self) -> Result<[(&'static str, Vec<u8>); 2]> {
+        let mut index = serde_json::to_value(&self.index)?;
+        index["manifests"] = serde_json::to_value(&self.roots)?;
+        Ok([("oci-layout", MARK.to_vec()), ("index.json", json::canonical(&index)?)])
+    }
+
+    /// All that the roots reach: indexes, manifests, configs and layers, some of them several times.
+    pub fn reached(&self) -> impl Iterator<Item = &Descriptor> {
+        let images = self.images.iter().flat_map(|image| {
+            [&image.descriptor, image.manifest.config()].into_iter().chain(image.manifest.layers())
+        });
+        self.indexes.iter().chain(images)
     }
 
     /// Where it lies.
@@ -206,19 +236,12 @@ impl Layout {
         &self.dir
     }
 
-    fn blob(&self, digest: &Digest) -> PathBuf {
-        self.dir.join("blobs").join("sha256").join(digest.hex())
-    }
-
-    /// Opens a layer's blob, if it has the size that its descriptor says.
-    fn layer(&self, descriptor: &Descriptor) -> Result<(Digest, File)> {
-        let digest = digest_of(descriptor)?;
-        let opened = open_regular(&self.blob(&digest)).with_context(|| format!("blob {digest}"));
-        let (file, size) = opened.map_err(|error| missing(&digest, error))?;
-        if size != descriptor.size() {
-            return Err(wrong_size(&digest, descriptor.size(), size));
-        }
-        Ok((digest, file))
+    /// A blob, of the size and digest that its descriptor says.
+    ///
+    /// # Errors
+    /// [`Kind::Mismatch`] if it is missing or another; [`Kind::Data`] for a link, or what is not a file.
+    pub fn blob(&self, descriptor: &Descriptor) -> Result<File> {
+        blobs::verified(&self.dir, &digest_of(descriptor)?, descriptor.size())
     }
 
     /// Verifies every layer: its size, digest and, decompressed, its diff ID. A layer that several images share is read
@@ -232,16 +255,12 @@ impl Layout {
         for image in &self.images {
             for (descriptor, diff_id) in image.manifest.layers().iter().zip(image.config.rootfs().diff_ids())
             {
-                let (digest, mut file) = self.layer(descriptor)?;
+                let digest = digest_of(descriptor)?;
                 let media_type = descriptor.media_type().to_string();
-                if !done.insert((digest, media_type.clone(), diff_id.clone())) {
+                if !done.insert((digest, descriptor.size(), media_type.clone(), diff_id.clone())) {
                     continue;
                 }
-                let (found, _) = hash_reader(&mut file, descriptor.size())?;
-                if found != digest {
-                    return Err(Fault::mismatch(format!("blob {digest}"), digest, found).into());
-                }
-                let (_, file) = self.layer(descriptor)?;
+                let file = self.blob(descriptor)?;
                 let (found, _) = read::diff_id(file, Encoding::of(&media_type)?, &self.limits.layer)
                     .with_context(|| format!("layer {digest}"))?;
                 if found.to_string() != *diff_id {
@@ -261,7 +280,8 @@ impl Layout {
     /// As [`read::list`], and [`Kind::Mismatch`] for a blob of another size.
     pub fn list(&self, image: &Found) -> Result<Vec<read::Listing>> {
         let list = |descriptor| {
-            let (digest, file) = self.layer(descriptor)?;
+            let digest = digest_of(descriptor)?;
+            let file = blobs::open(&self.dir, &digest, descriptor.size())?;
             let encoding = Encoding::of(descriptor.media_type().as_ref())?;
             read::list(file, encoding, &self.limits.layer).with_context(|| format!("layer {digest}"))
         };
@@ -311,13 +331,7 @@ impl Layout {
         let (Some(descriptor), Some(diff_id)) = (layers.get(index), diff_ids.get(index)) else {
             return Err(data(format!("image {} has no layer {index}", image.descriptor.digest())));
         };
-        let (digest, mut file) = self.layer(descriptor)?;
-        let (found, _) = hash_reader(&mut file, descriptor.size())?;
-        if found != digest {
-            return Err(Fault::mismatch(format!("blob {digest}"), digest, found).into());
-        }
-        let (_, file) = self.layer(descriptor)?;
-        Ok((digest, file, descriptor, diff_id))
+        Ok((digest_of(descriptor)?, self.blob(descriptor)?, descriptor, diff_id))
     }
 
     /// What an image costs to pull and to keep; reads all of its layers.
@@ -338,42 +352,13 @@ impl Layout {
     }
 }
 
-/// Opens a regular file and tells its size; a link, a pipe or a device in its place is refused, not followed.
-pub(super) fn open_regular(path: &Path) -> Result<(File, u64)> {
-    let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
-    let refuse = || Fault::new(Kind::Data, format!("{} is not a regular file", path.display()));
-    let file = match rustix::fs::open(path, flags, Mode::empty()) {
-        Ok(file) => File::from(file),
-        Err(rustix::io::Errno::LOOP) => return Err(refuse().into()),
-        Err(error) => {
-            let error = std::io::Error::from(error);
-            return Err(error).with_context(|| format!("cannot read {}", path.display()));
-        }
-    };
-    let metadata = file.metadata()?;
-    if !metadata.is_file() {
-        return Err(refuse().into());
-    }
-    Ok((file, metadata.len()))
-}
-
-fn read_document(path: &Path, name: &str, limits: &Limits) -> Result<Vec<u8>> {
-    let (file, _) = open_regular(path).with_context(|| format!("{name} of the layout"))?;
-    let mut bytes = Vec::new();
-    file.take(limits.document.saturating_add(1)).read_to_end(&mut bytes)?;
-    if bytes.len() as u64 > limits.document {
-        return Err(data(format!("{name}: more than {} bytes", limits.document)));
-    }
-    Ok(bytes)
-}
-
 fn parse<T: DeserializeOwned>(name: &str, bytes: &[u8]) -> Result<T> {
     serde_json::from_slice(bytes).map_err(|error| data(format!("{name}: {error}")))
 }
 
 /// Parses a document that must not pass for one of another type: a manifest that is an index as well is one thing to
 /// one client and the other to the next.
-fn typed<T: DeserializeOwned>(name: &str, bytes: &[u8], media_type: &MediaType) -> Result<T> {
+pub(super) fn typed<T: DeserializeOwned>(name: &str, bytes: &[u8], media_type: &MediaType) -> Result<T> {
     let value: Value = parse(name, bytes)?;
     let expected = media_type.to_string();
     if let Some(found) = value.get("mediaType")
@@ -402,21 +387,6 @@ fn typed<T: DeserializeOwned>(name: &str, bytes: &[u8], media_type: &MediaType) 
 
 fn digest_of(descriptor: &Descriptor) -> Result<Digest> {
     descriptor.digest().as_ref().parse()
-}
-
-/// A blob that is not there is the layout's fault, and not the disk's.
-fn missing(digest: &Digest, error: anyhow::Error) -> anyhow::Error {
-    let cause = error.downcast_ref::<std::io::Error>();
-    if cause.is_some_and(|cause| cause.kind() == std::io::ErrorKind::NotFound) {
-        return Fault::new(Kind::Mismatch, format!("the layout has no blob {digest}"))
-            .help("copy it again: it is incomplete")
-            .into();
-    }
-    error
-}
-
-fn wrong_size(digest: &Digest, expected: u64, found: u64) -> anyhow::Error {
-    Fault::mismatch(format!("blob {digest}"), format!("{expected} bytes"), format!("{found} bytes")).into()
 }
 
 fn data(message: String) -> anyhow::Error {

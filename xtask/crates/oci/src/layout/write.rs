@@ -12,7 +12,6 @@ use progress::Task;
 use rustix::fs::{CWD, RenameFlags, renameat_with};
 use rustix::io::Errno;
 
-use super::open::open_regular;
 use super::{Blob, Bytes, Contents, MARK};
 use crate::digest::{Digest, hash_reader};
 
@@ -164,7 +163,7 @@ fn replace_in_steps(new: &Path, to: &Path) -> io::Result<()> {
 /// [`Kind::Interrupted`]; a layout that cannot be read does not match.
 pub fn matches(to: &Path, contents: &Contents) -> Result<bool> {
     let same = |path: &Path, bytes: &[u8]| {
-        open_regular(path).is_ok_and(|(file, size)| {
+        files::open(path).is_ok_and(|(file, size)| {
             size == bytes.len() as u64
                 && hash_reader(&mut &file, size).is_ok_and(|(digest, _)| digest == Digest::of(bytes))
         })
@@ -182,7 +181,7 @@ pub fn matches(to: &Path, contents: &Contents) -> Result<bool> {
     }
     for (digest, blob) in &contents.blobs {
         exec::interrupt::check()?;
-        let Ok((mut file, size)) = open_regular(&blobs.join(digest.hex())) else { return Ok(false) };
+        let Ok((mut file, size)) = files::open(&blobs.join(digest.hex())) else { return Ok(false) };
         if size != blob.size {
             return Ok(false);
         }

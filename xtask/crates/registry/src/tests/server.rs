@@ -67,7 +67,7 @@ pub(super) struct State {
     pub(super) blobs: BTreeMap<String, Vec<u8>>,
     pub(super) manifests: BTreeMap<String, (String, Vec<u8>)>,
     pub(super) tags: BTreeMap<String, String>,
-    uploads: BTreeMap<String, Vec<u8>>,
+    pub(super) uploads: BTreeMap<String, Vec<u8>>,
     /// Method and path of each request.
     pub(super) seen: Vec<String>,
     /// Bytes of blobs that came.
