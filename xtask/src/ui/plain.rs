@@ -17,8 +17,8 @@ pub(crate) fn plain(text: &str) -> Cow<'_, str> {
 /// The same for JSON, where they can only be in strings: it stays the same JSON.
 pub(crate) fn plain_json(text: &str) -> Cow<'_, str> {
     escaped(text, |char| {
-        let mut units = [0; 2];
-        char.encode_utf16(&mut units).iter().map(|unit| format!("\\u{unit:04x}")).collect()
+        // All of them are of the first plane.
+        format!("\\u{:04x}", u32::from(char))
     })
 }
 

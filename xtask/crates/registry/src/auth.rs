@@ -52,14 +52,14 @@ fn parse(header: &str) -> Vec<(&str, Vec<(&str, &str)>)> {
             continue;
         };
         let (value, after) = match value.strip_prefix('"') {
-            Some(quoted) => match quoted.split_once('"') {
-                Some(ended) => ended,
-                // Cut off: of this challenge nothing is believed.
-                None => {
+            Some(quoted) => {
+                let Some(ended) = quoted.split_once('"') else {
+                    // Cut off: of this challenge nothing is believed.
                     found.pop();
                     return found;
-                }
-            },
+                };
+                ended
+            }
             None => value.split_at(token(value)),
         };
         parameters.push((word, value));

@@ -119,13 +119,13 @@ impl Puller<'_> {
         let value: Value = serde_json::from_slice(&manifest.bytes)
             .map_err(|_| self.client.odd("has a manifest that is not JSON"))?;
         for child in value["manifests"].as_array().into_iter().flatten() {
-            let (digest, size) = self.parse(child)?;
+            let (digest, size) = parse(child)?;
             let found = self.get(digest, size)?;
             self.manifest(&found, below)?;
         }
         let layers = value["layers"].as_array().into_iter().flatten();
         for blob in value.get("config").into_iter().chain(layers) {
-            let (digest, size) = self.parse(blob)?;
+            let (digest, size) = parse(blob)?;
             if self.seen.insert(digest) {
                 self.blob(digest, size)?;
             }
@@ -141,13 +141,6 @@ impl Puller<'_> {
         }
         self.attached.push((digest, descriptor));
         Ok(())
-    }
-
-    /// The digest and size of a descriptor.
-    fn parse(&self, descriptor: &Value) -> Result<(Digest, u64)> {
-        let digest = descriptor["digest"].as_str().map(str::parse).transpose()?;
-        let bad = || Fault::new(Kind::Data, "a descriptor of the registry has no digest or size");
-        Ok(digest.zip(descriptor["size"].as_u64()).ok_or_else(bad)?)
     }
 
     /// A manifest that a descriptor names.
@@ -198,6 +191,13 @@ impl Puller<'_> {
             }
         }
     }
+}
+
+/// The digest and size of a descriptor.
+fn parse(descriptor: &Value) -> Result<(Digest, u64)> {
+    let digest = descriptor["digest"].as_str().map(str::parse).transpose()?;
+    let bad = || Fault::new(Kind::Data, "a descriptor of the registry has no digest or size");
+    Ok(digest.zip(descriptor["size"].as_u64()).ok_or_else(bad)?)
 }
 
 fn descriptor(manifest: &Manifest, tag: Option<&str>) -> Value {

@@ -89,10 +89,9 @@ pub(crate) fn join(base: &str, location: &str) -> Option<String> {
         segments.pop();
         for segment in path.split('/') {
             match segment {
-                "." => {}
-                // Above the top is the top.
                 ".." if segments.len() > 1 => drop(segments.pop()),
-                ".." => {}
+                // Above the top is the top.
+                "." | ".." => {}
                 other => segments.push(other),
             }
         }

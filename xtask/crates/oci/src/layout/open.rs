@@ -116,7 +116,7 @@ impl Layout {
             }
             match self.attachment(descriptor)? {
                 Some(attachment) if attached.insert(digest_of(descriptor)?) => {
-                    self.attachments.push(attachment)
+                    self.attachments.push(attachment);
                 }
                 Some(_) => {}
                 None => {
