@@ -8,7 +8,6 @@ let
 
   rust = rust-bin.stable.${lock.rust.version}.minimal.override {
     extensions = [ "rust-src" "rustfmt" "clippy" ];
-    targets = [ "x86_64-unknown-linux-musl" "aarch64-unknown-linux-musl" ];
   };
   # What a checkout needs besides what the build fetches by itself.
   tools = [ rust pkgs.go (pkgs.python3.withPackages (packages: [ packages.pip ])) ];

@@ -60,10 +60,10 @@ impl Executor<'_> {
                 let work = self.store.scratch_dir()?;
                 gobuild::fetch(recipe, self.tools.go()?, work.path(), self.progress)
             }
-            Made::Rust { inputs } => {
+            Made::Rust { .. } => {
                 let work = self.store.scratch_dir()?;
                 let (tools, dirs) = (self.tools.rust()?, self.rust_dirs(work.path())?);
-                rustbuild::fetch(tools, &dirs, &[inputs.arch], &self.sources.entrypoint(), self.progress)
+                rustbuild::fetch(tools, &dirs, &self.sources.entrypoint(), self.progress)
             }
             Made::Certificates { .. } => self.tools.setup.ensure_ca_certificates().map(drop),
         }

@@ -10,7 +10,7 @@ use fault::{Fault, Kind};
 use progress::Progress;
 use sha2::{Digest, Sha256};
 
-use crate::route::{self, PROGRAM, REMAPPED, RUST, RUST_COMMIT, Std, ZIG, ZIGBUILD};
+use crate::route::{self, PROGRAM, REMAPPED, RUST, RUST_COMMIT, ZIG, ZIGBUILD};
 use crate::{Dirs, Job, Tools, artifact, rustup};
 
 /// A program that was built.
@@ -29,14 +29,16 @@ pub fn build(tools: &Tools, dirs: &Dirs, job: &Job, progress: &dyn Progress) -> 
     let home = dirs.work.join("home");
     fs::create_dir_all(&home).with_context(|| format!("cannot make {}", home.display()))?;
     check_versions(tools, dirs)?;
-    rustup::ensure(tools, dirs, job.arch, job.offline, progress)?;
+    rustup::ensure(tools, dirs, job.offline, progress)?;
 
     let mut run = Run::new(&tools.zigbuild)
         .args(["zigbuild", "--release", "--locked", "--target", job.arch.target(), "--manifest-path"])
         .arg(job.source.join("Cargo.toml"))
         .args(["--bin", PROGRAM])
-        .args(route::arguments(job.arch))
+        .args(route::ARGUMENTS)
         .cwd(&dirs.work)
+        // What unlocks -Zbuild-std in a released cargo.
+        .env("RUSTC_BOOTSTRAP", "1")
         .env("CARGO_ENCODED_RUSTFLAGS", rustflags(tools, dirs, job)?)
         .on_line(|line| task.detail(line.trim()));
     if job.offline {
@@ -46,10 +48,6 @@ pub fn build(tools: &Tools, dirs: &Dirs, job: &Job, progress: &dyn Progress) -> 
     }
     if let Some(jobs) = job.jobs {
         run = run.args(["--jobs", &jobs.to_string()]);
-    }
-    if job.arch.std() == Std::Built {
-        // What unlocks -Zbuild-std in a released cargo.
-        run = run.env("RUSTC_BOOTSTRAP", "1");
     }
     for (name, value) in route::profile() {
         run = run.env(name, value);
@@ -94,7 +92,7 @@ fn rustflags(tools: &Tools, dirs: &Dirs, job: &Job) -> Result<OsString> {
     let rustc_name = format!("{rustc_name}{RUST_COMMIT}");
     // rustc names the standard library's sources by that commit, unless it finds them on this machine.
     let library = tools.toolchain.join("lib/rustlib/src/rust");
-    let mut flags: Vec<OsString> = route::rustflags(job.arch).map(OsString::from).collect();
+    let mut flags: Vec<OsString> = route::rustflags().map(OsString::from).collect();
     for (from, to) in [
         (&dirs.cargo_home, cargo_name),
         (&dirs.work, "/work"),

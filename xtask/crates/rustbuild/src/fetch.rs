@@ -8,29 +8,17 @@ use exec::Run;
 use fault::{Fault, Kind};
 use progress::Progress;
 
-use crate::route::{Arch, Std};
 use crate::{Dirs, Tools, compile, rustup};
 
-/// Gets the crates of the entrypoint in `source`, the parts of the toolchain and, where the standard library is built
-/// along, its crates. After it, [`crate::build`] of these arches works with [`crate::Job::offline`].
-pub fn fetch(
-    tools: &Tools,
-    dirs: &Dirs,
-    arches: &[Arch],
-    source: &Path,
-    progress: &dyn Progress,
-) -> Result<()> {
+/// Gets the crates of the entrypoint in `source`, the standard library's sources and its crates. After it, [`crate::build`]
+/// works with [`crate::Job::offline`].
+pub fn fetch(tools: &Tools, dirs: &Dirs, source: &Path, progress: &dyn Progress) -> Result<()> {
     compile::check_versions(tools, dirs)?;
-    for arch in arches {
-        rustup::ensure(tools, dirs, *arch, false, progress)?;
-    }
+    rustup::ensure(tools, dirs, false, progress)?;
     let task = progress.task("crates of the entrypoint", None);
     cargo_fetch(tools, dirs, source)?;
-    if arches.iter().any(|arch| arch.std() == Std::Built) {
-        task.detail("crates of the standard library");
-        cargo_fetch(tools, dirs, &tools.toolchain.join("lib/rustlib/src/rust/library"))?;
-    }
-    Ok(())
+    task.detail("crates of the standard library");
+    cargo_fetch(tools, dirs, &tools.toolchain.join("lib/rustlib/src/rust/library"))
 }
 
 fn cargo_fetch(tools: &Tools, dirs: &Dirs, package: &Path) -> Result<()> {

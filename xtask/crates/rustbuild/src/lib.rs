@@ -16,7 +16,7 @@ use std::path::PathBuf;
 
 pub use compile::{Built, build};
 pub use fetch::fetch;
-pub use route::{Arch, Inputs, Std, inputs};
+pub use route::{Arch, Inputs, inputs};
 
 /// The programs of the build. Their versions are checked against [`route`]'s.
 #[derive(Clone, Debug)]

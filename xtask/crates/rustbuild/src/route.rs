@@ -31,16 +31,6 @@ pub enum Arch {
     Arm32v7,
 }
 
-/// Where the standard library comes from.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Std {
-    /// As released, a component of the toolchain.
-    Prebuilt,
-    /// Compiled along, from the toolchain's rust-src.
-    Built,
-}
-
 impl Arch {
     /// All of them.
     pub const ALL: [Arch; 3] = [Arch::Amd64, Arch::Arm64, Arch::Arm32v7];
@@ -70,14 +60,6 @@ impl Arch {
         }
     }
 
-    /// Where its standard library comes from: as released where every machine can have it.
-    pub const fn std(self) -> Std {
-        match self {
-            Arch::Amd64 | Arch::Arm64 => Std::Prebuilt,
-            Arch::Arm32v7 => Std::Built,
-        }
-    }
-
     /// `e_machine` of its ELF files.
     pub(crate) const fn machine(self) -> u16 {
         match self {
@@ -88,11 +70,9 @@ impl Arch {
     }
 }
 
-/// Flags of rustc, without those that take paths out.
-const RUSTFLAGS: [&str; 1] = ["-Clink-arg=-Wl,--build-id=none"];
-
-/// Further flags where the standard library is built along: zig's musl must be used for it, not one of rustc's.
-const RUSTFLAGS_STD: [&str; 1] = ["-Clink-self-contained=no"];
+/// Flags of rustc, without those that take paths out. The standard library is built along, so it is zig's musl that must be
+/// used, not one of rustc's.
+const RUSTFLAGS: [&str; 2] = ["-Clink-arg=-Wl,--build-id=none", "-Clink-self-contained=no"];
 
 /// The release profile, as environment so that no config file can change it. The same as in the crate's Cargo.toml.
 const PROFILE: [(&str, &str); 9] = [
@@ -107,9 +87,9 @@ const PROFILE: [(&str, &str); 9] = [
     ("CARGO_PROFILE_RELEASE_INCREMENTAL", "false"),
 ];
 
-/// Arguments of cargo-zigbuild where the standard library is built along: without the code that prints backtraces,
-/// which a stripped program cannot use.
-const BUILD_STD: [&str; 2] = ["-Zbuild-std=std,panic_abort", "-Zbuild-std-features="];
+/// Arguments of cargo-zigbuild: the standard library is built along, since as released it is not there for every
+/// architecture, and has the code that prints backtraces, a quarter of the program, which a stripped one cannot use.
+pub(crate) const ARGUMENTS: [&str; 2] = ["-Zbuild-std=std,panic_abort", "-Zbuild-std-features="];
 
 /// All that the bytes of the program depend on. Two equal values mean equal bytes.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -120,8 +100,6 @@ pub struct Inputs {
     pub arch: Arch,
     /// Rust's name for it.
     pub target: String,
-    /// Where the standard library comes from.
-    pub std: Std,
     /// The version and commit of rustc.
     pub rust: String,
     /// The version of zig.
@@ -141,16 +119,15 @@ pub struct Inputs {
 /// What the program built from the crate in `source` depends on. Reads the sources and nothing else.
 pub fn inputs(arch: Arch, source: &Path) -> Result<Inputs> {
     Ok(Inputs {
-        format: 1,
+        format: 2,
         arch,
         target: arch.target().to_owned(),
-        std: arch.std(),
         rust: format!("{RUST} ({RUST_COMMIT})"),
         zig: ZIG.to_owned(),
         zigbuild: ZIGBUILD.to_owned(),
-        rustflags: rustflags(arch).chain([format!("--remap-path-prefix={REMAPPED:?}")]).collect(),
+        rustflags: rustflags().chain([format!("--remap-path-prefix={REMAPPED:?}")]).collect(),
         profile: PROFILE.iter().map(|(name, value)| format!("{name}={value}")).collect(),
-        arguments: arguments(arch).iter().map(|word| (*word).to_owned()).collect(),
+        arguments: ARGUMENTS.iter().map(|word| (*word).to_owned()).collect(),
         source: digest::of_crate(source)?,
     })
 }
@@ -159,19 +136,13 @@ pub fn inputs(arch: Arch, source: &Path) -> Result<Inputs> {
 pub(crate) const REMAPPED: [&str; 3] = ["/entrypoint", "/cargo", "/rustc/"];
 
 /// Flags of rustc that hold no path.
-pub(crate) fn rustflags(arch: Arch) -> impl Iterator<Item = String> {
-    let more: &[&str] = if arch.std() == Std::Built { &RUSTFLAGS_STD } else { &[] };
-    RUSTFLAGS.iter().chain(more).map(|flag| (*flag).to_owned())
+pub(crate) fn rustflags() -> impl Iterator<Item = String> {
+    RUSTFLAGS.iter().map(|flag| (*flag).to_owned())
 }
 
 /// The profile, as environment.
 pub(crate) fn profile() -> &'static [(&'static str, &'static str)] {
     &PROFILE
-}
-
-/// Arguments of cargo-zigbuild that are not the same for all.
-pub(crate) fn arguments(arch: Arch) -> &'static [&'static str] {
-    if arch.std() == Std::Built { &BUILD_STD } else { &[] }
 }
 
 #[cfg(test)]
@@ -191,7 +162,7 @@ mod tests {
         assert!(!json.contains(dir.path().to_str().unwrap()), "{json}");
         assert_eq!(serde_json::from_str::<Inputs>(&json).unwrap(), of(Arch::Arm32v7));
         assert!(
-            json.contains(r#""arch":"arm32v7","target":"armv7-unknown-linux-musleabihf","std":"built""#),
+            json.contains(r#""arch":"arm32v7","target":"armv7-unknown-linux-musleabihf","rust":"#),
             "{json}"
         );
     }

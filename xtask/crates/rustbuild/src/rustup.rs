@@ -7,76 +7,38 @@ use exec::Run;
 use fault::{Fault, Kind};
 use progress::Progress;
 
-use crate::route::{Arch, RUST, Std};
+use crate::route::RUST;
 use crate::{Dirs, Tools};
 
-/// A part of the toolchain that may be missing.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Part {
-    /// The standard library of a target, as released.
-    Target(&'static str),
-    /// The standard library's sources.
-    Source,
+/// Has the toolchain the standard library's sources?
+fn is_there(toolchain: &Path) -> bool {
+    toolchain.join("lib/rustlib/src/rust/library/Cargo.lock").is_file()
 }
 
-impl Part {
-    fn of(arch: Arch) -> Self {
-        match arch.std() {
-            Std::Prebuilt => Part::Target(arch.target()),
-            Std::Built => Part::Source,
-        }
-    }
-
-    fn is_there(self, toolchain: &Path) -> bool {
-        let rustlib = toolchain.join("lib/rustlib");
-        match self {
-            Part::Target(target) => rustlib.join(target).join("lib").is_dir(),
-            Part::Source => rustlib.join("src/rust/library/Cargo.lock").is_file(),
-        }
-    }
-
-    /// What rustup is told, the toolchain included.
-    fn words(self, toolchain: &str) -> [String; 5] {
-        let (kind, name) = match self {
-            Part::Target(target) => ("target", target),
-            Part::Source => ("component", "rust-src"),
-        };
-        [kind, "add", "--toolchain", toolchain, name].map(str::to_owned)
-    }
-}
-
-/// Makes sure that the toolchain has what `arch` needs; `offline` nothing is added.
-pub(crate) fn ensure(
-    tools: &Tools,
-    dirs: &Dirs,
-    arch: Arch,
-    offline: bool,
-    progress: &dyn Progress,
-) -> Result<()> {
-    let part = Part::of(arch);
-    if part.is_there(&tools.toolchain) {
+/// Makes sure that the toolchain has what is needed; `offline` nothing is added.
+pub(crate) fn ensure(tools: &Tools, dirs: &Dirs, offline: bool, progress: &dyn Progress) -> Result<()> {
+    if is_there(&tools.toolchain) {
         return Ok(());
     }
     let name = tools.rustup.as_ref().map_or(RUST, |rustup| &rustup.toolchain);
-    let words = part.words(name);
+    let words = ["component", "add", "--toolchain", name, "rust-src"];
     let command = format!("rustup {}", words.join(" "));
     let lacks =
-        format!("the Rust toolchain in {} lacks what {} needs", tools.toolchain.display(), arch.target());
+        format!("the Rust toolchain in {} lacks the standard library's sources", tools.toolchain.display());
     let rustup = match &tools.rustup {
         Some(rustup) if !offline => rustup,
         _ => return Err(Fault::new(Kind::Tool, lacks).help(format!("run `{command}`")).into()),
     };
     progress.note(&format!("{lacks}: adding it by `{command}`"));
-    // One part a call: when one of several cannot be had, rustup takes all of them back.
     let added = Run::new(&rustup.program)
-        .args(&words)
+        .args(words)
         .env("PATH", &tools.path)
         .env("HOME", dirs.work.join("home"))
         .env("RUSTUP_HOME", &rustup.home)
         .env("CARGO_HOME", &dirs.cargo_home)
         .env("RUSTUP_AUTO_INSTALL", "0");
     let finished = network(added).finish()?;
-    if finished.status.success() && part.is_there(&tools.toolchain) {
+    if finished.status.success() && is_there(&tools.toolchain) {
         return Ok(());
     }
     let message = format!("{lacks}, and `{command}` could not add it:\n{}", finished.stderr_tail);
@@ -120,13 +82,13 @@ mod tests {
         }
     }
 
-    /// A rustup that adds what it is told to, one part a call.
+    /// A rustup that adds what it is told to.
     fn fake(dir: &Path) -> Rustup {
         use std::os::unix::fs::PermissionsExt;
         let program = dir.join("rustup");
         let script = format!(
             "#!/bin/sh\necho \"$@\" >>{0}/calls\n[ $5 = rust-src ] && mkdir -p {0}/lib/rustlib/src/rust/library && \
-             : >{0}/lib/rustlib/src/rust/library/Cargo.lock\n[ $1 = target ] && mkdir -p {0}/lib/rustlib/$5/lib\nexit 0\n",
+             : >{0}/lib/rustlib/src/rust/library/Cargo.lock\nexit 0\n",
             dir.display()
         );
         std::fs::write(&program, script).unwrap();
@@ -157,15 +119,11 @@ mod tests {
         let tools = tools(dir.path(), Some(fake(dir.path())));
         let notes = Notes(std::sync::Mutex::default());
         for _ in 0..2 {
-            for arch in Arch::ALL {
-                ensure(&tools, &dirs(dir.path()), arch, false, &notes).unwrap();
-            }
+            ensure(&tools, &dirs(dir.path()), false, &notes).unwrap();
         }
         let calls = std::fs::read_to_string(dir.path().join("calls")).unwrap();
-        let expected = "target add --toolchain 1.95.0 x86_64-unknown-linux-musl\n\
-            target add --toolchain 1.95.0 aarch64-unknown-linux-musl\ncomponent add --toolchain 1.95.0 rust-src\n";
-        assert_eq!(calls, expected);
-        assert_eq!(notes.0.lock().unwrap().len(), 3);
+        assert_eq!(calls, "component add --toolchain 1.95.0 rust-src\n");
+        assert_eq!(notes.0.lock().unwrap().len(), 1);
     }
 
     #[test]
@@ -173,8 +131,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         for (rustup, offline) in [(Some(fake(dir.path())), true), (None, false)] {
             let tools = tools(dir.path(), rustup);
-            let error =
-                ensure(&tools, &dirs(dir.path()), Arch::Arm32v7, offline, &progress::Silent).unwrap_err();
+            let error = ensure(&tools, &dirs(dir.path()), offline, &progress::Silent).unwrap_err();
             let hint = fault::of(&error).and_then(Fault::hint);
             assert_eq!(hint, Some("run `rustup component add --toolchain 1.95.0 rust-src`"));
             assert_eq!(fault::exit_code(&error), 7);
@@ -188,7 +145,7 @@ mod tests {
         let rustup =
             Rustup { program: "/bin/false".into(), home: dir.path().into(), toolchain: "1.95.0".into() };
         let tools = tools(dir.path(), Some(rustup));
-        let error = ensure(&tools, &dirs(dir.path()), Arch::Amd64, false, &progress::Silent).unwrap_err();
+        let error = ensure(&tools, &dirs(dir.path()), false, &progress::Silent).unwrap_err();
         assert_eq!(fault::exit_code(&error), 5);
     }
 }

@@ -66,7 +66,7 @@ fn the_same_bytes_from_another_place_without_a_network() {
         work: scratch.path().join("work"),
         zig_cache: scratch.path().join("zig"),
     };
-    rustbuild::fetch(&tools, &first, &arches(), &source(), &progress::Silent).unwrap();
+    rustbuild::fetch(&tools, &first, &source(), &progress::Silent).unwrap();
 
     // Another source directory, cargo home, work directory (with a space), config file and number of jobs.
     let second = Dirs {
@@ -79,7 +79,7 @@ fn the_same_bytes_from_another_place_without_a_network() {
     fs::write(second.cargo_home.join("config.toml"), config).unwrap();
     let moved = scratch.path().join("elsewhere/copied crate");
     copy(&source(), &moved);
-    rustbuild::fetch(&tools, &second, &arches(), &moved, &progress::Silent).unwrap();
+    rustbuild::fetch(&tools, &second, &moved, &progress::Silent).unwrap();
 
     for arch in arches() {
         let build = |dirs: &Dirs, source: &Path, name: &str, offline: bool, jobs: Option<usize>| -> Built {

@@ -13,8 +13,6 @@ const INSTALL_GO: &str =
     "install any Go from 1.21 on, for example with your distribution's package `golang-go`";
 /// What a build of one image with cold caches writes, in bytes, and some room.
 const DISK: u64 = 12 << 30;
-/// The musl targets that the entrypoint is compiled for with rustup's own standard library.
-const TARGETS: [&str; 2] = ["x86_64-unknown-linux-musl", "aarch64-unknown-linux-musl"];
 
 /// One thing that was looked at.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -64,11 +62,6 @@ fn rust_checks(setup: &Setup) -> Vec<Check> {
     if let Ok(Some(toolchain)) = &found {
         let rustlib = toolchain.dir.join("lib/rustlib");
         let name = toolchain.name.as_deref().unwrap_or(&locked.version);
-        for target in TARGETS {
-            let ok = rustlib.join(target).is_dir();
-            let repair = format!("rustup target add --toolchain {name} {target}");
-            checks.push(added("rust-target", ok, target, repair));
-        }
         let ok = rustlib.join("src/rust/library").is_dir();
         checks.push(added(
             "rust-src",
