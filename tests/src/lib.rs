@@ -30,6 +30,7 @@ pub mod scratch;
 pub mod server;
 pub mod skip;
 pub mod stage;
+pub mod vm;
 pub mod xtask;
 
 use std::path::{Path, PathBuf};

@@ -71,6 +71,12 @@ pub(crate) struct Vm {
     /// Write what the machine says on its console to this file [default: target/vm/console.log].
     #[arg(long, value_name = "FILE")]
     console: Option<PathBuf>,
+    /// Boot this kernel, which has virtio and the root's filesystem built in.
+    #[arg(long, value_name = "FILE")]
+    kernel: Option<PathBuf>,
+    /// Use this disk as the root, a bare filesystem or qcow2; its own /sbin/init is process 1. It is not changed.
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["init", "package"])]
+    rootfs: Option<PathBuf>,
     #[command(flatten)]
     how: How,
 }
@@ -138,6 +144,7 @@ impl Vm {
 
         let session = Session::open(context, &self.how)?;
         let system = System::of(&flavour, &session.store, &*context.progress)?;
+        let system = system.with(self.kernel.as_deref(), self.rootfs.as_deref())?;
         let accel = Accel::find(&system, &session.store, &*context.progress)?;
         let log = self.console.clone().unwrap_or_else(|| context.root.join("target/vm/console.log"));
         let interactive = scripts.is_empty();
@@ -154,6 +161,11 @@ impl Vm {
             Report { version: 1, kvm: accel == Accel::Kvm, milestones: Vec::new(), scripts: Vec::new() };
         let how = if accel == Accel::Kvm { "with KVM" } else { "emulated" };
         context.progress.note(&format!("switch on a machine, {}, {how}", flavour.arch.name()));
+        if interactive && self.rootfs.is_some() {
+            // It need not have what the agent needs.
+            Machine::switch_on(&system, &options)?.wait_end()?;
+            return Ok(ExitCode::SUCCESS);
+        }
         let mut machine = Machine::boot(&system, &options)?;
         let mut reached = |machine: &Machine, name: &str| {
             let seconds = machine.since.elapsed().as_secs_f64();

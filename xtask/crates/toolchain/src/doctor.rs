@@ -189,6 +189,11 @@ fn runtimes() -> impl Iterator<Item = Check> {
         ("docker", "docker", "to load images into docker", "docker.io"),
         ("qemu-aarch64", "qemu-aarch64-static", "to run arm64 programs on amd64", "qemu-user-static"),
         ("qemu-arm", "qemu-arm-static", "to run arm32v7 programs on amd64", "qemu-user-static"),
+        ("vm-amd64", "qemu-system-x86_64", "to boot a machine: qemu-system-x86_64", "qemu-system-x86"),
+        ("vm-arm64", "qemu-system-aarch64", "to boot a machine: qemu-system-aarch64", "qemu-system-arm"),
+        ("vm-arm32v7", "qemu-system-arm", "to boot a machine: qemu-system-arm", "qemu-system-arm"),
+        ("vm-packages", "mmdebstrap", "to make a machine's system: mmdebstrap", "mmdebstrap"),
+        ("vm-disk", "qemu-img", "to make a machine's disk: qemu-img", "qemu-utils"),
     ];
     programs.into_iter().map(|(name, program, expected, package)| {
         let path = exec::which(program);

@@ -22,7 +22,9 @@ const WATCHDOG: &str = "read -r _; kill -TERM \"$1\" 2>/dev/null; rm -r \"$2\"";
 /// How long QEMU may take to end by itself.
 const GRACE: Duration = Duration::from_secs(3);
 /// How many of the console's last lines an error repeats.
-const TAIL: usize = 20;
+const TAIL: usize = 40;
+/// What a kernel says when it can go on no more.
+const PANIC: &str = "Kernel panic - not syncing";
 /// How long the agent may take to come.
 const BOOT_LIMIT: Duration = Duration::from_secs(300);
 
@@ -62,6 +64,21 @@ pub struct Options {
     pub console: Console,
 }
 
+impl Options {
+    /// Two processors, 2 GiB of memory, and nothing else.
+    pub fn new(accel: Accel, console: Console) -> Self {
+        Self {
+            accel,
+            cpus: 2,
+            memory: 2048,
+            cgroup_v1: false,
+            disks: Vec::new(),
+            images: Vec::new(),
+            console,
+        }
+    }
+}
+
 /// How a script ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Ended {
@@ -87,15 +104,25 @@ pub struct Machine {
     /// When it was switched on.
     pub since: Instant,
     // After the processes: they use it.
-    _dir: TempDir,
+    dir: TempDir,
 }
 
 impl Machine {
     /// Switches one on, and returns once its agent answers.
     ///
     /// # Errors
-    /// [`Kind::Tool`] without QEMU, [`Kind::Failed`] if the system does not come up, with the console's last lines.
+    /// As [`Machine::switch_on`], and [`Kind::Failed`] if the system does not come up, with the console's last lines.
     pub fn boot(system: &System, options: &Options) -> Result<Self> {
+        let mut machine = Self::switch_on(system, options)?;
+        machine.wait_hello(BOOT_LIMIT)?;
+        Ok(machine)
+    }
+
+    /// Switches one on: there may be no agent in it ever.
+    ///
+    /// # Errors
+    /// [`Kind::Tool`] without QEMU, [`Kind::Failed`] if it does not start.
+    pub fn switch_on(system: &System, options: &Options) -> Result<Self> {
         packages::check_tools(&packages::qemu(system.arch))?;
         let dir =
             tempfile::Builder::new().prefix("vm-").tempdir().context("cannot make a temporary directory")?;
@@ -115,35 +142,37 @@ impl Machine {
         let mut qemu = command.spawn().with_context(|| format!("cannot start {}", system.arch.qemu()))?;
         let watchdog = watch(qemu.id(), dir.path())?;
         let connected = Channel::connect(dir.path(), || check_alive(&mut qemu, &said));
-        let mut machine = match connected {
+        match connected {
             Ok(channel) => {
                 let console = log.to_owned();
-                Self { qemu, watchdog, channel, console, boot: String::new(), since, _dir: dir }
+                Ok(Self { qemu, watchdog, channel, console, boot: String::new(), since, dir })
             }
             Err(error) => {
                 end(&mut qemu, watchdog);
-                return Err(error);
+                Err(error)
             }
-        };
-        machine.wait_hello(BOOT_LIMIT)?;
-        Ok(machine)
+        }
     }
 
     /// Waits for the agent on a kernel that was not seen before.
     fn wait_hello(&mut self, limit: Duration) -> Result<()> {
         let deadline = Instant::now() + limit;
         loop {
-            match self.event(deadline)? {
+            let soon = deadline.min(Instant::now() + Duration::from_secs(2));
+            match self.event(soon)? {
                 Some(Event::Hello(boot)) if boot != self.boot => {
                     self.boot = boot;
                     return Ok(());
                 }
                 Some(_) => {}
-                None => {
-                    return Err(
-                        self.failed(&format!("the machine did not come up within {} s", limit.as_secs()))
-                    );
+                None if self.tail().contains(PANIC) => {
+                    return Err(self.failed("the machine's kernel panicked"));
                 }
+                None if Instant::now() > deadline => {
+                    let limit = limit.as_secs();
+                    return Err(self.failed(&format!("the machine did not come up within {limit} s")));
+                }
+                None => {}
             }
         }
     }
@@ -255,7 +284,7 @@ impl Machine {
     }
 
     fn event(&mut self, deadline: Instant) -> Result<Option<Event>> {
-        let (qemu, said) = (&mut self.qemu, self._dir.path().join("qemu.log"));
+        let (qemu, said) = (&mut self.qemu, self.dir.path().join("qemu.log"));
         let next = self.channel.next(deadline, &mut || check_alive(qemu, &said));
         next.map_err(|error| match fault::of(&error).map(Fault::kind) {
             Some(Kind::Interrupted) => error,
