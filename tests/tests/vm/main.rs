@@ -4,4 +4,5 @@
 //! about, and into the machine that CI boots if it takes seconds: all tests in machines together have ten minutes there.
 
 mod itself;
+mod mounts;
 mod readme;
