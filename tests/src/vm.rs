@@ -25,7 +25,7 @@ const PRELUDE_AT: &str = "/usr/lib/vm/prelude.sh";
 /// Ends what an earlier test left.
 const RESET: &str = include_str!("vm/reset.sh");
 /// How long a script may take, on a machine that emulates others for other tests as well.
-pub const LIMIT: Duration = Duration::from_secs(420);
+pub const LIMIT: Duration = Duration::from_mins(7);
 
 /// Which machine.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -44,7 +44,7 @@ impl Kind {
         let init = if self == Self::Systemd { Init::Systemd } else { Init::Busybox };
         let (runtime, packages): (_, &[&str]) = match self {
             Self::Runtimes | Self::Systemd => (Runtime::Docker, &["podman", "crun"]),
-            _ => (Runtime::Containerd, &[]),
+            Self::Plain => (Runtime::Containerd, &[]),
         };
         Flavour { arch, init, runtime, packages: packages.iter().map(|name| (*name).to_owned()).collect() }
     }

@@ -177,7 +177,7 @@ fn starts_and_ends_leave_nothing_on_the_host() -> Result<()> {
         let kubelet = Kubelet::start(&containerd, &name, &command, Sharing::Repair)?;
         kubelet.wait_healthy()?;
         // It is healthy before it has written all of its state.
-        wait_for("the kubelet's own files", Duration::from_secs(60), || {
+        wait_for("the kubelet's own files", Duration::from_mins(1), || {
             let written = |name: &&str| host.path("/var/lib/kubelet").join(name).exists();
             Ok(OWN_FILES.iter().all(written).then_some(()))
         })?;

@@ -57,7 +57,7 @@ fn actionlint_finds_nothing() -> Result<()> {
     Ok(())
 }
 
-/// The program that looks for security faults in workflows, by its package of PyPI.
+/// The program that looks for security faults in workflows, by its package of `PyPI`.
 const ZIZMOR: &str = "zizmor==1.32.0";
 
 /// Installs zizmor beside our own program, once. `None`, with a line, where it is not available.

@@ -86,7 +86,7 @@ fn a_host_that_shares_nothing_is_told_so_or_shares_the_directory() -> Result<()>
     }
     vm::with(Kind::Plain, |session| {
         let script = functions(session)?
-            + r#"
+            + r"
 mkdir -p /var/lib/kubelet /etc/kubernetes
 mount --make-rprivate /
 start
@@ -104,7 +104,7 @@ await 120 gone ' /var/lib/kubelet/pods/'
 end
 umount /var/lib/kubelet
 mount --make-rshared /
-"#;
+";
         let said = session.run(&script)?;
         ensure!(said.contains("size=8192k"), "the volume is not in the pod: {said}");
         Ok(())

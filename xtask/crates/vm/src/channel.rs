@@ -46,13 +46,11 @@ impl Channel {
         for name in PORTS {
             let path = dir.join(name);
             streams.push(loop {
-                match UnixStream::connect(&path) {
-                    Ok(stream) => break stream,
-                    Err(_) => {
-                        check()?;
-                        thread::sleep(Duration::from_millis(20));
-                    }
+                if let Ok(stream) = UnixStream::connect(&path) {
+                    break stream;
                 }
+                check()?;
+                thread::sleep(Duration::from_millis(20));
             });
         }
         for (port, stream) in streams.iter().enumerate() {

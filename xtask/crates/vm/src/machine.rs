@@ -26,7 +26,7 @@ const TAIL: usize = 40;
 /// What a kernel says when it can go on no more.
 const PANIC: &str = "Kernel panic - not syncing";
 /// How long the agent may take to come.
-const BOOT_LIMIT: Duration = Duration::from_secs(300);
+const BOOT_LIMIT: Duration = Duration::from_mins(5);
 
 /// Where the first serial port leads.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -164,7 +164,6 @@ impl Machine {
                     self.boot = boot;
                     return Ok(());
                 }
-                Some(_) => {}
                 None if self.tail().contains(PANIC) => {
                     return Err(self.failed("the machine's kernel panicked"));
                 }
@@ -172,7 +171,7 @@ impl Machine {
                     let limit = limit.as_secs();
                     return Err(self.failed(&format!("the machine did not come up within {limit} s")));
                 }
-                None => {}
+                Some(_) | None => {}
             }
         }
     }
@@ -196,7 +195,7 @@ impl Machine {
         let seconds = limit.as_secs().max(1);
         self.channel.send(&format!("run {mark} {} {seconds}", script.len()), script.as_bytes())?;
         // The script is ended in the machine; if nothing comes of that, the machine hangs.
-        let deadline = Instant::now() + limit + Duration::from_secs(60);
+        let deadline = Instant::now() + limit + Duration::from_mins(1);
         let (mut stdout, mut stderr) = (Splitter::new(&mark), Splitter::new(&mark));
         loop {
             match self.event(deadline)? {
@@ -343,7 +342,9 @@ fn arguments(system: &System, options: &Options, dir: &Path) -> Result<Vec<OsStr
         words.extend(qemu::disk(&format!("image{index}"), file, "format=raw,readonly=on"));
     }
     words.extend(["-device".into(), "virtio-rng-pci".into(), "-device".into(), "virtio-serial-pci".into()]);
-    PORTS.iter().for_each(|name| words.extend(qemu::port(name, &dir.join(name))));
+    for name in PORTS {
+        words.extend(qemu::port(name, &dir.join(name)));
+    }
     Ok(words)
 }
 
