@@ -170,9 +170,16 @@ fn what_kubeadm_says_of_the_node_takes_effect() -> Result<()> {
     }
     kubelet.terminate()?;
     // Of a node whose server does not answer, no pod ends by its manifest.
-    for (task, _) in containerd.tasks(Namespace::Kubernetes)? {
-        cmd::ok(containerd.ctr(Namespace::Kubernetes).args(["tasks", "delete", "--force", &task]))?;
-    }
+    wait_for("end of the killed pod", Duration::from_secs(30), || {
+        let running = containerd.tasks(Namespace::Kubernetes)?;
+        for (task, _) in running.iter().filter(|(_, status)| status == "RUNNING") {
+            // One that containerd has seen end meanwhile is not found.
+            cmd::output(
+                containerd.ctr(Namespace::Kubernetes).args(["tasks", "kill", "--signal", "SIGKILL", task]),
+            )?;
+        }
+        Ok(running.iter().all(|(_, status)| status != "RUNNING").then_some(()))
+    })?;
     containerd.host.stop()
 }
 
