@@ -73,7 +73,9 @@ fn the_verb_ends_as_its_script_does() -> Result<()> {
     assert_eq!(out.code(), Some(137), "{}{}", out.stdout, out.stderr);
     let report: Value = serde_json::from_str(out.stdout.trim()).with_context(|| out.stdout.clone())?;
     assert_eq!(report["scripts"][0]["stdout"], "from outside\n16777216\ncontainerd\n");
-    assert_eq!(report["scripts"][0]["stderr"], "bad\n");
+    // The shell that started it may say of the signal.
+    let stderr = report["scripts"][0]["stderr"].as_str().context("no standard error")?;
+    ensure!(stderr.starts_with("bad\n"), "{stderr}");
     let reached: Vec<_> = report["milestones"].as_array().context("no milestones")?.iter().collect();
     assert_eq!(reached[0]["name"], "process 1 is up");
     assert_eq!(reached[1]["name"], "containerd is up");
