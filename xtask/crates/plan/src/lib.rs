@@ -109,7 +109,6 @@ impl Plan {
                 continue;
             }
             let attribute = attributes.get(name)?;
-            check_whole(catalog, attribute, options)?;
             let target = match attribute.scope {
                 Scope::Image(_) => {
                     plan.add_image(catalog, sources, attribute, options)?;
@@ -271,25 +270,6 @@ fn check_arches(catalog: &Catalog, arches: &[String]) -> Result<()> {
     let all: Vec<_> = catalog.arches.iter().map(|arch| arch.name.as_str()).collect();
     let fault = Fault::new(Kind::Unknown, format!("there is no architecture `{name}`"));
     Err(fault.help(format!("the catalog has {}", all.join(", "))).into())
-}
-
-/// Without the program that it is named by, an image is not worth its name.
-fn check_whole(catalog: &Catalog, attribute: &Attribute<'_>, options: &Options) -> Result<()> {
-    let product = attribute.product.name.as_str();
-    let components = attribute.base.components.iter().chain(&attribute.variant.components);
-    let kept = components.filter(|name| !options.omits(name.as_str()));
-    let has = |name: &catalog::Name| match catalog.component(name.as_str()).map(catalog::Component::content) {
-        Some(catalog::Content::Go(go)) => {
-            layer::programs(catalog, go, options).iter().any(|program| program.name.as_str() == product)
-        }
-        _ => false,
-    };
-    if options.omit.is_empty() || kept.into_iter().any(has) {
-        return Ok(());
-    }
-    let message =
-        format!("`{}` without {} would lack {product} itself", attribute.name, options.omit.join(", "));
-    Err(Fault::new(Kind::Usage, message).help("omit what stands beside it, such as crictl").into())
 }
 
 /// Every name to omit must be a program's or a component's.

@@ -240,16 +240,6 @@ fn what_cannot_be_planned_is_refused() {
         (fault::exit_code(&error), error.to_string().as_str()),
         (9, "images/locks/alpine-3.99.json is missing")
     );
-    for (attribute, names) in [
-        ("kubelet-v1_26_0-micro-amd64", &["kubelet"][..]),
-        ("kubelet-v1_26_0-cni-micro", &["cni", "kubelet"]),
-        ("kubelet-v1_26_0-kubeadm-micro-amd64", &["kubelet", "crictl"]),
-        ("kubelet-v1_26_0-kubeadm-micro-amd64", &["kubelet-kubeadm"]),
-    ] {
-        let options = Options { omit: names.iter().map(|&name| name.into()).collect(), ..Options::default() };
-        let (code, message) = refused(&[attribute], &options);
-        assert!(code == 2 && message.ends_with("would lack kubelet itself"), "{names:?}: {code} {message}");
-    }
     let omit = Options { omit: vec!["systemd".into()], ..Options::default() };
     assert_eq!(
         refused(&["kubelet-v1_26_0-micro-amd64"], &omit),
