@@ -36,11 +36,19 @@ pub enum Kind {
     Runtimes,
     /// With systemd, docker and podman.
     Systemd,
+    /// 64-bit ARM, otherwise as the first.
+    Arm64,
+    /// 32-bit ARM, otherwise as the first.
+    Arm32,
 }
 
 impl Kind {
     fn flavour(self) -> Flavour {
-        let arch = Arch::Amd64;
+        let arch = match self {
+            Self::Arm64 => Arch::Arm64,
+            Self::Arm32 => Arch::Arm32v7,
+            _ => Arch::Amd64,
+        };
         let init = if self == Self::Systemd { Init::Systemd } else { Init::Busybox };
         let (runtime, packages): (_, &[&str]) = match self {
             Self::Runtimes | Self::Systemd => (Runtime::Docker, &["podman", "crun"]),
@@ -61,6 +69,8 @@ pub struct Session {
 static PLAIN: Mutex<Option<Session>> = Mutex::new(None);
 static RUNTIMES: Mutex<Option<Session>> = Mutex::new(None);
 static SYSTEMD: Mutex<Option<Session>> = Mutex::new(None);
+static ARM64: Mutex<Option<Session>> = Mutex::new(None);
+static ARM32: Mutex<Option<Session>> = Mutex::new(None);
 
 /// Does this in a machine of this kind, cleaned; boots it if it is not there. Tests in it run one after another. Where
 /// that cannot be done here, says so and does nothing; an error in CI.
@@ -73,6 +83,8 @@ pub fn with(kind: Kind, test: impl FnOnce(&mut Session) -> Result<()>) -> Result
         Kind::Plain => &PLAIN,
         Kind::Runtimes => &RUNTIMES,
         Kind::Systemd => &SYSTEMD,
+        Kind::Arm64 => &ARM64,
+        Kind::Arm32 => &ARM32,
     };
     // Taken out, so that a machine whose test went wrong is not there for the next one.
     let mut guard = place.lock().unwrap_or_else(std::sync::PoisonError::into_inner);

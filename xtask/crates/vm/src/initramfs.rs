@@ -24,7 +24,7 @@ const GUEST: [(&str, &[u8]); 10] = [
     ("vm-network.service", include_bytes!("../guest/vm-network.service")),
 ];
 /// What the root's disk needs; what the kernel has built in is not needed as a module.
-const MODULES: [&str; 4] = ["virtio_pci", "virtio_mmio", "virtio_blk", "ext4"];
+pub(crate) const MODULES: [&str; 5] = ["virtio_pci", "virtio_mmio", "virtio_blk", "crc32c_generic", "ext4"];
 const DIRECTORIES: [&str; 7] = ["bin", "dev", "modules", "new", "proc", "sys", "tmp"];
 
 /// The half that comes of packages: for a root filesystem that has busybox and, in this directory, the kernel's modules.

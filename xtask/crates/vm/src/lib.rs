@@ -12,6 +12,7 @@ mod channel;
 mod cpio;
 mod disk;
 mod flavour;
+mod foreign;
 mod initramfs;
 mod machine;
 mod packages;

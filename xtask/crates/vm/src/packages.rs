@@ -8,7 +8,7 @@ use exec::Run;
 use fault::{Fault, Kind};
 use progress::Task;
 
-use crate::{Arch, Flavour};
+use crate::{Arch, Flavour, foreign};
 
 /// Where releases of distributions say what they are.
 const OS_RELEASE: &str = "/etc/os-release";
@@ -31,6 +31,14 @@ cd /
 rm -r "$dir"
 depmod --basedir "$1" "$(ls "$1/lib/modules")"
 "#;
+
+/// The essential packages, others that each system has, and those that are asked for, unpacked into a filesystem where /bin is /usr/bin.
+pub(crate) const FOREIGN: [&str; 4] = [
+    "--variant=extract",
+    "--include=?essential",
+    "--include=e2fsprogs,mount",
+    "--hook-dir=/usr/share/mmdebstrap/hooks/merged-usr",
+];
 
 /// The sources that this machine has of its own distribution's release: one-line entries for apt, and the release's name.
 pub(crate) struct Sources {
@@ -97,6 +105,11 @@ pub(crate) const TOOLS: [(&str, &str); 4] = [
     ("qemu-img", "qemu-utils"),
 ];
 
+/// Do an architecture's programs run on this machine?
+pub(crate) fn runs_here(arch: Arch) -> bool {
+    Arch::host() == Some(arch)
+}
+
 /// Fills an empty directory with the flavour's packages and, in /boot and /lib/modules, its kernel. `tmp` has room for
 /// what is on its way.
 pub(crate) fn install(
@@ -114,12 +127,20 @@ pub(crate) fn install(
     let hook = tmp.join("kernel-hook");
     fs::write(&hook, KERNEL_HOOK)?;
     let excluded = LEFT_OUT.map(|path| format!("--dpkgopt=path-exclude={path}"));
+    let native = runs_here(flavour.arch);
+    if !native {
+        foreign::check(flavour)?;
+    }
+    let variant: &[&str] = if native { &["--variant=minbase"] } else { &FOREIGN };
+    // What is only unpacked gets to no later stage.
+    let stage = if native { "customize" } else { "extract" };
     let run = Run::new("mmdebstrap")
-        .args(["--mode=root", "--format=directory", "--variant=minbase", "--dpkgopt=force-unsafe-io"])
+        .args(["--mode=root", "--format=directory", "--dpkgopt=force-unsafe-io"])
+        .args(variant)
         .arg(format!("--architectures={}", flavour.arch.debian()))
         .arg(format!("--include={}", flavour.packages().join(",")))
         .args(excluded)
-        .arg(format!("--customize-hook=sh {} \"$1\"", hook.display()))
+        .arg(format!("--{stage}-hook=sh {} \"$1\"", hook.display()))
         .arg(&sources.codename)
         .arg(root)
         .args(&sources.entries);
@@ -127,7 +148,8 @@ pub(crate) fn install(
         ["HOME", "http_proxy", "https_proxy", "no_proxy"].iter().fold(run, |run, name| run.inherit(name));
     let run = run.env("PATH", path()).env("TMPDIR", tmp).env("KERNEL", flavour.arch.kernel_package());
     let run = run.env("LC_ALL", "C.UTF-8").on_line(|line| task.detail(line));
-    run.run().map(drop)
+    run.run()?;
+    if native { Ok(()) } else { foreign::complete(root) }
 }
 
 /// Our own, with the directories that hold programs for root, which not every user has there.

@@ -122,8 +122,11 @@ fn only_configuration(boot: &Path) -> Result<()> {
 
 /// Hashes all that goes in but the packages' versions, which are those of the day.
 fn key(flavour: &Flavour, codename: &str) -> Result<Key> {
-    let inputs = json!({"format": FORMAT, "arch": flavour.arch, "codename": codename,
-        "packages": flavour.packages(), "kernel": flavour.arch.kernel_package()});
+    let mut inputs = json!({"format": FORMAT, "arch": flavour.arch, "codename": codename,
+        "packages": flavour.packages(), "kernel": flavour.arch.kernel_package(), "modules": initramfs::MODULES});
+    if !packages::runs_here(flavour.arch) {
+        inputs["unpacked"] = json!(packages::FOREIGN);
+    }
     Key::of("vm", &inputs)
 }
 
