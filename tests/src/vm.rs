@@ -52,7 +52,7 @@ impl Kind {
         let init = if self == Self::Systemd { Init::Systemd } else { Init::Busybox };
         let (runtime, packages): (_, &[&str]) = match self {
             Self::Runtimes | Self::Systemd => (Runtime::Docker, &["podman", "crun"]),
-            Self::Plain => (Runtime::Containerd, &[]),
+            Self::Plain | Self::Arm64 | Self::Arm32 => (Runtime::Containerd, &[]),
         };
         Flavour { arch, init, runtime, packages: packages.iter().map(|name| (*name).to_owned()).collect() }
     }
