@@ -87,7 +87,9 @@ fn mount_utils(out: &Path) -> Result<bool> {
 
 #[test]
 fn volumes_of_every_kind_by_the_hosts_programs() -> Result<()> {
-    if skip::without(&["qemu-system-x86_64", "mmdebstrap", "go"])? {
+    if skip::unless_full("volumes in a virtual machine: some minutes")
+        || skip::without(&["qemu-system-x86_64", "mmdebstrap", "go"])?
+    {
         return Ok(());
     }
     let program = scratch::dir()?;
