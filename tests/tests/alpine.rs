@@ -13,6 +13,9 @@ use tests::alpine::{ARCHES, LOCK, Place, real};
 use tests::inside::Inside;
 use tests::{debian, image, skip, xtask};
 
+/// All that is compiled, and the links to it.
+const OMITTED: [&str; 6] = ["--omit", "kubelet", "--omit", "entrypoint", "--omit", "host-programs"];
+
 /// How many packages Alpine's root filesystem has.
 const REAL: usize = 14;
 
@@ -97,7 +100,7 @@ fn real_root_filesystems_with_packages_become_images_that_run() -> Result<()> {
             || !skip::unless_full(&format!("the kubelet in {attr}: none for {arch} was ever built here"));
         let mut args = xtask::build_args(&attr, &out)?;
         if !whole {
-            args.extend(["--omit", "kubelet", "--omit", "entrypoint"]);
+            args.extend(OMITTED);
         }
         place.xtask.ok(&args)?;
         let layout = out.join(&attr);
@@ -224,8 +227,8 @@ fn lock_and_root_filesystems_are_the_same_from_another_machine() -> Result<()> {
         let out_name = out.to_str().context("the directory's name is not UTF-8")?;
         // All architectures' bases alone: what is compiled has tests of its own.
         let attr = "kubelet-v1_26_0";
-        let mut args =
-            vec!["build", attr, "--omit", "kubelet", "--omit", "entrypoint", "--out", out_name, "--offline"];
+        let mut args = vec!["build", attr, "--out", out_name, "--offline"];
+        args.extend(OMITTED);
         if other {
             xtask = xtask.under(["sh", "-c", "umask 077; exec \"$@\"", "sh"]);
             xtask = xtask.env("TZ", "Asia/Kathmandu").env("LC_ALL", "tr_TR.UTF-8").env("USER", "nobody");
