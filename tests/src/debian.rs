@@ -157,10 +157,7 @@ fn place(name: &str, path: &str) -> Option<String> {
 /// What it loads, and its loader.
 fn libraries(program: &str) -> Result<Vec<String>> {
     let told = cmd::output(Command::new("ldd").arg(program))?;
-    let paths = told.stdout.lines().filter_map(|line| {
-        let path = line.split_once("=> ").map_or(line, |(_, path)| path);
-        path.trim().split(" (").next().filter(|path| path.starts_with('/')).map(str::to_owned)
-    });
     // Its own directory's are taken with the package.
-    Ok(paths.filter(|path| !path.starts_with("/usr/lib/ebtables/")).collect())
+    let others = testimage::loaded(&told.stdout).filter(|path| !path.starts_with("/usr/lib/ebtables/"));
+    Ok(others.map(str::to_owned).collect())
 }

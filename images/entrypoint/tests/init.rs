@@ -107,19 +107,24 @@ fn the_kubelet_is_started_with_its_flags() {
         (output.status.code().unwrap(), text(&output.stdout), text(&output.stderr))
     };
     // What this machine has must not matter.
-    let alone = [
-        "--kubeconfig=",
-        "--bootstrap-kubeconfig=",
-        "--container-runtime-endpoint=unix:///x",
-        "--config=/x y",
-    ];
-    let lines = alone.join("\n") + "\n";
-    assert_eq!(run("v1.26.0", &alone), (0, format!("--register-node\n{lines}"), String::new()));
-    let (code, args, _) = run("v1.23.17", &alone);
+    fs::write(dir.join("kubeconfig"), "").unwrap();
+    let kubeconfig = format!("--kubeconfig={}/kubeconfig", dir.display());
+    let joined =
+        [&kubeconfig, "--bootstrap-kubeconfig=", "--container-runtime-endpoint=unix:///x", "--config=/x y"];
+    let lines = joined.join("\n") + "\n";
+    assert_eq!(run("v1.26.0", &joined), (0, format!("--register-node\n{lines}"), String::new()));
+    let (code, args, _) = run("v1.23.17", &joined);
     assert_eq!((code, args), (0, format!("--register-node\n--container-runtime=remote\n{lines}")));
-    let (code, args, said) = run("", &alone);
+    let (code, args, said) = run("", &joined);
     assert_eq!((code, args), (0, format!("--register-node\n{lines}")));
     assert!(said.starts_with("entrypoint: KUBELET_IMAGE_RELEASE is not set"), "{said}");
+    // Without a cluster there is no node to register, and nobody to ask about clients.
+    let alone = [&["--kubeconfig="], &joined[1..]].concat();
+    let (code, args, said) = run("v1.26.0", &alone);
+    assert_eq!(code, 0);
+    assert!(args.contains("--enable-server=false\n") && !args.contains("--register-node"), "{args}");
+    assert!(args.ends_with(&(alone.join("\n") + "\n")), "{args}");
+    assert!(said.contains("port 10250) is off"), "{said}");
     // As given.
     assert_eq!(run("v1.26.0", &["kubelet", "--v=2"]), (0, "--v=2\n".into(), String::new()));
     // The kubelet would refuse these, by either way.

@@ -39,7 +39,7 @@ pub(crate) fn plan(user: Vec<OsString>, node: &Node) -> Result<(Start, Option<St
     let own = [kubeadm::extra(node)?, user].concat();
     let given = given::flags(&own);
     // It will only print: nothing has to be there.
-    let prints = ["help", "version"].iter().any(|name| given::value(&given, name).is_some());
+    let prints = given::only_prints(&given);
     let (mut flags, mut notes) = (Vec::new(), Vec::new());
     match image.release {
         Some(release) => check_flags(&given, release)?,
@@ -179,14 +179,17 @@ fn kebab(key: &str) -> String {
     name
 }
 
-/// The kubelet needs one of the two files, unless it is told to be without a cluster.
-fn check_kubeconfig(given: &[Given], root: &Path) -> Result<(), Stop> {
+/// The kubeconfig and the one to bootstrap from, if neither is here. The kubelet needs one of them, unless it is told to be
+/// without a cluster.
+pub(super) fn missing_kubeconfigs<'a>(given: &'a [Given], root: &Path) -> Option<[&'a str; 2]> {
     let [own, bootstrap] = [("kubeconfig", KUBECONFIG), ("bootstrap-kubeconfig", BOOTSTRAP)]
         .map(|(name, default)| given::value(given, name).unwrap_or(default));
     let is_there = |path: &str| !path.is_empty() && at(root, path).exists();
-    if own.is_empty() || is_there(own) || is_there(bootstrap) {
-        return Ok(());
-    }
+    (!own.is_empty() && !is_there(own) && !is_there(bootstrap)).then_some([own, bootstrap])
+}
+
+fn check_kubeconfig(given: &[Given], root: &Path) -> Result<(), Stop> {
+    let Some([own, bootstrap]) = missing_kubeconfigs(given, root) else { return Ok(()) };
     let message = if bootstrap.is_empty() {
         format!("no kubeconfig: {own} is not here")
     } else {

@@ -63,6 +63,11 @@ pub(crate) fn value<'a>(flags: &'a [Given], name: &str) -> Option<&'a str> {
     flags.iter().rfind(|flag| flag.name == name).map(|flag| flag.value.as_str())
 }
 
+/// Is the kubelet only asked to print something?
+pub(super) fn only_prints(flags: &[Given]) -> bool {
+    ["help", "version"].iter().any(|name| value(flags, name).is_some())
+}
+
 /// The path that is the value of a flag in these words, unless it is empty.
 pub(crate) fn path<'a>(flags: &'a [Given], name: &str) -> Option<&'a OsStr> {
     value(flags, name).filter(|value| !value.is_empty()).map(OsStr::new)

@@ -10,7 +10,7 @@ use std::path::Path;
 use std::time::{Duration, Instant, SystemTime};
 
 use super::at;
-use super::compose::{BOOTSTRAP, HOST_CONFIG, KUBECONFIG};
+use super::compose::{BOOTSTRAP, HOST_CONFIG, KUBECONFIG, missing_kubeconfigs};
 use super::given::{self, Given};
 use super::kubeadm::FLAGS;
 use crate::failure::err;
@@ -113,11 +113,6 @@ pub(crate) fn wait(root: &Path, given: &[Given], mode: &str) -> Result<(), Stop>
 
 /// A host that belongs to no cluster yet.
 fn not_begun(root: &Path, given: &[Given]) -> Option<Unfinished> {
-    let named = |name, default| given::value(given, name).unwrap_or(default).to_owned();
-    let (own, bootstrap) = (named("kubeconfig", KUBECONFIG), named("bootstrap-kubeconfig", BOOTSTRAP));
-    let missing = |path: &str| path.is_empty() || !at(root, path).exists();
-    (!own.is_empty() && missing(&own) && missing(&bootstrap)).then(|| Unfinished {
-        why: format!("this host has joined no cluster: {own} is not here"),
-        since: None,
-    })
+    let [own, _] = missing_kubeconfigs(given, root)?;
+    Some(Unfinished { why: format!("this host has joined no cluster: {own} is not here"), since: None })
 }

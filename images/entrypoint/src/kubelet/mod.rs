@@ -44,8 +44,7 @@ pub(crate) fn arrange(command: &mut Command, systemd: Option<bool>) -> Result<()
 pub(crate) fn wait(command: &mut Command) -> Result<(), Stop> {
     let node = Node::here()?;
     let given = given::flags(&[kubeadm::extra(&node)?, command.args.clone()].concat());
-    let prints = ["help", "version"].iter().any(|name| given::value(&given, name).is_some());
-    if prints || standalone::is_wanted(&given, &node)? {
+    if given::only_prints(&given) || standalone::is_wanted(&given, &node)? {
         return Ok(());
     }
     join::wait(node.root, &given, &std::env::var(join::WAIT).unwrap_or_default())

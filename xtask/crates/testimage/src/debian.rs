@@ -44,11 +44,15 @@ pub(crate) fn iptables() -> Result<BTreeMap<String, Item>> {
 /// What a file loads, and its loader.
 fn libraries(file: &Path) -> Result<Vec<PathBuf>> {
     let told = run(Path::new("ldd"), &[file.to_str().context("a path is not UTF-8")?])?;
-    let paths = told.lines().filter_map(|line| {
+    Ok(loaded(&told).map(PathBuf::from).collect())
+}
+
+/// The libraries, and the loader, that `ldd` told of a program: their paths.
+pub fn loaded(told: &str) -> impl Iterator<Item = &str> {
+    told.lines().filter_map(|line| {
         let path = line.split_once("=> ").map_or(line, |(_, path)| path);
-        path.trim().split(" (").next().filter(|path| path.starts_with('/')).map(PathBuf::from)
-    });
-    Ok(paths.collect())
+        path.trim().split(" (").next().filter(|path| path.starts_with('/'))
+    })
 }
 
 fn place(path: &Path) -> String {

@@ -17,6 +17,7 @@ use progress::Progress;
 use store::Store;
 use toolchain::{Host, Lock, Setup, verify_tools};
 
+pub use crate::debian::loaded;
 pub use crate::image::Made;
 pub use crate::programs::{CLOSURES, Set, committed};
 
