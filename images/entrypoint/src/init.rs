@@ -39,15 +39,6 @@ pub(crate) fn run(command: &Command) -> u8 {
         }
     };
 
-    // Held back from before the start: as PID 1 a signal that came earlier would be lost.
-    let held = Held::hold();
-    let own = rustix::process::getpid();
-    if !own.is_init()
-        && let Err(error) = rustix::process::set_child_subreaper(Some(own))
-    {
-        err(&format!("entrypoint: orphans cannot be adopted, so they stay with the host's init: {error}"));
-    }
-    let terminal = Terminal::ours();
     let mut process = Process::new(file);
     process.arg0(&command.program).args(&command.args);
     if path_variable != given {
@@ -56,6 +47,16 @@ pub(crate) fn run(command: &Command) -> u8 {
     if let Err(code) = iptables::prepare(&command.program, &mut process) {
         return code;
     }
+
+    // Until here a signal ends us; from here on it is held back for the program.
+    let held = Held::hold();
+    let own = rustix::process::getpid();
+    if !own.is_init()
+        && let Err(error) = rustix::process::set_child_subreaper(Some(own))
+    {
+        err(&format!("entrypoint: orphans cannot be adopted, so they stay with the host's init: {error}"));
+    }
+    let terminal = Terminal::ours();
     signals::prepare(&mut process, terminal.is_some());
     let child = match process.spawn() {
         Ok(child) => Pid::from_child(&child),

@@ -12,6 +12,7 @@
 
 mod applets;
 mod args;
+mod child;
 mod cni;
 mod failure;
 mod host;
@@ -85,11 +86,14 @@ fn main() -> ExitCode {
     } else if let Some(main) = named(&LINKS, link) {
         main(args)
     } else if let Some(name) = link.filter(|name| iptables::is_command(name)) {
+        signals::end_by_default();
         iptables::main(name, args)
-    } else if let Some(main) = named(&COMMANDS, args.first().and_then(|word| word.to_str())) {
-        main(args.split_off(1))
     } else {
-        start(args::command(args))
+        signals::end_by_default();
+        match named(&COMMANDS, args.first().and_then(|word| word.to_str())) {
+            Some(main) => main(args.split_off(1)),
+            None => start(args::command(args)),
+        }
     };
     ExitCode::from(code)
 }

@@ -4,6 +4,7 @@
 use std::mem::MaybeUninit;
 use std::os::unix::process::CommandExt;
 use std::process::Command;
+use std::sync::atomic::{AtomicI32, Ordering};
 use std::time::{Duration, Instant};
 
 use rustix::process::Pid;
@@ -11,6 +12,8 @@ use rustix::process::Pid;
 /// Signals that the kernel raises for a fault of the program itself; holding them back would hang it.
 const OWN_FAULTS: [i32; 7] =
     [libc::SIGSEGV, libc::SIGBUS, libc::SIGFPE, libc::SIGILL, libc::SIGTRAP, libc::SIGSYS, libc::SIGABRT];
+/// Signals that end a program which does nothing about them, and are sent for that.
+const ENDING: [i32; 4] = [libc::SIGTERM, libc::SIGINT, libc::SIGQUIT, libc::SIGHUP];
 /// The highest signal number on Linux, real-time signals included.
 const LAST: i32 = 64;
 
@@ -33,6 +36,12 @@ impl Held {
             libc::pthread_sigmask(libc::SIG_BLOCK, &raw const set, std::ptr::null_mut());
             Self(set)
         }
+    }
+
+    /// Lets them through again.
+    pub(crate) fn release(&self) {
+        // SAFETY: the set is initialised, and a null pointer for the old mask is allowed.
+        unsafe { libc::pthread_sigmask(libc::SIG_UNBLOCK, &raw const self.0, std::ptr::null_mut()) };
     }
 
     /// Waits for the next signal and returns its number.
@@ -65,9 +74,65 @@ impl Held {
     }
 }
 
+/// The process group of a program that is asked something just now; 0 for none.
+static ASKED: AtomicI32 = AtomicI32::new(0);
+
+/// A program that is asked something: as long as this value is there, it ends with us.
+pub(crate) struct Asked;
+
+impl Asked {
+    /// The one that leads this process group.
+    pub(crate) fn now(group: Pid) -> Self {
+        ASKED.store(group.as_raw_nonzero().get(), Ordering::SeqCst);
+        Self
+    }
+}
+
+impl Drop for Asked {
+    fn drop(&mut self) {
+        ASKED.store(0, Ordering::SeqCst);
+    }
+}
+
+/// Before anything is started: a signal that ends other programs ends this one, and what it asks something. The kernel
+/// does not do it for PID 1, and whatever is waited for then could not be given up.
+pub(crate) fn end_by_default() {
+    extern "C" fn end(signal: i32) {
+        let group = ASKED.load(Ordering::SeqCst);
+        // SAFETY: both are async-signal-safe, take numbers only, and the group is one that we made.
+        unsafe {
+            if group > 0 {
+                libc::kill(-group, libc::SIGKILL);
+            }
+            libc::_exit(128 + signal);
+        }
+    }
+    for signal in ENDING {
+        let mut old = MaybeUninit::<libc::sigaction>::zeroed();
+        // SAFETY: a null pointer for the new action only asks for the old one; what is zero is a valid value of it. The
+        // handler is a function of the type that signal(2) wants and does only what a handler may.
+        unsafe {
+            libc::sigaction(signal, std::ptr::null(), old.as_mut_ptr());
+            // What is ignored on purpose (nohup) stays so.
+            if old.assume_init().sa_sigaction == libc::SIG_DFL {
+                let handler: extern "C" fn(i32) = end;
+                libc::signal(signal, handler as *const () as libc::sighandler_t);
+            }
+        }
+    }
+}
+
+/// Lets the command end as soon as we do, whatever ends us.
+pub(crate) fn end_along(command: &mut Command) {
+    let child_side =
+        || Ok(rustix::process::set_parent_process_death_signal(Some(rustix::process::Signal::KILL))?);
+    // SAFETY: between fork and exec the closure only makes a system call.
+    unsafe { command.pre_exec(child_side) };
+}
+
 /// Does it end a program that does nothing about it, and is it sent for that?
 pub(crate) fn ends(signal: i32) -> bool {
-    matches!(signal, libc::SIGTERM | libc::SIGINT | libc::SIGQUIT | libc::SIGHUP)
+    ENDING.contains(&signal)
 }
 
 /// Should a signal that reaches us be passed on to the program we started?

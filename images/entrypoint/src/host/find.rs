@@ -7,8 +7,8 @@ use std::process::Command;
 use std::time::Duration;
 
 use super::access::{Closed, visit};
-use super::run::captured;
 use super::setting;
+use crate::child::captured;
 use crate::path::is_program;
 
 /// Where hosts have programs: first what distributions agree on, then NixOS, Guix, Flatcar, and Android's toybox.

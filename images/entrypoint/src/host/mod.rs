@@ -20,7 +20,7 @@ pub(crate) use find::{Missing, find_all, mount_helper};
 pub(crate) use mounts::shares;
 pub(crate) use packages::install;
 pub(crate) use path::for_children;
-pub(crate) use run::{Output, become_program, main, output};
+pub(crate) use run::{become_program, main, output};
 pub(crate) use table::{Row, rows};
 
 use std::ffi::OsString;

@@ -1,11 +1,13 @@
 //! What a host's rules are, as far as the choice needs to know.
 
-use std::io::{BufRead, BufReader, Read};
 use std::path::Path;
-use std::process::{Command as Process, Stdio};
+use std::process::Command as Process;
+use std::time::Duration;
 
-use crate::signals;
+use crate::child::{self, Unanswered};
 
+/// How long one program may take, with a hundred thousand rules to print.
+const LIMIT: Duration = Duration::from_secs(20);
 /// Chains that the kubelet makes in the table `mangle`: the first one just to say where it makes rules (since 1.24,
 /// Kubernetes' KEP 3178), the other to notice that rules were flushed (since 1.17).
 const KUBELET_CHAINS: [&[u8]; 2] = [b"KUBE-IPTABLES-HINT", b"KUBE-KUBELET-CANARY"];
@@ -21,40 +23,71 @@ pub(super) struct Rules {
     pub(super) count: u64,
     /// Could they be read, for one of the two at the least?
     pub(super) answered: bool,
+    /// Did a program not end in time?
+    pub(super) late: bool,
 }
 
 impl Rules {
-    /// Reads them with a program of iptables', from one table or from all. What fails has none.
+    /// Reads them with a program of iptables', from one table or from all. What fails has none; what hangs is not asked
+    /// again.
     pub(super) fn read(program: &Path, table: Option<&str>) -> Self {
         let mut rules = Self::default();
         for command in SAVE {
             let mut process = Process::new(program);
-            process.arg(command).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null());
+            process.arg(command);
             if let Some(table) = table {
                 process.args(["-t", table]);
             }
-            signals::prepare(&mut process, false);
-            let Ok(mut child) = process.spawn() else { continue };
-            if let Some(out) = child.stdout.take() {
-                rules.add(out);
+            let mut lines = Lines::default();
+            match child::read(&mut process, false, LIMIT, &mut |part| lines.take(part, &mut rules)) {
+                Ok(code) => rules.answered |= code == Some(0),
+                Err(Unanswered::Late(_)) => {
+                    rules.late = true;
+                    break;
+                }
+                Err(Unanswered::Failed(_)) => {}
             }
-            rules.answered |= child.wait().is_ok_and(|status| status.success());
+            lines.end(&mut rules);
         }
         rules
     }
 
-    /// Counts line by line: a host may have a hundred thousand rules.
-    fn add(&mut self, saved: impl Read) {
-        for line in BufReader::new(saved).split(b'\n').map_while(Result::ok) {
-            match line.split_first() {
-                Some((b'-', _)) => self.count += 1,
-                Some((b':', rest)) => {
-                    let chain = rest.split(|byte| *byte == b' ').next().unwrap_or_default();
-                    self.hint |= KUBELET_CHAINS.contains(&chain);
-                }
-                _ => {}
+    fn line(&mut self, line: &[u8]) {
+        match line.split_first() {
+            Some((b'-', _)) => self.count += 1,
+            Some((b':', rest)) => {
+                let chain = rest.split(|byte| *byte == b' ').next().unwrap_or_default();
+                self.hint |= KUBELET_CHAINS.contains(&chain);
             }
+            _ => {}
         }
+    }
+}
+
+/// Makes lines of what comes in parts: a host may have a hundred thousand rules. Of a line only the beginning counts.
+#[derive(Default)]
+struct Lines(Vec<u8>);
+
+impl Lines {
+    const LONGEST: usize = 256;
+
+    fn take(&mut self, mut part: &[u8], rules: &mut Rules) {
+        while let Some(at) = part.iter().position(|byte| *byte == b'\n') {
+            self.add(&part[..at]);
+            self.end(rules);
+            part = &part[at + 1..];
+        }
+        self.add(part);
+    }
+
+    fn add(&mut self, bytes: &[u8]) {
+        let room = Self::LONGEST.saturating_sub(self.0.len());
+        self.0.extend_from_slice(&bytes[..bytes.len().min(room)]);
+    }
+
+    fn end(&mut self, rules: &mut Rules) {
+        rules.line(&self.0);
+        self.0.clear();
     }
 }
 
@@ -63,9 +96,15 @@ mod tests {
     use super::*;
 
     fn of(saved: &str) -> (bool, u64) {
-        let mut rules = Rules::default();
-        rules.add(saved.as_bytes());
-        (rules.hint, rules.count)
+        let of_parts = |size: usize| {
+            let (mut rules, mut lines) = (Rules::default(), Lines::default());
+            saved.as_bytes().chunks(size).for_each(|part| lines.take(part, &mut rules));
+            lines.end(&mut rules);
+            (rules.hint, rules.count)
+        };
+        let whole = of_parts(1 << 16);
+        assert!((1..50).all(|size| of_parts(size) == whole), "{saved}");
+        whole
     }
 
     #[test]

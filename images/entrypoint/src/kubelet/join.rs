@@ -88,9 +88,16 @@ pub(crate) fn wait(root: &Path, given: &[Given], mode: &str) -> Result<(), Stop>
         "off" => return Ok(()),
         other => return Err(Stop::new(USAGE, format!("{WAIT}={other}: expected on or off"))),
     };
+    let held = Held::hold();
+    let waited = wait_held(root, given, endless, &held);
+    held.release();
+    waited
+}
+
+/// With signals held back, to say what one of them ended.
+fn wait_held(root: &Path, given: &[Given], endless: bool, held: &Held) -> Result<(), Stop> {
     let begin = Instant::now();
     let mut said = String::new();
-    let mut held = None;
     loop {
         let Some(found) = unfinished(root, given).or_else(|| not_begun(root, given).filter(|_| endless))
         else {
@@ -103,7 +110,7 @@ pub(crate) fn wait(root: &Path, given: &[Given], mode: &str) -> Result<(), Stop>
             err(&format!("entrypoint: waiting for kubeadm: {}", found.why));
             said = found.why;
         }
-        let signal = held.get_or_insert_with(Held::hold).next_within(PAUSE);
+        let signal = held.next_within(PAUSE);
         if let Some(signal) = signal.filter(|signal| signals::ends(*signal)) {
             let code = u8::try_from(128 + signal).unwrap_or(u8::MAX);
             return Err(Stop::new(code, format!("ended by signal {signal} while waiting for kubeadm")));

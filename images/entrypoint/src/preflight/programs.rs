@@ -2,12 +2,14 @@
 
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 use std::time::Duration;
 
 use super::facts::Facts;
 use super::finding::{Finding, Status};
 use super::flags::Repair;
 use super::settings::Settings;
+use crate::child::captured;
 use crate::host::{self, Closed, Missing};
 use crate::init::DEFAULT_PATH;
 use crate::kubelet::{Image, Release};
@@ -118,7 +120,9 @@ fn iptables(places: &[Place], settings: &Settings, release: Option<Release>, os:
         Place::Host(file) => {
             (format!("the host's {}", file.display()), host::output(file, &["--version"], LIMIT))
         }
-        Place::Image(file) => (format!("the image's {}", file.display()), own_version(file)),
+        Place::Image(file) => {
+            (format!("the image's {}", file.display()), captured(Command::new(file).arg("--version"), LIMIT))
+        }
     };
     match version.map(|output| (output.code, flavour(&output.text))) {
         Ok((Some(0), Some(flavour))) => {
@@ -144,16 +148,6 @@ fn iptables(places: &[Place], settings: &Settings, release: Option<Release>, os:
             repair(&Missing::Nowhere, &["iptables", "ip6tables"], os),
         ),
     }
-}
-
-/// What a program of the image says of itself.
-fn own_version(file: &Path) -> Result<host::Output, String> {
-    let output = std::process::Command::new(file).arg("--version").output();
-    let output = output.map_err(|error| format!("failed to run {}: {error}", file.display()))?;
-    Ok(host::Output {
-        code: output.status.code(),
-        text: String::from_utf8_lossy(&output.stdout).into_owned(),
-    })
 }
 
 /// Version and kind of iptables: `v1.8.9, nft`.

@@ -1,102 +1,17 @@
 //! The choice of iptables: with stand-ins for its programs, and with the real ones in network namespaces.
 
+mod image;
+mod life;
+
 use std::fs;
-use std::io::Write;
 use std::os::unix::fs::symlink;
-use std::path::{Path, PathBuf};
-use std::process::{Command, Output, Stdio};
+use std::path::Path;
+
+use image::{Image, is_root};
 
 const ENTRYPOINT: &str = env!("CARGO_BIN_EXE_entrypoint");
 const HINT: &str = ":KUBE-IPTABLES-HINT - [0:0]";
 const CANARY: &str = ":KUBE-KUBELET-CANARY - [0:0]";
-
-/// An image: `sbin` has what Alpine's package iptables has there, `links` are ours, `bin` has kube-proxy.
-struct Image {
-    dir: PathBuf,
-}
-
-impl Image {
-    fn new(test: &str) -> Self {
-        let dir = std::env::temp_dir().join(format!("entrypoint-iptables-{test}-{}", std::process::id()));
-        let _ = fs::remove_dir_all(&dir);
-        for name in ["sbin", "links", "bin"] {
-            fs::create_dir_all(dir.join(name)).unwrap();
-        }
-        let image = Self { dir };
-        for name in ["iptables", "iptables-save", "iptables-restore"] {
-            for name in [name.to_owned(), name.replace("ip", "ip6")] {
-                symlink(ENTRYPOINT, image.dir.join("links").join(&name)).unwrap();
-                // Alpine's own: the legacy one, whatever the host has.
-                symlink("xtables-legacy-multi", image.dir.join("sbin").join(name)).unwrap();
-            }
-        }
-        image.program(
-            "bin/kube-proxy",
-            "iptables --version; iptables-save; ip6tables-restore --noflush\nexit $1",
-        );
-        image
-    }
-
-    fn program(&self, path: &str, script: &str) {
-        // By another process: a file that this one has open for writing cannot be executed, and a test beside this one
-        // may start a program, which has it open for a moment, too.
-        let mut install = Command::new("install");
-        install.args(["-m", "755", "/dev/stdin"]).arg(self.dir.join(path)).stdin(Stdio::piped());
-        let mut child = install.spawn().unwrap();
-        write!(child.stdin.take().unwrap(), "#!/bin/sh\n{script}\n").unwrap();
-        assert!(child.wait().unwrap().success());
-    }
-
-    /// iptables' program for one backend: it logs how it is called, and saves these lines for IPv4 and IPv6.
-    fn multi(&self, backend: &str, ipv4: &str, ipv6: &str) {
-        for (command, lines) in [("iptables-save", ipv4), ("ip6tables-save", ipv6)] {
-            fs::write(self.dir.join(format!("{backend}-{command}")), format!("{lines}\n")).unwrap();
-        }
-        let dir = self.dir.display();
-        self.program(
-            &format!("sbin/xtables-{backend}-multi"),
-            &format!(
-                "echo {backend} \"$@\" >>{dir}/log\ncase $1 in *-save) cat {dir}/{backend}-$1;; *) echo {backend} \"$@\";; esac"
-            ),
-        );
-    }
-
-    /// One that fails, as on a kernel without what it needs.
-    fn broken(&self, backend: &str) {
-        self.program(&format!("sbin/xtables-{backend}-multi"), "echo 'Protocol not supported' >&2\nexit 1");
-    }
-
-    /// Runs a program of the image, or the entrypoint, with this wish in the environment.
-    fn run(&self, program: &str, args: &[&str], wish: Option<&str>) -> Output {
-        let at = |name: &str| self.dir.join(name).display().to_string();
-        let mut command = Command::new(program);
-        command.args(args).env_remove("KUBE_PROXY_IPTABLES");
-        command.env("PATH", [at("links"), at("bin"), at("sbin"), "/usr/bin:/bin".into()].join(":"));
-        command.envs(wish.map(|wish| ("KUBE_PROXY_IPTABLES", wish)));
-        command.output().unwrap()
-    }
-
-    /// Starts kube-proxy: what it said, the entrypoint's line first.
-    fn kube_proxy(&self, wish: Option<&str>) -> Vec<String> {
-        let output = self.run(ENTRYPOINT, &["kube-proxy", "7"], wish);
-        assert_eq!(output.status.code(), Some(7), "{output:?}");
-        let said = [output.stderr, output.stdout].concat();
-        String::from_utf8(said).unwrap().lines().map(str::to_owned).collect()
-    }
-
-    /// How iptables' programs were called since the last time.
-    fn log(&self) -> Vec<String> {
-        let text = fs::read_to_string(self.dir.join("log")).unwrap_or_default();
-        let _ = fs::remove_file(self.dir.join("log"));
-        text.lines().map(str::to_owned).collect()
-    }
-}
-
-impl Drop for Image {
-    fn drop(&mut self) {
-        let _ = fs::remove_dir_all(&self.dir);
-    }
-}
 
 #[test]
 fn kube_proxys_iptables_is_the_one_with_the_kubelets_chains() {
@@ -239,10 +154,12 @@ fn other_programs_start_as_ever() {
 /// With this machine's iptables, in a network namespace that has the rules that `setup` makes.
 #[test]
 fn real_rules_decide() {
-    let id = Command::new("id").arg("-u").output().unwrap();
     let [nft, legacy] = ["nft", "legacy"].map(|backend| format!("/usr/sbin/xtables-{backend}-multi"));
-    if id.stdout != b"0\n" || !Path::new(&nft).exists() || !Path::new(&legacy).exists() {
-        eprintln!("skipped real_rules_decide: it needs root and iptables");
+    if !is_root("real_rules_decide") {
+        return;
+    }
+    if !Path::new(&nft).exists() || !Path::new(&legacy).exists() {
+        eprintln!("skipped real_rules_decide: it needs iptables");
         return;
     }
     let image = Image::new("real");
