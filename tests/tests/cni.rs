@@ -129,6 +129,38 @@ fn plugins_are_installed_run_replaced_and_removed() -> Result<()> {
     stage.host.stop()
 }
 
+/// containerd's own example says 1.0.0, which plugins before v1.0.0 refuse; they are asked themselves.
+#[test]
+fn a_configuration_of_a_version_that_the_plugins_refuse_is_named() -> Result<()> {
+    let Some(stage) = Stage::new()? else { return Ok(()) };
+    let rootfs = stage.unpack("-flannel")?;
+    let configs = "/etc/cni/net.d";
+    fs::create_dir_all(stage.host.path(configs))?;
+    let row = |version: &str| -> Result<String> {
+        let plugins = json!([{ "type": "bridge" }, { "type": "portmap" }, { "type": "somebody's" }]);
+        let config = json!({ "cniVersion": version, "name": "n", "plugins": plugins });
+        fs::write(stage.host.path(&format!("{configs}/10-n.conflist")), config.to_string())?;
+        fs::write(stage.host.path(&format!("{configs}/20-later.conf")), r#"{"cniVersion": "9.0.0"}"#)?;
+        let mut bundle =
+            Bundle::new(Style::Docker, &rootfs, &stage.host.cgroup(), &["preflight", "--kubeconfig="]);
+        bundle.bind_from(PLUGINS, "/host/opt/cni/bin", &["rbind"]);
+        bundle.bind_from(configs, configs, &["rbind"]);
+        let said = bundle.run(&stage.host, "runc")?.stdout;
+        let at = said.find("CNI configuration").with_context(|| said.clone())?;
+        Ok(said[at..].to_owned())
+    };
+    let said = row("1.0.0")?;
+    ensure!(said.contains("bridge, portmap do not know, but 0.1.0, 0.2.0, 0.3.0, 0.3.1, 0.4.0"), "{said}");
+    ensure!(said.contains("`\"cniVersion\": \"0.4.0\"` in /etc/cni/net.d/10-n.conflist"), "{said}");
+    // One that is the host's own is run instead of the image's, and it may know more.
+    fs::write(stage.file("portmap"), "the host's own")?;
+    let said = row("1.0.0")?;
+    ensure!(said.contains("the image's bridge do not know"), "{said}");
+    let said = row("0.4.0")?;
+    ensure!(said.contains("cniVersion 0.4.0, which the image's plugins know"), "{said}");
+    stage.host.stop()
+}
+
 #[test]
 fn what_keeps_plugins_from_the_host_is_said() -> Result<()> {
     let Some(stage) = Stage::new()? else { return Ok(()) };

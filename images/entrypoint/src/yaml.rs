@@ -48,6 +48,11 @@ impl Scalars {
         self.last(path)?.text()
     }
 
+    /// All values of one path, such as `list...key` has for the items of a list.
+    pub(crate) fn texts(&self, path: &str) -> impl Iterator<Item = &str> {
+        self.0.iter().filter(move |(found, _)| found == path).filter_map(|(_, value)| value.text())
+    }
+
     /// Is something there, or where the path leads through, that is not understood?
     pub(crate) fn is_unknown(&self, path: &str) -> bool {
         let ends = path.match_indices('.').map(|(at, _)| at).chain([path.len()]);

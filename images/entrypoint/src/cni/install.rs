@@ -124,6 +124,12 @@ pub(crate) fn remove(dir: &Path) -> Result<String, String> {
     Ok(text)
 }
 
+/// Would an installation leave what the host has by this name alone, as it is not from here?
+pub(crate) fn is_foreign(source: &Source, dir: &Path, name: &str) -> bool {
+    let manifest = read(dir).ok().flatten().unwrap_or_default();
+    matches!(state(source, dir, name, &manifest, &mut Hashes::default()), Ok(State::Foreign))
+}
+
 /// How a name in the host's directory stands.
 enum State {
     Absent,
@@ -241,8 +247,12 @@ fn put(source: &Source, dir: &Path, names: &[&str]) -> Result<(), String> {
     Ok(())
 }
 
+/// A name that is ours; where somebody has a directory of that name, which is not, the next one.
 fn temporary(dir: &Path, what: &str) -> PathBuf {
-    dir.join(format!("{FILE}.{what}"))
+    let is_directory = |path: &PathBuf| path.symlink_metadata().is_ok_and(|meta| meta.is_dir());
+    let first = dir.join(format!("{FILE}.{what}"));
+    let others = (1..=u8::MAX).map(|number| dir.join(format!("{FILE}.{what}.{number}")));
+    std::iter::once(first.clone()).chain(others).find(|path| !is_directory(path)).unwrap_or(first)
 }
 
 fn remove_temporary(dir: &Path) {

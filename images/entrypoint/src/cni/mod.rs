@@ -9,12 +9,18 @@ mod manifest;
 mod source;
 
 use std::ffi::OsString;
+use std::os::fd::AsRawFd;
+use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
+use std::process::Command as Process;
+use std::time::Duration;
 
 use crate::args::Command;
+use crate::child::captured;
 use crate::failure::{err, out};
 use crate::preflight::{Access, Facts, HOST_CNI, Propagation, Repair, mounted_from_host, starter, variable};
 use crate::stop::{HOST, Stop, USAGE};
+use crate::yaml::Scalars;
 use install::Done;
 use source::Source;
 
@@ -24,6 +30,9 @@ const PLUGINS: &str = "/opt/cni/bin";
 const SWITCH: &str = "KUBELET_CNI";
 /// The release of the image, which the manifest names.
 const RELEASE: &str = "KUBELET_IMAGE_RELEASE";
+
+/// How long a plugin may take to say what it knows.
+const LIMIT: Duration = Duration::from_secs(5);
 
 const HELP: &str = "entrypoint cni install [--to DIRECTORY]\nentrypoint cni remove [--from DIRECTORY]\n\n\
     Installs this image's CNI plugins in the host's directory, or removes what was installed. Files that are not from\n\
@@ -59,12 +68,9 @@ pub(crate) fn main(args: Vec<OsString>) -> u8 {
 #[expect(clippy::unnecessary_wraps, reason = "one signature for all that is done before a start")]
 pub(crate) fn at_start(_: &mut Command) -> Result<(), Stop> {
     let facts = Facts::gather();
-    if !wanted(&facts) {
-        return Ok(());
-    }
     // Where it is not mounted, the preflight has said so.
-    let Some(dir) = mounted(&facts) else { return Ok(()) };
-    match Source::open(&facts).map_err(|why| failed(&why)).and_then(|source| run(&source, &dir)) {
+    let Some(Plugins { source, host: Some(dir) }) = plugins(&facts) else { return Ok(()) };
+    match run(&source, &dir) {
         Ok(done) if done.changed() => err(&format!("entrypoint: cni: {}", done.text(&dir))),
         Ok(_) => {}
         Err(stop) => err(&stop.to_string()),
@@ -72,9 +78,32 @@ pub(crate) fn at_start(_: &mut Command) -> Result<(), Stop> {
     Ok(())
 }
 
-/// Has the image plugins, and does nobody object to installing them?
-pub(crate) fn wanted(facts: &Facts) -> bool {
-    variable(SWITCH) != "off" && Source::open(facts).is_ok()
+/// The image's plugins, and the host's directory that they are installed in.
+pub(crate) struct Plugins {
+    source: Source,
+    host: Option<PathBuf>,
+}
+
+/// Those of an image that has plugins, unless somebody objects to installing them.
+pub(crate) fn plugins(facts: &Facts) -> Option<Plugins> {
+    let source = Source::open(facts).ok().filter(|_| variable(SWITCH) != "off")?;
+    Some(Plugins { source, host: mounted(facts) })
+}
+
+impl Plugins {
+    /// The versions of CNI that a plugin says it knows; none if the image does not have it, or the host has one of its own
+    /// in its place.
+    pub(crate) fn versions(&self, name: &str) -> Option<Vec<String>> {
+        if self.host.as_ref().is_some_and(|dir| install::is_foreign(&self.source, dir, name)) {
+            return None;
+        }
+        let file = self.source.groups.iter().flatten().find(|known| *known == name)?;
+        let file = self.source.file(file).ok()?;
+        let mut plugin = Process::new(format!("/proc/self/fd/{}", file.as_raw_fd()));
+        let said = captured(plugin.arg0(name).env("CNI_COMMAND", "VERSION"), LIMIT).ok()?;
+        let versions = Scalars::parse(&said.text).texts("supportedVersions..").map(str::to_owned).collect();
+        Some(versions).filter(|versions: &Vec<String>| said.code == Some(0) && !versions.is_empty())
+    }
 }
 
 fn install(dir: &Path) -> Result<String, Stop> {

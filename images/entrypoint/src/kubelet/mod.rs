@@ -73,6 +73,11 @@ fn check_flags(given: &[Given], release: Release) -> Result<(), Stop> {
     Err(help.fold(Stop::new(USAGE, message), Stop::help))
 }
 
+/// Has this release's configuration the field, by what is known of it?
+pub(crate) fn has_field(name: &str, release: Release) -> bool {
+    Fact::field(name).is_some_and(|field| field.missing_in(release).is_none())
+}
+
 /// A path under another root directory; a relative one is left alone.
 fn at(root: &Path, path: impl AsRef<Path>) -> PathBuf {
     let path = path.as_ref();

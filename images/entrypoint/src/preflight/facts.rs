@@ -92,12 +92,17 @@ impl Facts {
         }
     }
 
+    /// The text of a file of this container; of a pipe or a device none.
+    pub(crate) fn read(path: &Path) -> Option<String> {
+        text_of(
+            rustix::fs::open(path, OFlags::RDONLY | OFlags::NONBLOCK | OFlags::CLOEXEC, Mode::empty())
+                .ok()?,
+        )
+    }
+
     /// The text of a file of the host.
     pub(crate) fn read_on_host(&self, path: &str) -> Option<String> {
-        let file = self.on_host(Path::new(path), OFlags::RDONLY | OFlags::NONBLOCK)?.ok()?;
-        let mut text = String::new();
-        File::from(file).take(LONGEST).read_to_string(&mut text).ok()?;
-        Some(text)
+        text_of(self.on_host(Path::new(path), OFlags::RDONLY | OFlags::NONBLOCK)?.ok()?)
     }
 
     /// The names in a directory of the host; none where it cannot be seen.
@@ -132,6 +137,12 @@ impl Facts {
         }
         namespace("1", name).map_or(Answer::Unknown, |init| (init == own).into())
     }
+}
+
+fn text_of(file: OwnedFd) -> Option<String> {
+    let mut text = String::new();
+    File::from(file).take(LONGEST).read_to_string(&mut text).ok()?;
+    Some(text)
 }
 
 /// A mask of capabilities from /proc/PID/status.

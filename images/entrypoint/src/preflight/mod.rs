@@ -12,6 +12,7 @@ mod flags;
 mod identity;
 mod kernel;
 mod mounts;
+mod network;
 mod programs;
 mod report;
 mod runtime;
@@ -91,7 +92,8 @@ pub(crate) fn main(given: Vec<OsString>) -> u8 {
 
 /// Everything that is checked, in the order in which it is said.
 fn check(settings: &Settings, facts: &Facts) -> Vec<Finding> {
-    let parts = runtime::parts(settings, cni::wanted(facts));
+    let plugins = cni::plugins(facts);
+    let parts = runtime::parts(settings, plugins.is_some());
     let mut findings = system::check(facts, settings);
     findings.extend(identity::check(facts));
     findings.extend(cgroups::check(facts, settings, &parts));
@@ -99,6 +101,7 @@ fn check(settings: &Settings, facts: &Facts) -> Vec<Finding> {
     findings.extend(runtime::check(facts, settings));
     findings.extend(files::check(facts, settings));
     findings.extend(programs::check(facts, settings));
+    findings.extend(network::check(facts, plugins.as_ref()));
     findings
 }
 

@@ -10,6 +10,7 @@ use super::table::{
     Access, CGROUP, CONTAINER_LOGS, HOST_CNI, Needed, POD_LOGS, Part, Propagation, ROOT_DIR, ROWS, Row,
     host_path,
 };
+use crate::kubelet::{self, Image, Release};
 use crate::mountinfo::{self, Entry};
 
 /// `CAP_SYS_ADMIN`.
@@ -35,13 +36,34 @@ pub(crate) fn check(
         if repairable_only && row.propagation != Propagation::Shared {
             continue;
         }
-        let path =
-            if row.path == ROOT_DIR { settings.flag("root-dir").unwrap_or(ROOT_DIR) } else { row.path };
+        let Some(path) = path_of(row, settings, Image::here().release) else {
+            let found = format!("`{POD_LOGS_DIR}` in the configuration is in a form that is not read here");
+            let text = "nothing, if that directory is mounted from the host".to_owned();
+            findings.push(Finding::bad(Status::Unknown, row.path, row.why, found, Repair::Text(text)));
+            continue;
+        };
         for place in places(facts, path, row) {
             findings.push(check_one(facts, settings, row, &place, missing));
         }
     }
     findings
+}
+
+/// The field that names another directory than [`POD_LOGS`], in releases that have it.
+const POD_LOGS_DIR: &str = "podLogsDir";
+
+/// The row's path, as the kubelet is told to use it; none where that is not known.
+fn path_of<'a>(row: &Row, settings: &'a Settings, release: Option<Release>) -> Option<&'a str> {
+    match row.path {
+        ROOT_DIR => settings.flag("root-dir").or(Some(row.path)),
+        POD_LOGS if release.is_none_or(|release| kubelet::has_field(POD_LOGS_DIR, release)) => {
+            if settings.is_unknown("", POD_LOGS_DIR) {
+                return None;
+            }
+            settings.value("", POD_LOGS_DIR).or(Some(row.path))
+        }
+        path => Some(path),
+    }
 }
 
 /// The path itself, or where else it is mounted: under the older name of /run, over the image's own plugins, or in
@@ -95,7 +117,11 @@ fn check_one(facts: &Facts, settings: &Settings, row: &Row, path: &Path, missing
     let name = path.to_string_lossy();
     let repair = || Repair::Mount {
         // The directory that is on every host, with what the kubelet makes in it.
-        path: if is_log(row) { "/var/log".to_owned() } else { name.clone().into_owned() },
+        path: if is_log(row) && path.starts_with("/var/log") {
+            "/var/log".into()
+        } else {
+            name.clone().into_owned()
+        },
         propagation: row.propagation,
         access: row.access,
     };
@@ -278,4 +304,32 @@ fn propagation(facts: &Facts, row: &Row, path: &Path, entry: &Entry, wrong: Stat
         "on the host, at each of its starts: `{bind}mount --make-rshared {name}`; or set KUBELET_REPAIR=host, and it is done from here"
     );
     no(alone, Repair::Text(text))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_paths_are_those_that_the_kubelet_is_told() {
+        let file = std::env::temp_dir().join(format!("entrypoint-paths-{}", std::process::id()));
+        let row = |path: &str| ROWS.iter().find(|row| row.path == path).unwrap();
+        for (config, flag, path, release, expected) in [
+            ("", "--v=2", POD_LOGS, "v1.30.0", Some(POD_LOGS)),
+            ("podLogsDir: /data/logs", "--v=2", POD_LOGS, "v1.30.0", Some("/data/logs")),
+            ("podLogsDir: /data/logs", "--v=2", POD_LOGS, "", Some("/data/logs")),
+            // Older ones do not read it.
+            ("podLogsDir: /data/logs", "--v=2", POD_LOGS, "v1.29.9", Some(POD_LOGS)),
+            ("podLogsDir: ''", "--v=2", POD_LOGS, "v1.30.0", Some(POD_LOGS)),
+            ("podLogsDir: *there", "--v=2", POD_LOGS, "v1.30.0", None),
+            ("podLogsDir: /data/logs", "--v=2", CONTAINER_LOGS, "v1.30.0", Some(CONTAINER_LOGS)),
+            ("", "--root-dir=/data", ROOT_DIR, "v1.30.0", Some("/data")),
+        ] {
+            std::fs::write(&file, config).unwrap();
+            let settings = Settings::of(&[format!("--config={}", file.display()).into(), flag.into()]);
+            let found = path_of(row(path), &settings, Release::parse(release));
+            assert_eq!(found, expected, "{config} {flag} {release}");
+        }
+        std::fs::remove_file(file).unwrap();
+    }
 }

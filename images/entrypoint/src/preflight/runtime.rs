@@ -44,9 +44,14 @@ pub(crate) fn parts(settings: &Settings, cni: bool) -> Vec<Part> {
     if settings.value("cgroup-driver", "cgroupDriver") == Some("systemd") {
         parts.push(Part::Systemd);
     }
-    if ["kubeconfig", "bootstrap-kubeconfig"]
-        .iter()
-        .any(|flag| settings.flag(flag).is_some_and(|file| Path::new(file).starts_with("/etc/kubernetes")))
+    // One to bootstrap from is not looked at once there is a kubeconfig, wherever that is.
+    let kubeconfig = settings.flag("kubeconfig").filter(|file| !file.is_empty());
+    let bootstrap = settings.flag("bootstrap-kubeconfig");
+    let bootstrap = bootstrap.filter(|_| !kubeconfig.is_some_and(|file| Path::new(file).exists()));
+    if [kubeconfig, bootstrap]
+        .into_iter()
+        .flatten()
+        .any(|file| Path::new(file).starts_with("/etc/kubernetes"))
     {
         parts.push(Part::Cluster);
     }
@@ -112,6 +117,24 @@ mod tests {
 
     fn settings(flag: &str) -> Settings {
         Settings::of(&[flag.into()])
+    }
+
+    #[test]
+    fn only_who_uses_etc_kubernetes_has_to_mount_it() {
+        let bootstrap = "--bootstrap-kubeconfig=/etc/kubernetes/bootstrap-kubelet.conf";
+        // A file that exists everywhere.
+        for (flags, expected) in [
+            (&["--kubeconfig=/etc/kubernetes/kubelet.conf", bootstrap][..], true),
+            (&["--kubeconfig=/nowhere/kubeconfig", bootstrap], true),
+            (&["--kubeconfig=/proc/self/status", bootstrap], false),
+            (&["--kubeconfig=/nowhere/kubeconfig", "--bootstrap-kubeconfig="], false),
+            (&["--kubeconfig=/nowhere/kubeconfig", "--bootstrap-kubeconfig=/data/bootstrap"], false),
+            (&["--kubeconfig=", "--v=2"], false),
+            (&[], false),
+        ] {
+            let settings = Settings::of(&flags.iter().map(Into::into).collect::<Vec<_>>());
+            assert_eq!(parts(&settings, false).contains(&Part::Cluster), expected, "{flags:?}");
+        }
     }
 
     #[test]

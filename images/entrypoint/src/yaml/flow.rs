@@ -108,7 +108,7 @@ impl<'a> Flow<'a> {
         if is_map {
             self.map(&path, found);
         } else {
-            self.list();
+            self.list(&path, found);
         }
         self.depth -= 1;
         if !path.is_empty() {
@@ -129,13 +129,14 @@ impl<'a> Flow<'a> {
         }
     }
 
-    fn list(&mut self) {
+    /// What is in it has paths as items have them that begin with a dash.
+    fn list(&mut self, path: &str, found: &mut Vec<(String, Value)>) {
         loop {
             self.skip(",");
             if self.rest.is_empty() || self.skip("]") || self.skip("}") {
                 return;
             }
-            self.node(String::new(), &mut Vec::new());
+            self.node(format!("{path}.."), found);
         }
     }
 

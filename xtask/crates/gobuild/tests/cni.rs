@@ -52,6 +52,22 @@ fn joined_plugins_behave_as_their_own_programs() {
     let (code, stdout, usage) = run(&joined, "all", &call(&["nope"]));
     assert_eq!((code, stdout.as_str()), (Some(1), ""));
     assert_eq!(usage.lines().skip(1).map(str::trim).collect::<Vec<_>>(), FLANNEL, "{usage}");
+    // A runtime reads standard output, whatever it has called.
+    for (command, stdin, version) in [
+        ("ADD", r#"{"cniVersion":"0.4.0","name":"n","type":"my-bridge"}"#, "0.4.0"),
+        ("VERSION", r#"{"cniVersion":"1.0.0"}"#, "1.0.0"),
+        ("DEL", r#"{"name":"n"}"#, "0.1.0"),
+        ("CHECK", "{bad", "0.1.0"),
+        ("ADD", "", "0.1.0"),
+    ] {
+        let how = Call { env: vec![("CNI_COMMAND", command)], stdin, ..Call::default() };
+        let (code, answer, stderr) = run(&joined, "/opt/cni/bin/my-bridge", &how);
+        assert_eq!((code, stderr.as_str()), (Some(1), ""), "{command} {stdin}");
+        let answer: serde_json::Value = serde_json::from_str(&answer).unwrap();
+        assert_eq!((&answer["cniVersion"], &answer["code"]), (&version.into(), &7.into()), "{answer}");
+        let message = answer["msg"].as_str().unwrap();
+        assert!(message.contains("my-bridge") && message.contains("bridge flannel host-local"), "{message}");
+    }
 }
 
 /// How many times as long one exec of a joined plugin may take as of the plugin by itself.

@@ -99,3 +99,17 @@ fn what_is_no_file_is_the_hosts() {
     assert_eq!((done.installed, done.foreign.len()), (vec!["ptp".to_owned()], 2));
     assert!(dirs.host().join("vlan").is_symlink());
 }
+
+#[test]
+fn a_directory_by_a_temporary_name_blocks_nothing_and_is_left_alone() {
+    let dirs = Dirs::new("blocked");
+    for name in ["file", "file.1", "link", "new"] {
+        fs::create_dir_all(dirs.host().join(format!("{FILE}.{name}")).join("x")).unwrap();
+    }
+    let before = dirs.names().len();
+    assert_eq!(dirs.install("one", &["bridge", "vlan"]).unwrap().installed, ["bridge", "vlan"]);
+    assert_eq!(dirs.install("two", &["bridge"]).unwrap().installed, ["bridge"]);
+    assert_eq!(dirs.names().len(), before + 3, "{:?}", dirs.names());
+    assert!(dirs.host().join(format!("{FILE}.file.1/x")).is_dir());
+    assert!(remove(&dirs.host()).unwrap().ends_with(": 2 plugins removed"));
+}
