@@ -1,15 +1,20 @@
 //! `add-release`: a Kubernetes release for the catalog, its Go closures and its sizes, as one change.
 
+mod crictl;
+mod origin;
+mod text;
+
+use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result};
-use catalog::{Catalog, Release};
+use catalog::{Catalog, Closure, Release};
 use fault::{Fault, Kind};
-use gobuild::Spec;
 use serde::Serialize;
 
-use super::session::{How, Session};
+use self::origin::Origin;
+use super::session::{How, READ, Session, What};
 use super::{lock, size};
 use crate::context::{Context, write_out};
 
@@ -19,29 +24,27 @@ const PARTS: [&str; 3] = ["images", "docs", "README.md"];
 
 /// Add a Kubernetes release: catalog, Go closures and sizes, all of it or nothing.
 ///
-/// Its micro kubelet for amd64 is built, which compiles for some minutes. A release that needs another look, such as an
-/// edited module of a version that nobody has read, is refused, and no file is changed.
+/// Its micro kubelet for amd64 is built, which compiles for some minutes. No file is changed where that fails. Where nothing
+/// tells its git commit, programs and images say none; for a release that is there without one, --commit or --repository
+/// adds it.
 #[derive(clap::Args)]
 #[command(after_help = "Examples:
-  cargo xtask add-release v1.34.1
+  cargo xtask add-release v1.37.2
+  cargo xtask add-release v1.37.2 --repository https://github.com/kubernetes/kubernetes
   cargo xtask add-release v1.34.1 --commit 93248f9ae092f571eb870b7664c534bfc7d00f03 --date 2025-09-09T19:37:19Z")]
 pub(crate) struct AddRelease {
     /// The release, as vX.Y.Z.
     #[arg(value_name = "RELEASE")]
     release: String,
-    /// Its git commit [default: what the module proxy says].
-    #[arg(long, value_name = "SHA")]
-    commit: Option<String>,
-    /// Its date, the time of all in its images [default: what the module proxy says].
-    #[arg(long, value_name = "DATE")]
-    date: Option<String>,
+    #[command(flatten)]
+    origin: Origin,
     /// The Go that compiles it [default: that of the catalog's newest release].
     #[arg(long, value_name = "VERSION")]
     go: Option<String>,
     /// Its CNI plugins [default: those of the catalog's newest release].
     #[arg(long, value_name = "VERSION")]
     cni_plugins: Option<String>,
-    /// Its crictl [default: vX.Y.0].
+    /// Its crictl [default: the newest of its minor release, else of the nearest older one, that the module proxy serves].
     #[arg(long, value_name = "VERSION")]
     crictl: Option<String>,
     /// Do not build it: its size is not recorded, and nothing shows that it compiles.
@@ -57,30 +60,41 @@ struct Answer<'a> {
     version: u32,
     release: &'a str,
     changed: &'a [PathBuf],
+    /// Versions of edited modules that no person has read, as `module version`.
+    unread: &'a BTreeSet<String>,
 }
 
 impl AddRelease {
     pub(crate) fn run(&self, context: &Context) -> Result<()> {
         let catalog = context.catalog()?;
-        let (major, minor, _) = catalog::version_numbers(&self.release)
-            .ok_or_else(|| Fault::new(Kind::Usage, format!("`{}` is no version vX.Y.Z", self.release)))?;
-        if catalog.release(&self.release).is_some() {
-            return Err(Fault::new(Kind::Usage, format!("the catalog has {} already", self.release)).into());
+        if catalog::version_numbers(&self.release).is_none() {
+            let message = format!("`{}` is no version vX.Y.Z", self.release);
+            return Err(Fault::new(Kind::Usage, message).into());
+        }
+        let text =
+            fs::read_to_string(context.root.join(CATALOG)).with_context(|| format!("reading {CATALOG}"))?;
+        if let Some(known) = catalog.release(&self.release) {
+            return self.add_commit(context, &text, known);
         }
         let newest = catalog.releases.iter().max_by_key(|release| release.numbers());
         let newest = newest.ok_or_else(|| Fault::new(Kind::Data, format!("{CATALOG} has no release")))?;
-        let (commit, date) = self.origin(context)?;
-        let block = format!(
-            "[[release]]\nversion = \"{}\"\ncommit = \"{commit}\"\ndate = \"{date}\"\ngo = \"{}\"\n\
-             cni-plugins = \"{}\"\ncrictl = \"{}\"\n",
-            self.release,
-            self.go.as_deref().unwrap_or(newest.go.as_str()),
-            self.cni_plugins.as_deref().unwrap_or(newest.cni_plugins.as_str()),
-            self.crictl.clone().unwrap_or_else(|| format!("v{major}.{minor}.0")),
-        );
-        let text =
-            fs::read_to_string(context.root.join(CATALOG)).with_context(|| format!("reading {CATALOG}"))?;
-        let text = with_release(&text, &catalog.releases, &self.release, &block)?;
+        let session = Session::open(context, &self.how)?;
+        let (commit, date) = self.origin.of(&self.release, &session)?;
+        let (crictl, remark) = match &self.crictl {
+            Some(version) => (version.clone(), None),
+            None => crictl::of(&catalog, &self.release, &session)?,
+        };
+        drop(session);
+        let block = text::Block {
+            version: &self.release,
+            commit: commit.as_deref(),
+            date: &date,
+            go: self.go.as_deref().unwrap_or(newest.go.as_str()),
+            cni_plugins: self.cni_plugins.as_deref().unwrap_or(newest.cni_plugins.as_str()),
+            crictl: &crictl,
+            remark: remark.as_deref(),
+        };
+        let text = text::with_release(&text, &catalog.releases, &block)?;
         Catalog::parse(&text, CATALOG)?;
 
         // All is made in a copy; the checkout is touched when nothing can go wrong but the disk.
@@ -92,49 +106,56 @@ impl AddRelease {
         fs::write(copy.path().join(CATALOG), &text).context("writing the catalog's copy")?;
         let inside =
             Context { root: copy.path().to_owned(), json: context.json, progress: context.progress.clone() };
-        self.make(&inside)?;
+        let unread = self.make(&inside)?;
 
         let changed = changed(&context.root, copy.path())?;
         put(&context.root, copy.path(), &changed)?;
-        if context.json {
-            return context.print_json(&Answer { version: 1, release: &self.release, changed: &changed });
+        if commit.is_none() {
+            context.progress.note(&format!(
+                "no commit of {} is known: its programs and images say none; `cargo xtask add-release {} --commit SHA` \
+                 adds it",
+                self.release, self.release
+            ));
         }
-        let list: Vec<String> = changed.iter().map(|file| format!("  {}", file.display())).collect();
-        write_out(&format!("{} is added; changed:\n{}", self.release, list.join("\n")))
+        if context.json {
+            let answer = Answer { version: 1, release: &self.release, changed: &changed, unread: &unread };
+            return context.print_json(&answer);
+        }
+        let list: Vec<String> = changed.iter().map(|file| format!("\n  {}", file.display())).collect();
+        let read = unread.iter().map(|version| format!("\n  {version}"));
+        let read = read.collect::<String>();
+        let read = if read.is_empty() { read } else { format!("\nnobody has read, so {READ}:{read}") };
+        write_out(&format!("{} is added; changed:{}{read}", self.release, list.concat()))
     }
 
-    /// Commit and date: as given, else as the module proxy tells.
-    fn origin(&self, context: &Context) -> Result<(String, String)> {
-        if let (Some(commit), Some(date)) = (&self.commit, &self.date) {
-            return Ok((commit.clone(), date.clone()));
+    /// The commit of a release that is there without one.
+    fn add_commit(&self, context: &Context, text: &str, known: &Release) -> Result<()> {
+        let there = || Fault::new(Kind::Usage, format!("the catalog has {} already", self.release));
+        if known.commit.is_some() || !self.origin.tells_commit() {
+            return Err(there().into());
         }
         let session = Session::open(context, &self.how)?;
-        let (tools, work) = (session.tools()?, session.store.scratch_dir()?);
-        let told = gobuild::upstream::release(&self.release, tools.go()?, work.path())?;
-        let lacks = |what: &str, flag: &str| {
-            Fault::new(
-                Kind::Unavailable,
-                format!("the module proxy does not tell the {what} of {}", self.release),
-            )
-            .help(format!("give it: {flag}"))
-        };
-        let hash = told.origin.and_then(|origin| origin.hash);
-        let commit = self.commit.clone().or(hash).ok_or_else(|| lacks("commit", "--commit SHA"))?;
-        let date = self.date.clone().or(told.time).ok_or_else(|| lacks("date", "--date DATE"))?;
-        Ok((commit, date))
+        let commit = self.origin.commit(&self.release, &session)?.ok_or_else(there)?;
+        let text = text::with_commit(text, known, &commit)?;
+        Catalog::parse(&text, CATALOG)?;
+        files::write(&context.root.join(CATALOG), text.as_bytes())?;
+        let changed = [PathBuf::from(CATALOG)];
+        if context.json {
+            let unread = BTreeSet::new();
+            let answer = Answer { version: 1, release: &self.release, changed: &changed, unread: &unread };
+            return context.print_json(&answer);
+        }
+        write_out(&format!("{}: its commit is {commit}; changed:\n  {CATALOG}", self.release))
     }
 
-    /// Closures, size and pages, in the copy.
-    fn make(&self, context: &Context) -> Result<()> {
+    /// Closures, size and pages, in the copy; returns the versions of edited modules that no person has read.
+    fn make(&self, context: &Context) -> Result<BTreeSet<String>> {
         let session = Session::open(context, &self.how)?;
         let release =
             session.catalog.release(&self.release).context("the release is not in its own catalog")?;
-        let version = release.version.to_string();
-        session.ensure_closures(&[
-            Spec::Kube { release: version.clone() },
-            Spec::Cni { version: release.cni_plugins.to_string() },
-        ])?;
-        let kubeadm = Spec::Kubeadm { release: version, crictl: release.crictl.to_string() };
+        let spec = |closure| plan::spec(&session.catalog, release, closure);
+        session.ensure_closures(&[spec(Closure::Kube)?, spec(Closure::CniPlugins)?])?;
+        let kubeadm = spec(Closure::Kubeadm)?;
         match lock::ensure_closures(&session, &[kubeadm], false) {
             Err(error) if fault::of(&error).is_some_and(|fault| fault.kind() == Kind::Unavailable) => {
                 context.progress.note(&format!("without crictl: {error:#}"));
@@ -142,31 +163,14 @@ impl AddRelease {
             done => done?,
         }
         let attribute = format!("kubelet-{}-micro-amd64", release.attribute());
+        let unread = session.plan(&What::of(vec![attribute.clone()]))?.unread()?;
         drop(session);
         if !self.no_build {
             size::record_image(context, &attribute, &self.how)?;
             size::write_table(context)?;
         }
-        Ok(())
+        Ok(unread)
     }
-}
-
-/// The catalog's text with a release's block where its version belongs: newest first. All else stays as it is.
-fn with_release(text: &str, releases: &[Release], version: &str, block: &str) -> Result<String> {
-    let numbers = catalog::version_numbers(version).unwrap_or_default();
-    let start = |release: &Release| {
-        let line = text.find(&format!("\nversion = \"{}\"", release.version))?;
-        text[..=line].rfind("[[release]]\n")
-    };
-    let lost =
-        || Fault::new(Kind::Data, format!("{CATALOG}: its releases are not written as this program does"));
-    if let Some(older) = releases.iter().find(|release| release.numbers() < numbers) {
-        let at = start(older).ok_or_else(lost)?;
-        return Ok(format!("{}{block}\n{}", &text[..at], &text[at..]));
-    }
-    let last = releases.last().and_then(start).ok_or_else(lost)?;
-    let end = text[last..].find("\n\n").map_or(text.len(), |end| last + end + 1);
-    Ok(format!("{}\n{block}{}", &text[..end], &text[end..]))
 }
 
 /// Copies a part of the checkout.
@@ -237,31 +241,6 @@ fn put(root: &Path, copy: &Path, names: &[PathBuf]) -> Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn catalog() -> (String, Catalog) {
-        let file = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap().join(CATALOG);
-        let text = fs::read_to_string(file).unwrap();
-        let catalog = Catalog::parse(&text, CATALOG).unwrap();
-        (text, catalog)
-    }
-
-    #[test]
-    fn a_release_goes_where_its_version_belongs_and_nothing_else_changes() {
-        let (text, catalog) = catalog();
-        for version in ["v1.99.0", "v1.25.99", "v1.1.0"] {
-            let commit = "0".repeat(40);
-            let block = format!(
-                "[[release]]\nversion = \"{version}\"\ncommit = \"{commit}\"\ndate = \"2020-01-01T00:00:00Z\"\n\
-                 go = \"1.26.8\"\ncni-plugins = \"v0.9.1\"\ncrictl = \"v1.1.0\"\n"
-            );
-            let new = with_release(&text, &catalog.releases, version, &block).unwrap();
-            let all: Vec<_> =
-                Catalog::parse(&new, CATALOG).unwrap().releases.iter().map(Release::numbers).collect();
-            assert_eq!(all.len(), catalog.releases.len() + 1);
-            assert!(all.is_sorted_by(|a, b| a > b), "{all:?}");
-            assert_eq!(new.replacen(&format!("{block}\n"), "", 1).trim_end(), text.trim_end());
-        }
-    }
 
     #[test]
     fn what_cannot_be_written_leaves_all_as_it_was() {

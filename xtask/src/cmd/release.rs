@@ -96,6 +96,7 @@ impl Release {
             context.progress.note(&format!("left out: {}: {why} ({help})", attributes.join(", ")));
         }
         let plan = self.plan(&session, &matrix.names)?;
+        session.tell_unread(&plan)?;
         self.check_partial(&session)?;
         let out = self.out.clone().unwrap_or_else(|| context.root.join("target/published"));
         let built = session.executor()?.build(&plan, &out)?;

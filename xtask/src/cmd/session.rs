@@ -16,6 +16,9 @@ use super::lock;
 use crate::context::Context;
 use crate::local::{Executor, Timings, Tools};
 
+/// What to do about a version of an edited module that no person has read.
+pub(crate) const READ: &str = "read the files it names, and put the version into `also` or `without` there";
+
 /// What to build.
 #[derive(clap::Args, Default)]
 pub(crate) struct What {
@@ -132,7 +135,21 @@ impl<'a> Session<'a> {
         let needed = plan::closures(&self.catalog, &names, &options)?;
         self.ensure_closures(&needed)?;
         lock::ensure_alpine(self, &plan::alpine_bases(&self.catalog, &names)?, self.how.locked)?;
-        Plan::of(&self.catalog, &self.sources, &names, &options)
+        let plan = Plan::of(&self.catalog, &self.sources, &names, &options)?;
+        if self.how.locked {
+            self.tell_unread(&plan)?;
+        }
+        Ok(plan)
+    }
+
+    /// Says which versions of edited modules no person has read: nothing but the linker speaks for their edits.
+    pub(crate) fn tell_unread(&self, plan: &Plan) -> Result<()> {
+        for version in plan.unread()? {
+            self.context.progress.note(&format!(
+                "warning: nobody has read {version}, which images/go/edits.toml edits: {READ}"
+            ));
+        }
+        Ok(())
     }
 
     /// May nothing be fetched?

@@ -11,7 +11,7 @@ mod validate;
 pub use attribute::{Attribute, Attributes, Scope};
 pub use budget::{BaseBudget, Budget, Figures, Ratios};
 pub use model::{
-    Alpine, Arch, Base, Catalog, Closure, Compile, Component, Content, Directories, Files, Go, Healthcheck,
-    Links, Name, PLACEHOLDERS, Pack, Product, Program, Release, Rootfs, Script, Single, Variant,
+    Alpine, Arch, Base, Catalog, Closure, Compile, Component, Content, Directories, Earlier, Files, Go,
+    Healthcheck, Links, Name, PLACEHOLDERS, Pack, Product, Program, Release, Rootfs, Script, Single, Variant,
 };
-pub use validate::version_numbers;
+pub use validate::{is_commit, version_numbers};

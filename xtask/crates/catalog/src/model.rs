@@ -120,8 +120,8 @@ pub struct Healthcheck {
 pub struct Release {
     /// `vX.Y.Z`.
     pub version: Name,
-    /// The git commit the release was made from.
-    pub commit: Name,
+    /// The git commit the release was made from; programs and images say none where it is not known.
+    pub commit: Option<Name>,
     /// The release's build date, RFC 3339 in UTC: the time of everything in its images.
     pub date: Name,
     /// The Go toolchain that compiles it, without the `go`.
@@ -409,12 +409,49 @@ pub struct Program {
     /// The name it is called by.
     pub name: Name,
     /// Its import path.
-    pub package: String,
+    pub package: Name,
+    /// Its import paths in older versions, the oldest first.
+    #[serde(default, rename = "earlier")]
+    pub earlier: Vec<Earlier>,
     /// The closure that holds its modules.
     pub closure: Closure,
     /// Does it read flags that packages register while they are initialised?
     #[serde(default)]
     pub init_flags: bool,
+}
+
+/// The import path of a program before its module was given another name.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Earlier {
+    /// The last version of the module that has it, as in `v1.30.0`.
+    pub until: Name,
+    /// The import path.
+    pub package: String,
+}
+
+impl Program {
+    /// Its import path in a release: by the version of the module that the release takes it from.
+    pub fn package_in(&self, release: &Release) -> &str {
+        self.package_of(match self.closure {
+            Closure::CniPlugins => release.cni_plugins.as_str(),
+            Closure::Kube => release.version.as_str(),
+            Closure::Kubeadm => release.crictl.as_str(),
+        })
+    }
+
+    /// Its import path in a version of its module.
+    pub fn package_of(&self, version: &str) -> &str {
+        let numbers = validate::version_numbers;
+        let earlier = self.earlier.iter().find(|earlier| numbers(version) <= numbers(earlier.until.as_str()));
+        earlier.map_or(self.package.as_str(), |earlier| &earlier.package)
+    }
+
+    /// All its import paths, the newest first.
+    pub fn packages(&self) -> impl Iterator<Item = &str> {
+        let earlier = self.earlier.iter().rev().map(|earlier| earlier.package.as_str());
+        std::iter::once(self.package.as_str()).chain(earlier)
+    }
 }
 
 impl Catalog {

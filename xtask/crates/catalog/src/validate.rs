@@ -27,6 +27,11 @@ pub fn version_numbers(version: &str) -> Option<(u32, u32, u32)> {
     parts.next().is_none().then_some(numbers)
 }
 
+/// A git commit: 40 lower-case hexadecimal digits.
+pub fn is_commit(text: &str) -> bool {
+    text.len() == 40 && text.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'))
+}
+
 struct Position<'a> {
     text: &'a str,
     file: &'a str,
@@ -72,7 +77,26 @@ impl Checks<'_> {
         self.bases()?;
         self.variants()?;
         self.components()?;
+        self.programs()?;
         self.budget()
+    }
+
+    fn programs(&self) -> Result<()> {
+        for program in &self.catalog.programs {
+            let mut previous = None;
+            for earlier in &program.earlier {
+                let numbers = version_numbers(earlier.until.as_str());
+                if numbers.is_none() || numbers <= previous {
+                    let message = format!(
+                        "`{}` is not a version `vX.Y.Z`, newer than those of the entries before it",
+                        earlier.until
+                    );
+                    return Err(self.at.name_fault(&earlier.until, &message));
+                }
+                previous = numbers;
+            }
+        }
+        Ok(())
     }
 
     fn budget(&self) -> Result<()> {
@@ -155,10 +179,11 @@ impl Checks<'_> {
                 let message = format!("`{}` is not a Go version `X.Y.Z`", release.go);
                 return Err(self.at.name_fault(&release.go, &message));
             }
-            let commit = release.commit.as_str();
-            if commit.len() != 40 || !commit.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f')) {
+            if let Some(commit) = &release.commit
+                && !is_commit(commit.as_str())
+            {
                 let message = format!("`{commit}` is not a git commit: 40 hexadecimal digits");
-                return Err(self.at.name_fault(&release.commit, &message));
+                return Err(self.at.name_fault(commit, &message));
             }
             if !is_utc_time(release.date.as_str()) {
                 let message = format!("`{}` is not a date like 2022-12-08T19:51:45Z", release.date);

@@ -62,6 +62,33 @@ fn the_default_is_the_newest_plain_micro_image() {
 }
 
 #[test]
+fn a_program_has_the_name_that_its_module_had_then() {
+    let path = "github.com/kubernetes-sigs/cri-tools/cmd/crictl";
+    let earlier = format!("\n[[program.earlier]]\nuntil = \"v1.25.0\"\npackage = \"{path}\"");
+    let text = with(
+        &format!("package = \"{path}\"\nclosure = \"kubeadm\""),
+        &format!("package = \"x.y/cmd/crictl\"\nclosure = \"kubeadm\"{earlier}"),
+    );
+    let catalog = Catalog::parse(&text, "catalog.toml").unwrap();
+    let program = catalog.program("crictl").unwrap();
+    let package = |release: &str| program.package_in(catalog.release(release).unwrap());
+    assert_eq!((package("v1.26.0"), package("v1.25.5")), ("x.y/cmd/crictl", path));
+    assert_eq!(program.packages().collect::<Vec<_>>(), ["x.y/cmd/crictl", path]);
+    for until in ["1.25", "v1.25"] {
+        assert!(
+            refused(&text.replace("until = \"v1.25.0\"", &format!("until = \"{until}\"")))
+                .contains("is not a version")
+        );
+    }
+}
+
+#[test]
+fn a_commit_need_not_be_known() {
+    let text = with("commit = \"b46a3f887ca979b1a5d14fd39cb1af43e7e5d12d\"\n", "");
+    assert!(Catalog::parse(&text, "catalog.toml").unwrap().releases[0].commit.is_none());
+}
+
+#[test]
 fn an_unknown_attribute_gets_the_nearest_names() {
     let catalog = frozen();
     let error = Attributes::of(&catalog).get("kubelet-v1_26-micro-amd64").err().unwrap();

@@ -12,7 +12,8 @@ use crate::sumfile::SumFile;
 /// The module of every closure; joined programs are packages in it.
 pub const MODULE: &str = "containerized-kubelet";
 pub(crate) const KUBERNETES: &str = "k8s.io/kubernetes";
-pub(crate) const CRI_TOOLS: &str = "github.com/kubernetes-sigs/cri-tools";
+/// How the module of crictl ends, whatever comes before it.
+pub(crate) const CRI_TOOLS: &str = "/cri-tools";
 pub(crate) const CNI_PLUGINS: &str = "github.com/containernetworking/plugins";
 /// The first line of the go.mod of [`Spec::Programs`].
 const PROGRAMS_HEADER: &str = "// Code generated for tests by the crate testimage. DO NOT EDIT.";
@@ -45,6 +46,8 @@ pub enum Spec {
         release: String,
         /// crictl's version, as in `v1.26.0`.
         crictl: String,
+        /// crictl's package, as in `sigs.k8s.io/cri-tools/cmd/crictl`; its module is what stands before `/cmd/`.
+        package: String,
     },
     /// The CNI plugins.
     Cni {
@@ -75,13 +78,23 @@ impl Spec {
         }
     }
 
-    /// The modules named by it, with their versions, sorted.
+    /// The modules named by it, with their versions: first the one whose requirements and replacements it starts from.
     pub(crate) fn direct(&self) -> Vec<(&str, &str)> {
         match self {
             Spec::Kube { release } => vec![(KUBERNETES, release)],
-            Spec::Kubeadm { release, crictl } => vec![(CRI_TOOLS, crictl), (KUBERNETES, release)],
+            Spec::Kubeadm { release, crictl, .. } => {
+                vec![(KUBERNETES, release), (self.crictl_module().unwrap_or_default(), crictl)]
+            }
             Spec::Cni { version } => vec![(CNI_PLUGINS, version)],
             Spec::Programs { module, version, .. } => vec![(module, version)],
+        }
+    }
+
+    /// The module of crictl, where it is a part.
+    pub fn crictl_module(&self) -> Option<&str> {
+        match self {
+            Spec::Kubeadm { package, .. } => Some(module_of(package)),
+            _ => None,
         }
     }
 
@@ -113,6 +126,11 @@ impl Spec {
             _ => text,
         }
     }
+}
+
+/// The module of a program: what stands before `/cmd/` in the import path of its package.
+pub fn module_of(package: &str) -> &str {
+    package.split_once("/cmd/").map_or(package, |(module, _)| module)
 }
 
 /// The text of a pinned go.mod and go.sum.
@@ -179,8 +197,10 @@ impl Closure {
                 return stale(format!("{name}: requires {found}, not {wanted}"));
             }
         }
-        if matches!(spec, Spec::Kube { .. }) && file.require.contains_key(CRI_TOOLS) {
-            return stale(format!("{name}: requires {CRI_TOOLS}, which belongs beside it"));
+        if matches!(spec, Spec::Kube { .. })
+            && let Some(crictl) = file.require.keys().find(|module| module.ends_with(CRI_TOOLS))
+        {
+            return stale(format!("{name}: requires {crictl}, which belongs beside it"));
         }
         check_staging(spec, &file).or_else(|what| stale(format!("{name}: {what}")))?;
         if file.replace.values().any(|by| by.version.is_none()) {
@@ -232,10 +252,13 @@ mod tests {
         Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../images/go")
     }
 
+    fn kubeadm(release: &str, crictl: &str) -> Spec {
+        let package = "github.com/kubernetes-sigs/cri-tools/cmd/crictl".into();
+        Spec::Kubeadm { release: release.into(), crictl: crictl.into(), package }
+    }
+
     fn committed() -> Vec<Spec> {
         let kube = |release: &str| Spec::Kube { release: release.into() };
-        let kubeadm =
-            |release: &str, crictl: &str| Spec::Kubeadm { release: release.into(), crictl: crictl.into() };
         vec![
             kube("v1.26.0"),
             kubeadm("v1.26.0", "v1.26.0"),
@@ -258,7 +281,7 @@ mod tests {
 
     #[test]
     fn what_differs_is_named() {
-        let spec = Spec::Kubeadm { release: "v1.26.0".into(), crictl: "v1.26.0".into() };
+        let spec = kubeadm("v1.26.0", "v1.26.0");
         let good = Closure::read(&root(), &spec).unwrap();
         let error = |from: &str, to: &str| {
             let mod_changed = Closure { go_mod: good.go_mod.replace(from, to), ..good.clone() };
@@ -279,7 +302,7 @@ mod tests {
 
     #[test]
     fn crictl_belongs_only_beside() {
-        let kubeadm = Spec::Kubeadm { release: "v1.26.0".into(), crictl: "v1.26.0".into() };
+        let kubeadm = kubeadm("v1.26.0", "v1.26.0");
         let closure = Closure::read(&root(), &kubeadm).unwrap();
         let error = closure.check(&Spec::Kube { release: "v1.26.0".into() }).unwrap_err();
         insta::assert_snapshot!(error, @"v1.26.0/kube/go.mod: requires github.com/kubernetes-sigs/cri-tools, which belongs beside it");

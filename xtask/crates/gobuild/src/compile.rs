@@ -33,7 +33,7 @@ pub fn compile(
     let listing = list(recipe, tools, &work, false, &|_| {})?;
     task.detail("comparing modules with go.sum");
     verify(recipe, &listing)?;
-    edit::apply(&recipe.edits, &recipe.go_mod, &listing, &work.module())?;
+    let left_out = edit::apply(&recipe.edits, &recipe.go_mod, &listing, &work.module())?;
     let package = if let Some(source) = &recipe.join {
         join::write(&work.module(), source, &recipe.programs, &listing)?;
         "."
@@ -43,13 +43,14 @@ pub fn compile(
         };
         program.package.as_str()
     };
-    build(recipe, tools, jobs, &work, package, &*task)?;
+    build(recipe, tools, jobs, &work, package, &*task)?.check(&recipe.name(), &left_out)?;
     let bytes = fs::read(work.output()).context("reading the compiled program")?;
     elf::check(&bytes, &recipe.target)
         .map_err(|what| Fault::new(Kind::Failed, format!("{} was compiled, but {what}", recipe.name())))?;
     install(&work.output(), out).with_context(|| format!("writing {}", out.display()))
 }
 
+/// Compiles and links; returns what the linker told.
 fn build(
     recipe: &Recipe,
     tools: &Tools,
@@ -57,7 +58,7 @@ fn build(
     work: &Work,
     package: &str,
     task: &dyn Task,
-) -> Result<()> {
+) -> Result<Watch> {
     let mut errors: Vec<String> = Vec::new();
     let mut watch = Watch::default();
     let dump = if recipe.flags.prune { "-dumpdep" } else { "" };
@@ -93,7 +94,7 @@ fn build(
         })
         .finish()?;
     if finished.status.success() {
-        return watch.check(&recipe.name());
+        return Ok(watch);
     }
     let text = if errors.is_empty() { finished.stderr_tail } else { errors.join("\n") };
     let full = text.contains("no space left on device") || text.contains("disk quota exceeded");

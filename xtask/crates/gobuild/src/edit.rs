@@ -2,12 +2,15 @@
 //!
 //! Some modules keep the linker from dropping what nobody calls, and no newer version of them lets it. A few lines of
 //! these are edited in a copy that is made of the verified module for one build; what is linked says so
-//! (`go version -m` shows the module as replaced). An edit names the versions it was read for; a program that is made
-//! of another version is refused until somebody has looked at that one.
+//! (`go version -m` shows the module as replaced).
+//!
+//! An edit names the versions that a person read it for: what is not as it says there is an error. In any other version it
+//! applies where its lines are exactly once, and in the declaration they were in; elsewhere it is left out, and the linker
+//! is the judge of that ([`crate::prune`]).
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
-use std::path::{Component, Path, PathBuf};
+use std::path::{Component, Path};
 
 use anyhow::{Context, Result};
 use fault::{Fault, Kind};
@@ -60,6 +63,9 @@ pub struct Edit {
     pub without: Vec<String>,
     /// The file, relative to the module.
     pub file: String,
+    /// How the line begins that starts the declaration with these lines: `func init()`.
+    #[serde(skip_serializing)]
+    pub within: String,
     /// What is replaced, which the file has exactly once.
     pub find: String,
     /// By what.
@@ -67,6 +73,51 @@ pub struct Edit {
     /// What for, and what is different then.
     #[serde(skip_serializing)]
     pub why: String,
+}
+
+impl Edit {
+    /// Did a person read it for this version?
+    fn is_read(&self, version: &String) -> bool {
+        self.versions.contains(version) || self.also.contains(version)
+    }
+
+    /// The text with the edit made; else why it cannot be.
+    fn made(&self, text: &str) -> Result<String, String> {
+        let count = text.matches(&self.find).count();
+        let at = text.find(&self.find).filter(|_| count == 1);
+        let at =
+            at.ok_or_else(|| format!("the lines that it finds are there {count} times, expected once"))?;
+        let first = &text[..at + self.find.trim_start_matches('\n').find('\n').unwrap_or(self.find.len())];
+        let starts = |line: &&str| DECLARATIONS.iter().any(|word| line.starts_with(word));
+        match first.lines().rev().find(starts) {
+            Some(line) if line.starts_with(&self.within) => Ok(text.replacen(&self.find, &self.replace, 1)),
+            found => {
+                let found = found.unwrap_or("no declaration");
+                Err(format!("the lines that it finds are in `{found}`, not in `{}`", self.within))
+            }
+        }
+    }
+}
+
+/// What declarations of a Go file begin with.
+const DECLARATIONS: [&str; 5] = ["func ", "type ", "var ", "const ", "import "];
+
+/// An edit that a version of its module, which nobody read, does not take.
+#[derive(Debug)]
+pub(crate) struct LeftOut(String);
+
+impl std::fmt::Display for LeftOut {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// The versions of edited modules in a closure that no person has read yet, as `module version`.
+pub(crate) fn unread(edits: &[Edit], go_mod: &str) -> Result<BTreeSet<String>> {
+    let file = ModFile::parse("go.mod", go_mod)?;
+    let version = |edit: &Edit| file.used(&edit.module).map(|(_, version)| version);
+    let unread = edits.iter().filter_map(|edit| Some((edit, version(edit).filter(|it| !edit.is_read(it))?)));
+    Ok(unread.map(|(edit, version)| format!("{} {version}", edit.module)).collect())
 }
 
 impl Edits {
@@ -136,51 +187,59 @@ fn older(a: &str, b: &str) -> bool {
     parts(a) < parts(b)
 }
 
-/// Makes edited copies of the modules that are in use, beside the go.mod in `module`, and points it at them.
-pub(crate) fn apply(edits: &[Edit], go_mod: &str, listing: &Listing, module: &Path) -> Result<()> {
-    let mut copies: BTreeMap<&str, (PathBuf, &str, Vec<&Edit>)> = BTreeMap::new();
+/// Makes edited copies of the modules that are in use, beside the go.mod in `module`, and points it at them. Returns the
+/// edits that were left out.
+pub(crate) fn apply(edits: &[Edit], go_mod: &str, listing: &Listing, module: &Path) -> Result<Vec<LeftOut>> {
+    let mut left_out = Vec::new();
+    // By module: where it is, and the files that change.
+    let mut changed: BTreeMap<&str, (&Path, BTreeMap<&str, String>)> = BTreeMap::new();
     for edit in edits {
         let Some(((_, version), from)) = listing.modules.iter().find(|((path, _), _)| *path == edit.module)
         else {
             continue;
         };
-        if !edit.versions.contains(version) && !edit.also.contains(version) {
-            let message = format!("images/go/{FILE} says nothing of {} {version}", edit.module);
-            let help = format!(
-                "read its {}: add the version to the edit's `also`, or to `without` where it needs none",
-                edit.file
-            );
-            return Err(Fault::new(Kind::Data, message).help(help).into());
+        let name = format!("{} {version}: {}", edit.module, edit.file);
+        let files = changed.get(edit.module.as_str()).map(|(_, files)| files);
+        let text = match files.and_then(|files| files.get(edit.file.as_str())) {
+            Some(text) => Ok(text.clone()),
+            None => fs::read_to_string(from.join(&edit.file)),
+        };
+        let is_read = edit.is_read(version);
+        let made = match text {
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound && !is_read => {
+                Err("there is no such file".to_owned())
+            }
+            text => edit.made(&text.with_context(|| format!("reading {name}"))?),
+        };
+        match made {
+            Ok(text) => {
+                let (_, files) = changed.entry(&edit.module).or_insert((from, BTreeMap::new()));
+                files.insert(&edit.file, text);
+            }
+            Err(why) if is_read => {
+                let message = format!("images/go/{FILE}: an edit cannot be made in {name}\n  {why}");
+                return Err(Fault::new(Kind::Data, message).into());
+            }
+            Err(why) => left_out.push(LeftOut(format!("{name}: {why}"))),
         }
-        copies.entry(&edit.module).or_insert_with(|| (from.clone(), version, Vec::new())).2.push(edit);
     }
-    if copies.is_empty() {
-        return Ok(());
+    if changed.is_empty() {
+        return Ok(left_out);
     }
     let mut file = ModFile::parse("go.mod", go_mod)?;
-    for (path, (from, version, edits)) in copies {
+    for (path, (from, files)) in changed {
         let inside = Path::new("edited").join(path);
-        copy(&from, &module.join(&inside)).with_context(|| format!("copying {path}"))?;
-        for edit in edits {
-            change(edit, version, &module.join(&inside).join(&edit.file))?;
+        copy(from, &module.join(&inside)).with_context(|| format!("copying {path}"))?;
+        for (name, text) in files {
+            fs::write(module.join(&inside).join(name), text)
+                .with_context(|| format!("writing {path}: {name}"))?;
         }
         file.replace.retain(|(replaced, _), _| replaced != path);
         let by = Replacement { path: format!("./{}", inside.display()), version: None };
         file.replace.insert((path.to_owned(), None), by);
     }
-    fs::write(module.join("go.mod"), file.text(&[])).context("writing go.mod")
-}
-
-fn change(edit: &Edit, version: &str, file: &Path) -> Result<()> {
-    let name = format!("{} {version}: {}", edit.module, edit.file);
-    let text = fs::read_to_string(file).with_context(|| format!("reading {name}"))?;
-    let found = text.matches(&edit.find).count();
-    if found != 1 {
-        let message =
-            format!("images/go/{FILE}: what an edit finds is {found} times in {name}, expected once");
-        return Err(Fault::new(Kind::Data, message).into());
-    }
-    fs::write(file, text.replace(&edit.find, &edit.replace)).with_context(|| format!("writing {name}"))
+    fs::write(module.join("go.mod"), file.text(&[])).context("writing go.mod")?;
+    Ok(left_out)
 }
 
 /// Copies a module, its files writable: the module cache's are not.
@@ -204,7 +263,7 @@ mod tests {
     const TEXT: &str = "version = 1\n\
         [[pin]]\nmodule = \"e.x/p\"\nversion = \"v1.9.1\"\nwhy = \"w\"\n\
         [[edit]]\nmodule = \"e.x/m\"\nversions = [\"v1.0.0\"]\nwithout = [\"v2.0.0\"]\nfile = \"a/b.go\"\n\
-        find = \"one\"\nreplace = \"two\"\nwhy = \"w\"\n";
+        within = \"func f()\"\nfind = \"one\"\nreplace = \"two\"\nwhy = \"w\"\n";
     const GO_MOD: &str = "module m\n\ngo 1.19\n\nrequire (\n\te.x/m v1.0.0\n\te.x/p v1.4.0\n)\n\n\
         replace e.x/m => e.x/m v1.0.0\n";
 
@@ -237,24 +296,67 @@ mod tests {
         assert_eq!(newer.used("e.x/p").unwrap().1, "v1.10.0");
     }
 
-    #[test]
-    fn a_copy_is_edited_and_takes_the_modules_place() {
+    const SOURCE: &str = "package a\n\nfunc f() {\nhere:\n\tg(one)\n}\n\nfunc g(string) {}\n";
+
+    /// A module with this file, in this version; what became of the edit, and the directory of the copy.
+    fn applied(text: &str, version: &str) -> (Result<Vec<LeftOut>>, tempfile::TempDir) {
         let [from, to] = [(); 2].map(|()| tempfile::tempdir().unwrap());
         fs::create_dir(from.path().join("a")).unwrap();
-        fs::write(from.path().join("a/b.go"), "package a // one\n").unwrap();
+        fs::write(from.path().join("a/b.go"), text).unwrap();
         let edits = edits("", "").unwrap().of(GO_MOD).unwrap();
-        apply(&edits, GO_MOD, &listing(from.path(), "v1.0.0"), to.path()).unwrap();
-        let read = |file: &str| fs::read_to_string(to.path().join(file)).unwrap();
-        assert_eq!(read("edited/e.x/m/a/b.go"), "package a // two\n");
-        assert!(read("go.mod").contains("e.x/m => ./edited/e.x/m\n"), "{}", read("go.mod"));
-        assert!(!read("go.mod").contains("=> e.x/m v1.0.0"), "{}", read("go.mod"));
-        assert_eq!(fs::read_to_string(from.path().join("a/b.go")).unwrap(), "package a // one\n");
+        let done = apply(&edits, GO_MOD, &listing(from.path(), version), to.path());
+        assert_eq!(fs::read_to_string(from.path().join("a/b.go")).unwrap(), text);
+        (done, to)
+    }
 
-        fs::write(from.path().join("a/b.go"), "package a // one one\n").unwrap();
-        let error = apply(&edits, GO_MOD, &listing(from.path(), "v1.0.0"), to.path()).unwrap_err();
-        insta::assert_snapshot!(error, @"images/go/edits.toml: what an edit finds is 2 times in e.x/m v1.0.0: a/b.go, expected once");
-        let error = apply(&edits, GO_MOD, &listing(from.path(), "v1.1.0"), to.path()).unwrap_err();
-        insta::assert_snapshot!(error, @"images/go/edits.toml says nothing of e.x/m v1.1.0");
+    #[test]
+    fn a_copy_is_edited_and_takes_the_modules_place() {
+        for version in ["v1.0.0", "v1.7.0"] {
+            let (done, to) = applied(SOURCE, version);
+            assert!(done.unwrap().is_empty());
+            let read = |file: &str| fs::read_to_string(to.path().join(file)).unwrap();
+            assert_eq!(read("edited/e.x/m/a/b.go"), SOURCE.replace("one", "two"));
+            assert!(read("go.mod").contains("e.x/m => ./edited/e.x/m\n"), "{}", read("go.mod"));
+            assert!(!read("go.mod").contains("=> e.x/m v1.0.0"), "{}", read("go.mod"));
+        }
+    }
+
+    /// A version that a person read must be as it was read; any other is left as it is, for the linker to judge.
+    #[test]
+    fn changed_doubled_and_moved_lines_are_never_edited() {
+        let changed = SOURCE.replace("one", "1");
+        let doubled = SOURCE.replace("g(one)", "g(one + one)");
+        let moved = SOURCE.replace("func g", "func h").replace("func f", "func g");
+        let mut told = String::new();
+        for text in [&changed, &doubled, &moved] {
+            let error = applied(text, "v1.0.0").0.unwrap_err();
+            assert_eq!(fault::exit_code(&error), 3);
+            let (left_out, to) = applied(text, "v1.7.0");
+            let left_out = left_out.unwrap();
+            assert_eq!(left_out.len(), 1);
+            assert!(fs::read_dir(to.path()).unwrap().next().is_none());
+            told += &format!("{error}\n{}\n", left_out[0]);
+        }
+        insta::assert_snapshot!(told, @r"
+        images/go/edits.toml: an edit cannot be made in e.x/m v1.0.0: a/b.go
+          the lines that it finds are there 0 times, expected once
+        e.x/m v1.7.0: a/b.go: the lines that it finds are there 0 times, expected once
+        images/go/edits.toml: an edit cannot be made in e.x/m v1.0.0: a/b.go
+          the lines that it finds are there 2 times, expected once
+        e.x/m v1.7.0: a/b.go: the lines that it finds are there 2 times, expected once
+        images/go/edits.toml: an edit cannot be made in e.x/m v1.0.0: a/b.go
+          the lines that it finds are in `func g() {`, not in `func f()`
+        e.x/m v1.7.0: a/b.go: the lines that it finds are in `func g() {`, not in `func f()`
+        ");
+    }
+
+    #[test]
+    fn versions_that_nobody_read_are_told() {
+        let edits = edits("", "").unwrap();
+        let told = |go_mod: &str| unread(&edits.of(go_mod).unwrap(), go_mod).unwrap();
+        assert!(told(GO_MOD).is_empty());
+        assert!(told(&GO_MOD.replace("v1.0.0", "v2.0.0")).is_empty());
+        assert_eq!(told(&GO_MOD.replace("v1.0.0", "v1.7.0")), ["e.x/m v1.7.0".to_owned()].into());
     }
 
     #[test]
@@ -264,11 +366,8 @@ mod tests {
         let more = "also = [\"v1.5.0\"]\nwithout = [\"v2.0.0\", \"v3.0.0\"]";
         let after = edits("without = [\"v2.0.0\"]", more).unwrap();
         assert_eq!(key(&before), key(&after));
-        let [from, to] = [(); 2].map(|()| tempfile::tempdir().unwrap());
-        fs::create_dir(from.path().join("a")).unwrap();
-        fs::write(from.path().join("a/b.go"), "one\n").unwrap();
-        apply(&after.of(GO_MOD).unwrap(), GO_MOD, &listing(from.path(), "v1.5.0"), to.path()).unwrap();
-        assert_eq!(fs::read_to_string(to.path().join("edited/e.x/m/a/b.go")).unwrap(), "two\n");
+        let newer = GO_MOD.replace("v1.0.0", "v1.5.0");
+        assert!(unread(&after.of(&newer).unwrap(), &newer).unwrap().is_empty());
     }
 
     #[test]

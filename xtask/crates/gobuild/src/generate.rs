@@ -7,10 +7,10 @@ use std::path::Path;
 
 use anyhow::{Context, Result};
 use fault::{Fault, Kind};
-use progress::Progress;
+use progress::{Progress, Task};
 
 use crate::Edits;
-use crate::closure::{CNI_PLUGINS, CRI_TOOLS, Closure, KUBERNETES, MODULE, Spec};
+use crate::closure::{CNI_PLUGINS, Closure, KUBERNETES, MODULE, Spec};
 use crate::modfile::{ModFile, Replacement};
 use crate::modules::{Downloaded, download, missing, problem, unavailable};
 use crate::recipe::Target;
@@ -43,18 +43,61 @@ pub fn generate(
     if !failed.is_empty() {
         return Err(unavailable(&failed, tools.offline));
     }
-    let (base, _) = direct[direct.len() - 1];
+    let (base, _) = direct[0];
     let upstream = downloaded.iter().find(|module| module.path == base).context("no answer for a module")?;
     let text =
         fs::read_to_string(&upstream.go_mod).with_context(|| format!("reading the go.mod of {base}"))?;
     let mut file = start_from(&ModFile::parse(&format!("{base}'s go.mod"), &text)?, spec)?;
     edits.pin(&mut file);
-    fs::write(work.module().join("go.mod"), spec.text(&file)).context("writing go.mod")?;
     fs::write(work.module().join("programs.go"), imports(spec)).context("writing programs.go")?;
+    let read =
+        |name: &str| fs::read_to_string(work.module().join(name)).with_context(|| format!("reading {name}"));
+    let path = |module: &str| module.split_once('@').map_or(String::new(), |(path, _)| path.to_owned());
+    // Modules of the release that cannot be had: nothing that is built may need them.
+    let mut absent: BTreeMap<String, String> = BTreeMap::new();
+    let tidied = loop {
+        fs::write(work.module().join("go.mod"), spec.text(&file)).context("writing go.mod")?;
+        let mut failed = tidy(spec, tools, &target, &work, &*task)?;
+        if failed.is_empty() {
+            let tidied = ModFile::parse("the tidied go.mod", &read("go.mod")?)?;
+            if !hold(spec, &mut file, &tidied) {
+                break tidied;
+            }
+        } else if drop_staging(spec, &mut file, &failed)? {
+            absent.extend(failed);
+        } else {
+            // The go command stops at the first few, and modules of a release are often missing together.
+            let staged = staging_modules(&file, spec, known)?;
+            if failed.keys().any(|module| staged.contains(module)) {
+                failed.extend(self::failed(&download(tools.go_fetching(&target, &work)?, &staged)?));
+            }
+            // What was taken out is missed in the version that Kubernetes writes for it.
+            let taken: Vec<String> = absent.keys().map(|module| path(module)).collect();
+            failed.retain(|module, _| !taken.contains(&path(module)));
+            failed.extend(absent);
+            return Err(unavailable(&failed, tools.offline));
+        }
+    };
+    // One that is needed after all was found in a version that is not the release's.
+    if absent.keys().any(|module| tidied.require.contains_key(&path(module))) {
+        return Err(unavailable(&absent, tools.offline));
+    }
+    let closure = Closure { go_mod: spec.text(&tidied), go_sum: read("go.sum")? };
+    closure.check(spec)?;
+    Ok(closure)
+}
 
+/// Runs `go mod tidy` on the module in `work`; returns the modules that it could not get, each with the reason.
+fn tidy(
+    spec: &Spec,
+    tools: &Tools,
+    target: &Target,
+    work: &Work,
+    task: &dyn Task,
+) -> Result<BTreeMap<String, String>> {
     let mut stderr = String::new();
     let out = tools
-        .go_fetching(&target, &work)?
+        .go_fetching(target, work)?
         .args(["mod", "tidy"])
         .on_line(|line| {
             if let Some(module) = line.strip_prefix("go: downloading ") {
@@ -65,25 +108,49 @@ pub fn generate(
             }
         })
         .finish()?;
-    if !out.status.success() {
-        let mut failed = missing(&[&stderr]);
-        if failed.is_empty() {
-            let message = format!("`go mod tidy` failed for {}:\n{}", spec.dir().display(), out.stderr_tail);
-            return Err(problem(message, &[&out.stderr_tail], tools.offline));
-        }
-        // The go command stops at the first few; the modules of a release are often missing together.
-        let staged = staging_modules(&file, spec, known)?;
-        if !staged.is_empty() {
-            failed.extend(self::failed(&download(tools.go_fetching(&target, &work)?, &staged)?));
-        }
-        return Err(unavailable(&failed, tools.offline));
+    if out.status.success() {
+        return Ok(BTreeMap::new());
     }
-    let read =
-        |name: &str| fs::read_to_string(work.module().join(name)).with_context(|| format!("reading {name}"));
-    let file = ModFile::parse("the tidied go.mod", &read("go.mod")?)?;
-    let closure = Closure { go_mod: spec.text(&file), go_sum: read("go.sum")? };
-    closure.check(spec)?;
-    Ok(closure)
+    let failed = missing(&[&stderr]);
+    if failed.is_empty() {
+        let message = format!("`go mod tidy` failed for {}:\n{}", spec.dir().display(), out.stderr_tail);
+        return Err(problem(message, &[&out.stderr_tail], tools.offline));
+    }
+    Ok(failed)
+}
+
+/// Keeps crictl, joined to Kubernetes' programs, from raising what they are made of: they are the same in every image, and
+/// are those that the release was tested with. Returns whether something was raised.
+fn hold(spec: &Spec, file: &mut ModFile, tidied: &ModFile) -> bool {
+    if !matches!(spec, Spec::Kubeadm { .. }) {
+        return false;
+    }
+    let mut held = false;
+    for path in tidied.require.keys().filter(|path| file.require.contains_key(*path)) {
+        let (own, found) = (file.used(path), tidied.used(path));
+        if let (Some((by, version)), true) = (own.clone(), own != found) {
+            file.replace.insert((path.clone(), None), Replacement { path: by, version: Some(version) });
+            held = true;
+        }
+    }
+    held
+}
+
+/// Takes the release's own modules that cannot be had out of a go.mod, if all that is missing are such and some program is
+/// perhaps made without them: Kubernetes requires a few for its tests alone. Returns whether it did.
+fn drop_staging(spec: &Spec, file: &mut ModFile, failed: &BTreeMap<String, String>) -> Result<bool> {
+    let Some(staging) = spec.staging_version()? else { return Ok(false) };
+    let own = |module: &String| {
+        let path = module.strip_suffix(&format!("@{staging}"))?;
+        let by = file.replace.get(&(path.to_owned(), None))?;
+        (by.path == path && by.version.as_ref() == Some(&staging)).then(|| path.to_owned())
+    };
+    let Some(paths) = failed.keys().map(own).collect::<Option<Vec<_>>>() else { return Ok(false) };
+    for path in paths {
+        file.require.remove(&path);
+        file.replace.remove(&(path, None));
+    }
+    Ok(true)
 }
 
 /// Compares the committed closure with one made anew.
@@ -186,8 +253,8 @@ fn imports(spec: &Spec) -> String {
         }
         Spec::Programs { packages, .. } => packages.iter().for_each(|package| import(package)),
         Spec::Kube { .. } | Spec::Kubeadm { .. } => {
-            if matches!(spec, Spec::Kubeadm { .. }) {
-                import(&format!("{CRI_TOOLS}/cmd/crictl"));
+            if let Spec::Kubeadm { package, .. } = spec {
+                import(package);
             }
             for name in ["kube-proxy", "kubeadm", "kubelet"] {
                 import(&format!("{KUBERNETES}/cmd/{name}"));
@@ -207,7 +274,8 @@ mod tests {
     #[test]
     fn staging_directories_become_published_modules() {
         let upstream = ModFile::parse("go.mod", UPSTREAM).unwrap();
-        let spec = Spec::Kubeadm { release: "v1.26.3".into(), crictl: "v1.26.0".into() };
+        let package = "github.com/kubernetes-sigs/cri-tools/cmd/crictl".into();
+        let spec = Spec::Kubeadm { release: "v1.26.3".into(), crictl: "v1.26.0".into(), package };
         insta::assert_snapshot!(spec.text(&start_from(&upstream, &spec).unwrap()), @r"
         // Code generated by `cargo xtask lock go`. DO NOT EDIT.
 

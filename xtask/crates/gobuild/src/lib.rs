@@ -24,7 +24,7 @@ mod tools;
 pub mod upstream;
 pub mod vulncheck;
 
-pub use closure::{Closure, MODULE, Spec};
+pub use closure::{Closure, MODULE, Spec, module_of};
 pub use compile::compile;
 pub use edit::{Edit, Edits, Pin};
 pub use generate::{check, generate};

@@ -243,8 +243,8 @@ pub(crate) fn unavailable(missing: &BTreeMap<String, String>, offline: bool) -> 
     if missing.len() > NAMED {
         let _ = write!(message, "\n  and {} more", missing.len() - NAMED);
     }
-    let crictl = missing.keys().all(|module| module.starts_with(CRI_TOOLS));
-    let unknown = missing.values().any(|why| why.starts_with("verifying "));
+    let crictl = missing.keys().all(|module| module.contains(&format!("{CRI_TOOLS}@")));
+    let unknown = missing.values().any(|why| why.contains("verifying "));
     let help = match (offline, crictl) {
         (true, _) => "run `cargo xtask fetch` for these images while online",
         (false, _) if unknown => {
@@ -260,8 +260,15 @@ pub(crate) fn unavailable(missing: &BTreeMap<String, String>, offline: bool) -> 
 /// The `path@version`s that the go command could not get, each with the reason: `path@version: reason`, perhaps
 /// behind the chain of imports that led there.
 pub(crate) fn missing(errors: &[&str]) -> BTreeMap<String, String> {
-    let mut missing = BTreeMap::new();
+    let mut missing: BTreeMap<String, String> = BTreeMap::new();
+    let mut last = None;
     for line in errors.iter().flat_map(|error| error.lines()) {
+        // What follows `parsing go.mod:`.
+        if let (Some(own), Some(module)) = (line.trim().strip_prefix("module declares its path as: "), &last)
+        {
+            let why = format!("it is called {own}, as its go.mod says: ask for it by that name");
+            missing.insert(String::clone(module), why);
+        }
         let mut words = line.split(": ").map(str::trim);
         while let Some(word) = words.next() {
             let replaced = word.split_once(" (replaced by ").and_then(|(_, by)| by.strip_suffix(')'));
@@ -273,17 +280,35 @@ pub(crate) fn missing(errors: &[&str]) -> BTreeMap<String, String> {
                 let rest: Vec<&str> = words.by_ref().collect();
                 let reason = reason(&rest);
                 missing.entry(word.to_owned()).or_insert(reason);
+                last = Some(word.to_owned());
             }
         }
     }
     missing
 }
 
-/// Leaves out the address that was read: it is the user's own proxy's.
+/// What a person understands by what the go command says, and that behind it. Without the address that was read, which is
+/// the user's own proxy's.
 fn reason(words: &[&str]) -> String {
     let words = words.iter().filter(|word| !word.starts_with("reading ") && !word.starts_with("Get "));
-    words.copied().collect::<Vec<_>>().join(": ")
+    let said = words.copied().collect::<Vec<_>>().join(": ");
+    let means = REASONS.iter().find(|(sign, _)| said.contains(sign)).map(|(_, means)| means);
+    means.map_or(said.clone(), |means| format!("{means} ({said})"))
 }
+
+/// What the go command says of a module that it cannot get, and what that means.
+const REASONS: [(&str, &str); 10] = [
+    ("verifying ", "the checksum database does not vouch for it"),
+    ("403 Forbidden", "the module proxy does not serve it"),
+    ("404 Not Found", "the module proxy knows no such version"),
+    ("410 Gone", "the module proxy knows no such version"),
+    ("unknown revision", "its repository has no such version"),
+    ("module lookup disabled", "it is not in the module cache, and nothing may be fetched"),
+    ("no such host", "the module proxy is not found: a name that does not resolve"),
+    ("connection refused", "nobody answers at the module proxy's address"),
+    ("timeout", "the module proxy does not answer"),
+    ("certificate", "the module proxy's certificate is not trusted"),
+];
 
 #[cfg(test)]
 mod tests {
@@ -296,15 +321,19 @@ mod tests {
             "github.com/kubernetes-sigs/cri-tools@v1.26.0: module lookup disabled by GOPROXY=off",
             "k8s.io/c@v0.0.0 (replaced by k8s.io/c@v0.24.9): reading https://p.test/c.mod: 403 Forbidden",
             "go: containerized-kubelet imports\n\tk8s.io/a imports\n\tk8s.io/b: k8s.io/b@v0.1.0: reading x: 404 Not Found",
+            "go: m imports\n\ts.k/c/cmd: s.k/c@v1.30.0: parsing go.mod:\n\tmodule declares its path as: git.test/s/c\n\t        but was required as: s.k/c",
+            "a.b/c@v1.0.0: Get \"http://localhost:1/a.b/c/@v/v1.0.0.info\": dial tcp 127.0.0.1:1: connect: connection refused",
         ];
         let error = problem(String::new(), &errors, false);
         assert_eq!(fault::exit_code(&error), 5);
         insta::assert_snapshot!(error, @r"
-        4 Go modules cannot be had:
-          github.com/kubernetes-sigs/cri-tools@v1.26.0: module lookup disabled by GOPROXY=off
-          k8s.io/b@v0.1.0: 404 Not Found
-          k8s.io/c@v0.24.9: 403 Forbidden
-          k8s.io/csi-translation-lib@v0.24.9: 403 Forbidden
+        6 Go modules cannot be had:
+          a.b/c@v1.0.0: nobody answers at the module proxy's address (dial tcp 127.0.0.1:1: connect: connection refused)
+          github.com/kubernetes-sigs/cri-tools@v1.26.0: it is not in the module cache, and nothing may be fetched (module lookup disabled by GOPROXY=off)
+          k8s.io/b@v0.1.0: the module proxy knows no such version (404 Not Found)
+          k8s.io/c@v0.24.9: the module proxy does not serve it (403 Forbidden)
+          k8s.io/csi-translation-lib@v0.24.9: the module proxy does not serve it (403 Forbidden)
+          s.k/c@v1.30.0: it is called git.test/s/c, as its go.mod says: ask for it by that name
         ");
     }
 

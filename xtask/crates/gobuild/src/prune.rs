@@ -5,9 +5,12 @@
 //! and by which way.
 
 use std::collections::HashMap;
+use std::fmt::Write;
 
 use anyhow::Result;
 use fault::{Fault, Kind};
+
+use crate::edit::LeftOut;
 
 /// How the linker marks code that looks methods up.
 const MARK: &str = " <ReflectMethod>";
@@ -35,8 +38,8 @@ impl Watch {
         true
     }
 
-    /// Fails if something keeps all methods.
-    pub(crate) fn check(&self, program: &str) -> Result<()> {
+    /// Fails if something keeps all methods, perhaps because these edits were left out.
+    pub(crate) fn check(&self, program: &str, left_out: &[LeftOut]) -> Result<()> {
         let Some(keeper) = &self.keeper else { return Ok(()) };
         let mut message = format!(
             "{program}: {keeper} looks methods up by names that the linker cannot know, so it keeps all of them; \
@@ -48,6 +51,12 @@ impl Watch {
             message.push_str("\n  ");
             message.push_str(parent);
             at = parent;
+        }
+        if !left_out.is_empty() {
+            message.push_str("\nread these, of which an edit for another version was left out:");
+            for edit in left_out {
+                let _ = write!(message, "\n  {edit}");
+            }
         }
         let help = "edit or pin the module in images/go/edits.toml, or take `prune` from the component in the catalog";
         Err(Fault::new(Kind::Failed, message).help(help).into())
@@ -75,10 +84,10 @@ mod tests {
             assert!(watch.take(line));
         }
         assert!(!watch.take("# k8s.io/kubernetes/cmd/kubelet"));
-        watch.check("kubelet").unwrap();
+        watch.check("kubelet", &[]).unwrap();
         watch.take("a.(*B).Run -> text/template.(*state).evalField <ReflectMethod>");
         watch.take("text/template.(*state).evalField <ReflectMethod> -> reflect.Value.MethodByName");
-        let error = watch.check("kubelet").unwrap_err();
+        let error = watch.check("kubelet", &[]).unwrap_err();
         insta::assert_snapshot!(error, @r"
         kubelet: text/template.(*state).evalField looks methods up by names that the linker cannot know, so it keeps all of them; it is reached by
           a.(*B).Run

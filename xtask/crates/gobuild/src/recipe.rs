@@ -1,6 +1,6 @@
 //! What is built: a value that holds all that decides the bytes of a binary.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::Path;
 
@@ -8,7 +8,7 @@ use anyhow::{Context, Result};
 use fault::{Fault, Kind};
 use serde::Serialize;
 
-use crate::edit::{Edit, Edits};
+use crate::edit::{self, Edit, Edits};
 
 /// Raised whenever this crate would make other bytes from the same recipe.
 const RECIPE_VERSION: u32 = 3;
@@ -68,8 +68,8 @@ impl Target {
 pub struct Release<'a> {
     /// The version with its `v`, as in `v1.26.0`.
     pub version: &'a str,
-    /// The git commit, 40 hex digits.
-    pub commit: &'a str,
+    /// The git commit, 40 hex digits, where it is known.
+    pub commit: Option<&'a str>,
     /// The commit's date, RFC 3339 in UTC.
     pub date: &'a str,
 }
@@ -118,7 +118,8 @@ impl Stamps {
         Self::default()
     }
 
-    /// What Kubernetes' commands say with `--version`.
+    /// What Kubernetes' commands say with `--version`. Without a commit they say none: what stands in their sources is the
+    /// placeholder of an archive.
     #[must_use]
     pub fn kubernetes(mut self, release: Release<'_>) -> Self {
         let mut numbers = release.version.trim_start_matches('v').split('.');
@@ -126,7 +127,7 @@ impl Stamps {
         for package in ["k8s.io/client-go/pkg/version", "k8s.io/component-base/version"] {
             for (name, value) in [
                 ("buildDate", release.date),
-                ("gitCommit", release.commit),
+                ("gitCommit", release.commit.unwrap_or_default()),
                 ("gitMajor", major),
                 ("gitMinor", minor),
                 ("gitTreeState", "clean"),
@@ -138,11 +139,10 @@ impl Stamps {
         self
     }
 
-    /// What crictl says with `--version`: the version with its `v`, as its own release v1.26.0 does.
+    /// What crictl, of this module, says with `--version`: the version with its `v`, as its own release v1.26.0 does.
     #[must_use]
-    pub fn crictl(mut self, version: &str) -> Self {
-        let name = "github.com/kubernetes-sigs/cri-tools/pkg/version.Version";
-        self.0.insert(name.to_owned(), version.to_owned());
+    pub fn crictl(mut self, module: &str, version: &str) -> Self {
+        self.0.insert(format!("{module}/pkg/version.Version"), version.to_owned());
         self
     }
 
@@ -159,7 +159,7 @@ impl Stamps {
         let plain = |c: char| c.is_ascii_alphanumeric() || "-+._:/".contains(c);
         let mut flags = String::new();
         for (name, value) in &self.0 {
-            if value.is_empty() || !value.chars().all(plain) {
+            if !value.chars().all(plain) {
                 let message =
                     format!("`{value}` cannot be stamped into {name}: letters, digits and -+._:/ only");
                 return Err(Fault::new(Kind::Data, message).into());
@@ -266,6 +266,11 @@ impl Recipe {
         })
     }
 
+    /// The versions of modules that `images/go/edits.toml` edits and that no person has read yet, as `module version`.
+    pub fn unread(&self) -> Result<BTreeSet<String>> {
+        edit::unread(&self.edits, &self.go_mod)
+    }
+
     /// For messages: the names of the programs, or the first few of many.
     pub fn name(&self) -> String {
         let names: Vec<&str> = self.programs.iter().map(|program| program.name.as_str()).collect();
@@ -308,8 +313,13 @@ mod tests {
 
     #[test]
     fn stamps_are_sorted_and_only_words() {
-        let release = Release { version: "v1.26.0", commit: "b46a3f8", date: "2022-12-08T19:51:45Z" };
-        let flags = Stamps::new().kubernetes(release).crictl("v1.26.0").flags().unwrap();
+        let mut release = Release { version: "v1.26.0", commit: None, date: "2022-12-08T19:51:45Z" };
+        let flags = Stamps::new().kubernetes(release).flags().unwrap();
+        assert!(flags.contains(" -X k8s.io/component-base/version.gitCommit= -X "), "{flags}");
+        release.commit = Some("b46a3f8");
+        let module = "github.com/kubernetes-sigs/cri-tools";
+        let flags = Stamps::new().kubernetes(release).crictl(module, "v1.26.0").flags().unwrap();
+        assert!(flags.contains(" -X k8s.io/component-base/version.gitCommit=b46a3f8 -X "), "{flags}");
         assert!(flags.contains(" -X k8s.io/component-base/version.gitMinor=26 "), "{flags}");
         assert!(flags.starts_with(
             " -X github.com/kubernetes-sigs/cri-tools/pkg/version.Version=v1.26.0 -X k8s.io/client-go"

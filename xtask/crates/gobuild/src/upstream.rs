@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use anyhow::{Context, Result};
+use exec::Run;
 use fault::{Fault, Kind};
 use serde::Deserialize;
 
@@ -33,7 +34,12 @@ pub struct Origin {
 
 /// All versions of Kubernetes that the way to modules knows. `work` is a directory for temporary files.
 pub fn versions(tools: &Tools, work: &Path) -> Result<Vec<String>> {
-    Ok(ask(&["-versions", KUBERNETES], tools, work)?.versions)
+    versions_of(KUBERNETES, tools, work)
+}
+
+/// All versions of a module that the way to modules knows.
+pub fn versions_of(module: &str, tools: &Tools, work: &Path) -> Result<Vec<String>> {
+    Ok(ask(&["-versions", module], tools, work)?.versions)
 }
 
 /// Date and origin of a release, as in `v1.34.1`.
@@ -41,9 +47,29 @@ pub fn release(version: &str, tools: &Tools, work: &Path) -> Result<Upstream> {
     ask(&[&format!("{KUBERNETES}@{version}")], tools, work)
 }
 
+/// The commit that a tag of a git repository is of. git shows the object of an annotated tag itself, and what it is of as
+/// `TAG^{}`.
+pub fn commit_of_tag(repository: &str, tag: &str, tools: &Tools) -> Result<String> {
+    let (plain, peeled) = (format!("refs/tags/{tag}"), format!("refs/tags/{tag}^{{}}"));
+    let run = tools.host.connect(Run::new("git")).args(["ls-remote", "--", repository, &plain, &peeled]);
+    // Nobody is asked for a password.
+    let out = run.env("GIT_TERMINAL_PROMPT", "0").finish()?;
+    if !out.status.success() {
+        let message = format!("git cannot list the tags of {repository}:\n{}", out.stderr_tail);
+        return Err(Fault::new(Kind::Unavailable, message).help("give the commit: --commit SHA").into());
+    }
+    let text = String::from_utf8_lossy(&out.stdout);
+    let named = |name: &str| {
+        let mut lines = text.lines().filter_map(|line| line.split_once('\t'));
+        lines.find(|(_, found)| *found == name).map(|(commit, _)| commit.to_owned())
+    };
+    let commit = named(&peeled).or_else(|| named(&plain));
+    commit.ok_or_else(|| Fault::new(Kind::Unknown, format!("{repository} has no tag {tag}")).into())
+}
+
 fn ask(args: &[&str], tools: &Tools, work: &Path) -> Result<Upstream> {
     if tools.offline {
-        let fault = Fault::new(Kind::Unavailable, "--offline forbids to ask for releases of Kubernetes");
+        let fault = Fault::new(Kind::Unavailable, "--offline forbids to ask which versions there are");
         return Err(fault.help("leave it out, or give what is known: see --help").into());
     }
     let work = Work::new(work, "module containerized-kubelet\n", "")?;
@@ -55,7 +81,7 @@ fn ask(args: &[&str], tools: &Tools, work: &Path) -> Result<Upstream> {
         // What is not a module's own trouble is the way to it.
         return match fault::of(&error).map(Fault::kind) {
             Some(Kind::Failed) => Err(Fault::new(Kind::Unavailable, message)
-                .help("set GOPROXY to a proxy that serves k8s.io/kubernetes")
+                .help("set GOPROXY to a proxy that serves the module")
                 .into()),
             _ => Err(error),
         };

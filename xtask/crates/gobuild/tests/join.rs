@@ -4,10 +4,9 @@
 mod common;
 
 use std::fs;
-use std::io::Write;
 use std::path::Path;
 
-use common::{COMPILERS, Scratch, call, host_target, images, run, tools};
+use common::{COMPILERS, Scratch, ask, call, host_target, images, run, serve, tools};
 use gobuild::{Closure, Common, Edits, Flags, JoinSource, Program, Recipe, Stamps, Tools, compile};
 use progress::Silent;
 
@@ -43,23 +42,13 @@ const FILES: [(&str, &str); 11] = [
 
 /// A module proxy in a directory, serving the module above; and its closure.
 fn proxy(dir: &Path, tools: &mut Tools) -> Closure {
-    let at = dir.join("proxy/example.test/tools/@v");
-    fs::create_dir_all(&at).unwrap();
-    fs::write(at.join("v1.0.0.info"), r#"{"Version":"v1.0.0"}"#).unwrap();
-    fs::write(at.join("v1.0.0.mod"), FILES[0].1).unwrap();
-    let mut zip = zip::ZipWriter::new(fs::File::create(at.join("v1.0.0.zip")).unwrap());
+    serve(dir, "example.test/tools", "v1.0.0", &FILES);
     let unpacked = dir.join("unpacked");
     for (name, text) in FILES {
-        let options = zip::write::SimpleFileOptions::default();
-        zip.start_file(format!("example.test/tools@v1.0.0/{name}"), options).unwrap();
-        zip.write_all(text.as_bytes()).unwrap();
         fs::create_dir_all(unpacked.join(name).parent().unwrap()).unwrap();
         fs::write(unpacked.join(name), text).unwrap();
     }
-    zip.finish().unwrap();
-    tools.host.mod_cache = dir.join("modules");
-    let address = format!("file://{}", dir.join("proxy").display());
-    tools.host.network = [("GOPROXY".to_owned(), address), ("GOSUMDB".to_owned(), "off".to_owned())].into();
+    ask(dir, tools);
     // The sum of a lone go.mod is that of golang.org/x/mod's dirhash.Hash1 over one file of that name.
     let sum = gobuild::hash_dir(&unpacked, "example.test/tools", "v1.0.0").unwrap();
     Closure {

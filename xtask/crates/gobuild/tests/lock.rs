@@ -40,7 +40,8 @@ fn modules_that_cannot_be_had_are_named() {
     let dir = Scratch::new();
     tools.offline = true;
     tools.host.mod_cache = dir.path().join("empty");
-    let spec = Spec::Kubeadm { release: "v1.26.0".into(), crictl: "v1.26.0".into() };
+    let package = "github.com/kubernetes-sigs/cri-tools/cmd/crictl".into();
+    let spec = Spec::Kubeadm { release: "v1.26.0".into(), crictl: "v1.26.0".into(), package };
     let error = generate(&spec, None, &edits(), &tools, dir.path(), &Silent).unwrap_err();
     assert_eq!(fault::exit_code(&error), 5, "{error}");
     for module in ["github.com/kubernetes-sigs/cri-tools@v1.26.0", "k8s.io/kubernetes@v1.26.0"] {

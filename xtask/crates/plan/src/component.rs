@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use anyhow::Result;
-use catalog::{Arch, Pack, Release};
+use catalog::{Arch, Catalog, Name, Pack, Release};
 use fault::{Fault, Kind};
 use gobuild::{Closure, Common, Compilers, Flags, Program, Recipe, Spec, Stamps, Target};
 use serde::Serialize;
@@ -129,6 +129,7 @@ pub(crate) fn flags(compile: &catalog::Compile, prune: bool) -> Flags {
 
 /// The Go component of these programs, for a release and architecture.
 pub(crate) fn go(
+    catalog: &Catalog,
     sources: &Sources,
     flags: Flags,
     release: &Release,
@@ -136,14 +137,14 @@ pub(crate) fn go(
     programs: &[&catalog::Program],
     packing: Packing,
 ) -> Result<Component> {
-    let (spec, stamps) = closure(release, programs)?;
+    let (spec, stamps) = closure(catalog, release, programs)?;
     let pins = Closure::read(&sources.go(), &spec)?;
     let compilers = Compilers { go: sources.go_for(release)?, zig: &sources.lock.zig.version };
     let programs: Vec<Program> = programs
         .iter()
         .map(|program| Program {
             name: program.name.to_string(),
-            package: program.package.clone(),
+            package: program.package_in(release).to_owned(),
             init_flags: program.init_flags,
         })
         .collect();
@@ -155,18 +156,23 @@ pub(crate) fn go(
 }
 
 /// The one closure that holds the modules of all these programs, and what is stamped into them.
-pub(crate) fn closure(release: &Release, programs: &[&catalog::Program]) -> Result<(Spec, Stamps)> {
+pub(crate) fn closure(
+    catalog: &Catalog,
+    release: &Release,
+    programs: &[&catalog::Program],
+) -> Result<(Spec, Stamps)> {
     let closures: BTreeSet<catalog::Closure> = programs.iter().map(|program| program.closure).collect();
-    let version = release.version.to_string();
     let stamps = Stamps::new();
     let stamped = gobuild::Release {
         version: release.version.as_str(),
-        commit: release.commit.as_str(),
+        commit: release.commit.as_ref().map(Name::as_str),
         date: release.date.as_str(),
     };
     if closures.iter().all(|closure| *closure == catalog::Closure::CniPlugins) {
-        let spec = Spec::Cni { version: release.cni_plugins.to_string() };
-        return Ok((spec, stamps.cni(release.cni_plugins.as_str())));
+        return Ok((
+            spec(catalog, release, catalog::Closure::CniPlugins)?,
+            stamps.cni(release.cni_plugins.as_str()),
+        ));
     }
     if closures.contains(&catalog::Closure::CniPlugins) {
         let names: Vec<_> = programs.iter().map(|program| program.name.as_str()).collect();
@@ -176,8 +182,29 @@ pub(crate) fn closure(release: &Release, programs: &[&catalog::Program]) -> Resu
     }
     let stamps = stamps.kubernetes(stamped);
     if closures.contains(&catalog::Closure::Kubeadm) {
-        let spec = Spec::Kubeadm { release: version, crictl: release.crictl.to_string() };
-        return Ok((spec, stamps.crictl(release.crictl.as_str())));
+        let spec = spec(catalog, release, catalog::Closure::Kubeadm)?;
+        let stamps = stamps.crictl(spec.crictl_module().unwrap_or_default(), release.crictl.as_str());
+        return Ok((spec, stamps));
     }
-    Ok((Spec::Kube { release: version }, stamps))
+    Ok((spec(catalog, release, catalog::Closure::Kube)?, stamps))
+}
+
+/// What a closure of a release is for.
+///
+/// # Errors
+/// [`Kind::Data`] if the catalog has no program of it.
+pub fn spec(catalog: &Catalog, release: &Release, closure: catalog::Closure) -> Result<Spec> {
+    let version = release.version.to_string();
+    Ok(match closure {
+        catalog::Closure::CniPlugins => Spec::Cni { version: release.cni_plugins.to_string() },
+        catalog::Closure::Kube => Spec::Kube { release: version },
+        catalog::Closure::Kubeadm => {
+            let crictl = catalog.programs.iter().find(|program| program.closure == closure);
+            let crictl = crictl.ok_or_else(|| {
+                Fault::new(Kind::Data, "images/catalog.toml: no program has `closure = \"kubeadm\"`")
+            })?;
+            let package = crictl.package_in(release).to_owned();
+            Spec::Kubeadm { release: version, crictl: release.crictl.to_string(), package }
+        }
+    })
 }

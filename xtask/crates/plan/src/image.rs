@@ -103,11 +103,11 @@ pub(crate) fn annotations(attribute: &Attribute<'_>, options: &Options) -> BTree
         ("source", &product.source),
         ("licenses", &product.licenses),
         ("version", release.version.as_str()),
-        ("revision", release.commit.as_str()),
         ("created", release.date.as_str()),
     ];
     let mut annotations: BTreeMap<String, String> = standard
         .into_iter()
+        .chain(release.commit.as_ref().map(|commit| ("revision", commit.as_str())))
         .map(|(key, value)| (format!("org.opencontainers.image.{key}"), value.to_owned()))
         .collect();
     annotations.insert(format!("{PREFIX}.variant"), attribute.variant.name.to_string());

@@ -198,7 +198,8 @@ impl Builder<'_> {
                 let release = self.attribute.release;
                 let flags = component::flags(&self.catalog.compile, go.prune);
                 let packing = Packing::of(go.pack, self.sources, self.options);
-                let made = component::go(self.sources, flags, release, self.arch, &programs, packing)?;
+                let made =
+                    component::go(self.catalog, self.sources, flags, release, self.arch, &programs, packing)?;
                 let from = self.component(made)?;
                 let at = |program: &catalog::Program| format!("{}/{}", go.directory, program.name);
                 entries.push(Entry { path: at(first), content: file(0o755, from) });

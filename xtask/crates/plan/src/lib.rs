@@ -10,7 +10,7 @@ mod layer;
 mod part;
 mod sources;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use anyhow::{Context, Result};
 use catalog::{Attribute, Attributes, Catalog, Scope};
@@ -20,7 +20,7 @@ use oci::compress::Compression;
 use serde::Serialize;
 use store::Key;
 
-pub use component::{Component, Made, Packing, Upx};
+pub use component::{Component, Made, Packing, Upx, spec};
 pub use image::Image;
 pub use layer::{Content, Entry, From, Layer};
 pub use part::Place;
@@ -167,6 +167,17 @@ impl Plan {
 }
 
 impl Plan {
+    /// The versions of modules that `images/go/edits.toml` edits and that no person has read yet, as `module version`.
+    pub fn unread(&self) -> Result<BTreeSet<String>> {
+        let mut unread = BTreeSet::new();
+        for component in self.components.values() {
+            if let Made::Go { recipe, .. } = &component.made {
+                unread.extend(recipe.unread()?);
+            }
+        }
+        Ok(unread)
+    }
+
     /// The UPX that packs a program of these layers, if one is packed.
     fn upx(&self, layers: &[Key]) -> Option<&Upx> {
         let layers = layers.iter().filter_map(|key| self.layers.get(key));
@@ -193,7 +204,15 @@ pub fn go_component(
     let go = go_content(catalog, name)?;
     let programs = layer::programs(catalog, go, options);
     let packing = Packing::of(pack, sources, options);
-    component::go(sources, component::flags(&catalog.compile, go.prune), release, arch, &programs, packing)
+    component::go(
+        catalog,
+        sources,
+        component::flags(&catalog.compile, go.prune),
+        release,
+        arch,
+        &programs,
+        packing,
+    )
 }
 
 /// The Go closures that planning such a component reads.
@@ -207,7 +226,7 @@ pub fn go_closures(
     options: &Options,
 ) -> Result<Vec<Spec>> {
     let programs = layer::programs(catalog, go_content(catalog, name)?, options);
-    let (spec, _) = component::closure(release, &programs)?;
+    let (spec, _) = component::closure(catalog, release, &programs)?;
     Ok(vec![spec])
 }
 
@@ -242,7 +261,7 @@ pub fn closures(catalog: &Catalog, names: &[String], options: &Options) -> Resul
             if options.omits(component.name.as_str()) || programs.is_empty() {
                 continue;
             }
-            let (spec, _) = component::closure(attribute.release, &programs)?;
+            let (spec, _) = component::closure(catalog, attribute.release, &programs)?;
             if !specs.contains(&spec) {
                 specs.push(spec);
             }

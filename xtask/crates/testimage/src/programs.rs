@@ -41,7 +41,7 @@ const COREDNS_PACKAGES: [&str; 11] = [
     "plugin/reload",
 ];
 
-/// The name of crictl's module since v1.27; under its older one it is not served everywhere.
+/// The name of crictl's module in newer versions; under its older one it is not served everywhere.
 const CRI_TOOLS: (&str, &str) = ("sigs.k8s.io/cri-tools", "v1.34.0");
 
 /// Programs of one closure, compiled together.
@@ -171,7 +171,7 @@ impl Lab<'_> {
                 let release = self.release(release)?;
                 Stamps::new().kubernetes(gobuild::Release {
                     version: release.version.as_str(),
-                    commit: release.commit.as_str(),
+                    commit: release.commit.as_ref().map(catalog::Name::as_str),
                     date: release.date.as_str(),
                 })
             }

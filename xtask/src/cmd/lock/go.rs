@@ -128,12 +128,8 @@ fn specs(catalog: &Catalog, releases: &[String]) -> Result<BTreeMap<String, Spec
     };
     let mut specs = BTreeMap::new();
     for release in chosen {
-        let version = release.version.to_string();
-        for spec in [
-            Spec::Kube { release: version.clone() },
-            Spec::Kubeadm { release: version, crictl: release.crictl.to_string() },
-            Spec::Cni { version: release.cni_plugins.to_string() },
-        ] {
+        for closure in [catalog::Closure::Kube, catalog::Closure::Kubeadm, catalog::Closure::CniPlugins] {
+            let spec = plan::spec(catalog, release, closure)?;
             specs.insert(spec.dir().display().to_string(), spec);
         }
     }

@@ -17,7 +17,7 @@ use gobuild::{
 pub const COMPILERS: Compilers<'static> = Compilers { go: "1.26.8", zig: "0.13.0" };
 pub const RELEASE: Release<'static> = Release {
     version: "v1.26.0",
-    commit: "b46a3f887ca979b1a5d14fd39cb1af43e7e5d12d",
+    commit: Some("b46a3f887ca979b1a5d14fd39cb1af43e7e5d12d"),
     date: "2022-12-08T19:51:45Z",
 };
 pub const FLANNEL: [&str; 5] = ["bridge", "flannel", "host-local", "loopback", "portmap"];
@@ -67,6 +67,29 @@ pub fn cni(names: &[&str], target: Target) -> Recipe {
     let all = gobuild::CNI.iter().filter(|(_, name)| names.contains(name));
     let programs = all.map(|(kind, name)| Program::cni(kind, name)).collect();
     recipe(&Spec::Cni { version: "v0.9.1".into() }, programs, target)
+}
+
+/// Puts a module into the proxy that is a directory in `dir`.
+pub fn serve(dir: &Path, path: &str, version: &str, files: &[(&str, &str)]) {
+    let at = dir.join("proxy").join(path).join("@v");
+    fs::create_dir_all(&at).unwrap();
+    let (_, go_mod) = files.iter().find(|(name, _)| *name == "go.mod").unwrap();
+    fs::write(at.join(format!("{version}.info")), format!(r#"{{"Version":"{version}"}}"#)).unwrap();
+    fs::write(at.join(format!("{version}.mod")), go_mod).unwrap();
+    let mut zip = zip::ZipWriter::new(fs::File::create(at.join(format!("{version}.zip"))).unwrap());
+    for (name, text) in files {
+        let options = zip::write::SimpleFileOptions::default();
+        zip.start_file(format!("{path}@{version}/{name}"), options).unwrap();
+        zip.write_all(text.as_bytes()).unwrap();
+    }
+    zip.finish().unwrap();
+}
+
+/// Has modules fetched from that proxy alone.
+pub fn ask(dir: &Path, tools: &mut Tools) {
+    tools.host.mod_cache = dir.join("modules");
+    let address = format!("file://{}", dir.join("proxy").display());
+    tools.host.network = [("GOPROXY".to_owned(), address), ("GOSUMDB".to_owned(), "off".to_owned())].into();
 }
 
 /// A directory that is removed even though modules in it are read-only.

@@ -1,0 +1,110 @@
+//! Closures of a release that is made for the purpose, with modules that are not served and others that crictl raises.
+
+mod common;
+
+use std::path::Path;
+
+use common::{Scratch, ask, serve, tools};
+use gobuild::{Closure, Edits, Spec, Tools, generate};
+use progress::Silent;
+
+const STAGING: [&str; 10] = [
+    "api",
+    "apimachinery",
+    "apiserver",
+    "client-go",
+    "component-base",
+    "component-helpers",
+    "cri-api",
+    "kube-proxy",
+    "kubelet",
+    "mount-utils",
+];
+const MAIN: &str = "package main\n\nimport _ \"e.x/dep\"\n\nfunc main() {}\n";
+
+/// Kubernetes v1.99.0, which also requires `more` of its staging modules.
+fn kubernetes(dir: &Path, more: &str) {
+    let (mut require, mut replace) = (String::new(), String::new());
+    for name in STAGING.into_iter().chain([more]) {
+        require += &format!("\tk8s.io/{name} v0.0.0\n");
+        replace += &format!("\tk8s.io/{name} => ./staging/src/k8s.io/{name}\n");
+    }
+    let go_mod = format!(
+        "module k8s.io/kubernetes\n\ngo 1.19\n\nrequire (\n{require}\te.x/dep v1.0.0\n)\n\nreplace (\n{replace})\n"
+    );
+    let imports = STAGING.map(|name| format!("import _ \"k8s.io/{name}\"\n")).concat();
+    let kubelet = MAIN.replacen("import", &format!("{imports}import"), 1);
+    let files = [
+        ("go.mod", go_mod.as_str()),
+        ("cmd/kubelet/main.go", &kubelet),
+        ("cmd/kubeadm/main.go", MAIN),
+        ("cmd/kube-proxy/main.go", MAIN),
+    ];
+    serve(dir, "k8s.io/kubernetes", "v1.99.0", &files);
+    for name in STAGING {
+        let go_mod = format!("module k8s.io/{name}\n\ngo 1.19\n");
+        serve(dir, &format!("k8s.io/{name}"), "v0.99.0", &[("go.mod", &go_mod), ("a.go", "package a\n")]);
+    }
+    for version in ["v1.0.0", "v1.1.0"] {
+        serve(
+            dir,
+            "e.x/dep",
+            version,
+            &[("go.mod", "module e.x/dep\n\ngo 1.19\n"), ("dep.go", "package dep\n")],
+        );
+    }
+}
+
+fn made(dir: &Path, tools: &Tools, spec: &Spec) -> anyhow::Result<Closure> {
+    generate(spec, None, &Edits::default(), tools, dir, &Silent)
+}
+
+fn kube() -> Spec {
+    Spec::Kube { release: "v1.99.0".into() }
+}
+
+#[test]
+fn a_module_that_only_tests_need_may_be_missing() {
+    let Some(mut tools) = tools() else { return };
+    let dir = Scratch::new();
+    kubernetes(dir.path(), "sample-controller");
+    ask(dir.path(), &mut tools);
+    let closure = made(dir.path(), &tools, &kube()).unwrap();
+    assert!(!closure.go_mod.contains("k8s.io/sample-controller v0.0.0"), "{}", closure.go_mod);
+    // What a program imports may not.
+    std::fs::remove_dir_all(dir.path().join("proxy/k8s.io/cri-api")).unwrap();
+    tools.host.mod_cache = dir.path().join("other modules");
+    let error = made(dir.path(), &tools, &kube()).unwrap_err();
+    assert_eq!(fault::exit_code(&error), 5, "{error}");
+    assert!(error.to_string().contains("k8s.io/cri-api@v0.99.0: "), "{error}");
+}
+
+#[test]
+fn crictl_does_not_raise_what_kubernetes_is_made_of() {
+    let Some(mut tools) = tools() else { return };
+    let dir = Scratch::new();
+    kubernetes(dir.path(), "sample-controller");
+    ask(dir.path(), &mut tools);
+    let module = "sigs.k8s.io/cri-tools";
+    let go_mod = format!("module {module}\n\ngo 1.19\n\nrequire e.x/dep v1.1.0\n");
+    serve(dir.path(), module, "v1.98.0", &[("go.mod", &go_mod), ("cmd/crictl/main.go", MAIN)]);
+    let spec = |package: &str| Spec::Kubeadm {
+        release: "v1.99.0".into(),
+        crictl: "v1.98.0".into(),
+        package: package.into(),
+    };
+    let closure = made(dir.path(), &tools, &spec("sigs.k8s.io/cri-tools/cmd/crictl")).unwrap();
+    for line in ["\te.x/dep => e.x/dep v1.0.0\n", "\tsigs.k8s.io/cri-tools v1.98.0\n"] {
+        assert!(closure.go_mod.contains(line), "{}", closure.go_mod);
+    }
+    assert!(closure.go_sum.contains("e.x/dep v1.0.0 h1:"), "{}", closure.go_sum);
+
+    // By a name that is not its own, it says which it has.
+    serve(dir.path(), "git.test/cri-tools", "v1.98.0", &[("go.mod", &go_mod), ("cmd/crictl/main.go", MAIN)]);
+    let error = made(dir.path(), &tools, &spec("git.test/cri-tools/cmd/crictl")).unwrap_err();
+    assert_eq!(fault::exit_code(&error), 5, "{error}");
+    insta::assert_snapshot!(error, @r"
+    a Go module cannot be had:
+      git.test/cri-tools@v1.98.0: it is called sigs.k8s.io/cri-tools, as its go.mod says: ask for it by that name
+    ");
+}
