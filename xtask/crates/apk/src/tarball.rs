@@ -1,6 +1,8 @@
 //! Tar archives, read strictly: what two readers could take for two things is refused.
 
-use std::collections::BTreeMap;
+use std::borrow::Cow;
+use std::collections::{BTreeMap, HashSet};
+use std::io::Read as _;
 use std::ops::Range;
 
 use anyhow::Result;
@@ -15,7 +17,6 @@ const BLOCK: u64 = 512;
 const CHECKSUM: &str = "APK-TOOLS.checksum.SHA1";
 /// What stands before the other form of it, in a file's field for a link's target.
 pub(crate) const EMBEDDED: &[u8] = b"\0\0\0APK2\x40\0\x14\0";
-const XATTR: &str = "SCHILY.xattr.";
 
 /// An entry of an archive.
 #[derive(Clone, Debug)]
@@ -60,16 +61,22 @@ pub fn entries(archive: &[u8], what: &str) -> Result<Vec<Entry>> {
         |why: String| -> anyhow::Error { Fault::new(Kind::Mismatch, format!("{what}: {why}")).into() };
     let mut entries = Vec::new();
     let mut end = 0;
-    for entry in Archive::new(archive).entries().map_err(|error| invalid(error.to_string()))? {
+    // Raw: the `tar` crate takes a record of an extended header to end at the first newline, which attributes hold.
+    let mut before = Before::default();
+    for entry in Archive::new(archive).entries().map_err(|error| invalid(error.to_string()))?.raw(true) {
         let mut entry = entry.map_err(|error| invalid(error.to_string()))?;
         if entries.len() == limits::ENTRIES {
             return Err(invalid(format!("more than {} entries", limits::ENTRIES)));
         }
         end = entry.raw_file_position() + entry.size().next_multiple_of(BLOCK);
-        entries.push(read(&mut entry, archive.len()).map_err(|why| {
-            let path = String::from_utf8_lossy(&entry.path_bytes()).escape_debug().to_string();
-            invalid(format!("`{path}`: {why}"))
-        })?);
+        let path = before.path.clone().unwrap_or_else(|| entry.path_bytes().into_owned());
+        let at = |why: String| invalid(format!("`{}`: {why}", String::from_utf8_lossy(&path).escape_debug()));
+        if !before.take(&mut entry).map_err(at)? {
+            entries.push(read(&entry, std::mem::take(&mut before), archive.len()).map_err(at)?);
+        }
+    }
+    if before != Before::default() {
+        return Err(invalid("an extended header without an entry".into()));
     }
     let rest = usize::try_from(end).ok().and_then(|end| archive.get(end..));
     if rest.is_some_and(|rest| rest.iter().any(|&byte| byte != 0)) {
@@ -78,8 +85,78 @@ pub fn entries(archive: &[u8], what: &str) -> Result<Vec<Entry>> {
     Ok(entries)
 }
 
-fn read(entry: &mut tar::Entry<'_, &[u8]>, archive: usize) -> Result<Entry, String> {
-    let (xattrs, extended) = extensions(entry)?;
+/// What headers before an entry say of it.
+#[derive(Debug, Default, PartialEq)]
+struct Before {
+    path: Option<Vec<u8>>,
+    link: Option<Vec<u8>>,
+    xattrs: BTreeMap<String, Vec<u8>>,
+    checksum: Option<Checksum>,
+    /// One extended header is all that an entry has.
+    extended: bool,
+}
+
+impl Before {
+    /// Takes an entry that only says something of the next one; false if it is another.
+    fn take(&mut self, entry: &mut tar::Entry<'_, &[u8]>) -> Result<bool, String> {
+        let kind = entry.header().entry_type();
+        let slot = match kind {
+            EntryType::XHeader => None,
+            EntryType::GNULongName => Some(&mut self.path),
+            EntryType::GNULongLink => Some(&mut self.link),
+            _ => return Ok(false),
+        };
+        let mut data = Vec::new();
+        entry.read_to_end(&mut data).map_err(|error| error.to_string())?;
+        let Some(slot) = slot else {
+            if std::mem::replace(&mut self.extended, true) {
+                return Err("it has two extended headers".into());
+            }
+            self.extend(&data)?;
+            return Ok(true);
+        };
+        let end = data.iter().rposition(|&byte| byte != 0).map_or(0, |at| at + 1);
+        data.truncate(end);
+        if slot.replace(data).is_some() {
+            return Err("it has two long names".into());
+        }
+        Ok(true)
+    }
+
+    /// What an extended header says, as far as it is for us.
+    fn extend(&mut self, data: &[u8]) -> Result<(), String> {
+        let mut seen = HashSet::new();
+        for record in pax::records(data) {
+            let (key, value) = record?;
+            if !seen.insert(key) {
+                return Err(format!("its extended header has `{}` twice", key.escape_debug()));
+            }
+            match key {
+                pax::PATH => self.path = Some(value.to_vec()),
+                pax::LINK_PATH => self.link = Some(value.to_vec()),
+                "mtime" | "atime" | "ctime" | "uname" | "gname" | "comment" => {}
+                CHECKSUM => {
+                    let hex = std::str::from_utf8(value).map_err(|_| "its checksum is not UTF-8")?;
+                    self.checksum = Some(Checksum::from_sha1_hex(hex).map_err(|error| error.to_string())?);
+                }
+                _ => match key.strip_prefix(pax::XATTR) {
+                    Some(name) if !name.is_empty() => {
+                        self.xattrs.insert(name.to_owned(), value.to_vec());
+                    }
+                    _ => {
+                        return Err(format!(
+                            "its extended header has `{}`, which is not supported",
+                            key.escape_debug()
+                        ));
+                    }
+                },
+            }
+        }
+        Ok(())
+    }
+}
+
+fn read(entry: &tar::Entry<'_, &[u8]>, before: Before, archive: usize) -> Result<Entry, String> {
     let header = entry.header();
     let raw = header.as_old();
     let embedded =
@@ -90,13 +167,13 @@ fn read(entry: &mut tar::Entry<'_, &[u8]>, archive: usize) -> Result<Entry, Stri
     if raw.name[0] == 0 {
         return Err("its header has no name, which some readers take for the end".into());
     }
-    let checksum = match (extended, embedded) {
+    let checksum = match (before.checksum, embedded) {
         (Some(extended), Some(embedded)) if extended != embedded => {
             return Err("it has two checksums that differ".into());
         }
         (extended, embedded) => extended.or(embedded),
     };
-    let name = text(&entry.path_bytes())?;
+    let name = text(&before.path.map_or_else(|| entry.path_bytes(), Cow::Owned))?;
     let path = name.strip_suffix('/').unwrap_or(&name).to_owned();
     let number = |value: std::io::Result<u64>, field: &str| {
         value
@@ -104,7 +181,10 @@ fn read(entry: &mut tar::Entry<'_, &[u8]>, archive: usize) -> Result<Entry, Stri
             .and_then(|value| u32::try_from(value).ok())
             .ok_or(format!("its {field} is no number that fits"))
     };
-    let link = || text(&entry.link_name_bytes().ok_or("a link to nothing")?);
+    let link = || {
+        let link = before.link.clone().map(Cow::Owned).or_else(|| entry.link_name_bytes());
+        text(&link.ok_or("a link to nothing")?)
+    };
     let kind = match header.entry_type() {
         EntryType::Directory => EntryKind::Directory,
         EntryType::Regular if name.ends_with('/') => return Err("a file's name ends in a slash".into()),
@@ -131,45 +211,9 @@ fn read(entry: &mut tar::Entry<'_, &[u8]>, archive: usize) -> Result<Entry, Stri
         gid: number(header.gid(), "group")?,
         user: text(header.username_bytes().unwrap_or_default())?,
         group: text(header.groupname_bytes().unwrap_or_default())?,
-        xattrs,
+        xattrs: before.xattrs,
         checksum,
     })
-}
-
-type Extensions = (BTreeMap<String, Vec<u8>>, Option<Checksum>);
-
-/// What the extended header says, as far as it is for us.
-fn extensions(entry: &mut tar::Entry<'_, &[u8]>) -> Result<Extensions, String> {
-    let mut xattrs = BTreeMap::new();
-    let mut checksum = None;
-    let mut seen = Vec::new();
-    for extension in entry.pax_extensions().map_err(|error| error.to_string())?.into_iter().flatten() {
-        let extension = extension.map_err(|error| error.to_string())?;
-        let key = extension.key().map_err(|error| error.to_string())?.to_owned();
-        if seen.contains(&key) {
-            return Err(format!("its extended header has `{}` twice", key.escape_debug()));
-        }
-        match key.as_str() {
-            "path" | "linkpath" | "mtime" | "atime" | "ctime" | "uname" | "gname" | "comment" => {}
-            CHECKSUM => {
-                let hex = extension.value().map_err(|error| error.to_string())?;
-                checksum = Some(Checksum::from_sha1_hex(hex).map_err(|error| error.to_string())?);
-            }
-            _ => match key.strip_prefix(XATTR) {
-                Some(name) if !name.is_empty() => {
-                    xattrs.insert(name.to_owned(), extension.value_bytes().to_vec());
-                }
-                _ => {
-                    return Err(format!(
-                        "its extended header has `{}`, which is not supported",
-                        key.escape_debug()
-                    ));
-                }
-            },
-        }
-        seen.push(key);
-    }
-    Ok((xattrs, checksum))
 }
 
 /// Where abuild leaves a file's own checksum, for a file has no link's target: behind three NULs, `APK2`, the

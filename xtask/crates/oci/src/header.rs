@@ -6,7 +6,6 @@ use std::io::{self, Write};
 
 use tar::{EntryType, Header};
 
-use crate::pax;
 use crate::tree::{Attributes, Resolved};
 
 /// The unit of an archive, in bytes.

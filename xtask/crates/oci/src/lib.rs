@@ -18,7 +18,6 @@ pub mod json;
 pub mod layer;
 pub mod layout;
 pub mod manifest;
-mod pax;
 pub mod platform;
 pub mod read;
 pub mod sizes;

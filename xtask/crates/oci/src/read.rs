@@ -16,7 +16,6 @@ use tar::{Archive, EntryType, Header};
 
 use crate::digest::{CHUNK, Digest, Hashing, hash_reader};
 use crate::header::BLOCK;
-use crate::pax;
 use crate::tree::{Attributes, Entry, Tree, normalize, parent_of};
 use limited::Limited;
 

@@ -1,4 +1,4 @@
-//! Records of a PAX extended header: `LENGTH KEY=VALUE\n`, the length counting all of it.
+//! Records of a PAX extended header (POSIX.1-2017, pax): `LENGTH KEY=VALUE\n`, the length counting all of it.
 //!
 //! The `tar` crate takes a record to end at the first newline; values of extended attributes are binary and hold
 //! newlines, so records are read by their length here.
@@ -6,14 +6,14 @@
 use std::collections::BTreeMap;
 
 /// The key of a path.
-pub(crate) const PATH: &str = "path";
+pub const PATH: &str = "path";
 /// The key of a link's target.
-pub(crate) const LINK_PATH: &str = "linkpath";
+pub const LINK_PATH: &str = "linkpath";
 /// What the keys of extended attributes begin with.
-pub(crate) const XATTR: &str = "SCHILY.xattr.";
+pub const XATTR: &str = "SCHILY.xattr.";
 
 /// The records in order of their keys.
-pub(crate) fn encode(records: &BTreeMap<String, Vec<u8>>) -> Vec<u8> {
+pub fn encode(records: &BTreeMap<String, Vec<u8>>) -> Vec<u8> {
     let mut data = Vec::new();
     for (key, value) in records {
         let rest = key.len() + value.len() + 3;
@@ -30,15 +30,27 @@ pub(crate) fn encode(records: &BTreeMap<String, Vec<u8>>) -> Vec<u8> {
 }
 
 /// The records of a header, or what is wrong with them. The last of two with one key counts.
-pub(crate) fn decode(mut data: &[u8]) -> Result<BTreeMap<String, Vec<u8>>, String> {
-    let mut records = BTreeMap::new();
-    while !data.is_empty() {
-        let (key, value, rest) = record(data).ok_or("malformed PAX record")?;
-        let key = std::str::from_utf8(key).map_err(|_| "PAX key that is not UTF-8")?;
-        records.insert(key.to_owned(), value.to_vec());
+///
+/// # Errors
+/// As [`records`].
+pub fn decode(data: &[u8]) -> Result<BTreeMap<String, Vec<u8>>, String> {
+    records(data).map(|record| record.map(|(key, value)| (key.to_owned(), value.to_vec()))).collect()
+}
+
+/// The records of a header in its order, keys and values, up to the first that is malformed: an error that says how.
+pub fn records(mut data: &[u8]) -> impl Iterator<Item = Result<(&str, &[u8]), String>> {
+    std::iter::from_fn(move || {
+        if data.is_empty() {
+            return None;
+        }
+        let Some((key, value, rest)) = record(data) else {
+            data = &[];
+            return Some(Err("malformed PAX record".to_owned()));
+        };
         data = rest;
-    }
-    Ok(records)
+        let key = std::str::from_utf8(key).map_err(|_| "PAX key that is not UTF-8".to_owned());
+        Some(key.map(|key| (key, value)))
+    })
 }
 
 /// The first record's key and value, and what comes after it.
