@@ -48,6 +48,7 @@ fn describe(search: &Search<'_, '_>, obstacle: &Obstacle, dependency: &Dependenc
             format!("excluded by `{conflict}` of {}", chain(search, *asker))
         }
         Obstacle::Excludes(conflict, at) => format!("excludes {} by `{conflict}`", chain(search, Some(*at))),
+        Obstacle::ExcludesItself(conflict) => format!("excludes itself by `{conflict}`"),
         Obstacle::Clash(name, at) => format!("provides `{name}`, as {} does", chain(search, Some(*at))),
         Obstacle::Needs(need) => {
             let mut out = format!("requires `{need}`, ");
@@ -59,7 +60,7 @@ fn describe(search: &Search<'_, '_>, obstacle: &Obstacle, dependency: &Dependenc
                         .take(SHOWN)
                         .map(|(at, obstacle)| match obstacle {
                             Obstacle::Needs(need) => format!("{} requires `{need}`", id(*at)),
-                            other => format!("{} is {}", id(*at), describe(search, other, need)),
+                            other => format!("{} ({})", id(*at), describe(search, other, need)),
                         })
                         .collect();
                     let _ = write!(out, "but {}", reasons.join(", "));

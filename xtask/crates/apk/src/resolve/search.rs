@@ -23,6 +23,8 @@ pub(super) enum Obstacle {
     Excluded(Dependency, Asker),
     /// Its own conflict means this chosen package.
     Excludes(Dependency, usize),
+    /// Its own conflict means itself, which apk 2.12 takes at its word.
+    ExcludesItself(Dependency),
     /// A chosen package provides the same name.
     Clash(String, usize),
     /// It needs this, which nothing can fulfil now.
@@ -109,11 +111,16 @@ impl<'u, 'a> Search<'u, 'a> {
     /// the name that most hangs on.
     fn next(&mut self) -> Result<Option<(usize, Vec<usize>)>, Failure> {
         let mut best: Option<(usize, Vec<usize>)> = None;
+        let mut undecided = None;
         for (dependency, asker) in self.open() {
-            let fitting = self.fitting(dependency);
+            let (fitting, may_be_decided) = self.fitting(dependency);
             match fitting.as_slice() {
+                // Another choice may bring one of those that provide it.
+                [] if may_be_decided => {
+                    undecided.get_or_insert(Failure { dependency: dependency.clone(), asker });
+                }
                 [] => return Err(Failure { dependency: dependency.clone(), asker }),
-                [only] => return Ok(Some((*only, Vec::new()))),
+                [only] if !may_be_decided => return Ok(Some((*only, Vec::new()))),
                 _ => {
                     let depth = self.depth(&dependency.name);
                     if best.as_ref().is_none_or(|(most, _)| depth > *most) {
@@ -122,7 +129,11 @@ impl<'u, 'a> Search<'u, 'a> {
                 }
             }
         }
-        Ok(best.map(|(_, mut fitting)| (fitting.remove(0), fitting)))
+        match (best, undecided) {
+            (Some((_, mut fitting)), _) => Ok(Some((fitting.remove(0), fitting))),
+            (None, Some(failure)) => Err(failure),
+            (None, None) => Ok(None),
+        }
     }
 
     /// What is asked for and not there yet: the world's first, then by the order of the choices.
@@ -147,18 +158,20 @@ impl<'u, 'a> Search<'u, 'a> {
             .any(|provider| dependency.means(provider.version, self.universe.record(provider.at).checksum))
     }
 
-    /// The candidates that would do for a dependency now, the preferred first.
-    fn fitting(&self, dependency: &Dependency) -> Vec<usize> {
+    /// The candidates that would do for a dependency now, the preferred first; and whether there are others that would do
+    /// if something asked for them.
+    fn fitting(&self, dependency: &Dependency) -> (Vec<usize>, bool) {
         let mut fitting: Vec<Provider<'a>> = Vec::new();
+        let mut may_be_decided = false;
         for provider in self.universe.providers(&dependency.name) {
-            if self.obstacle(dependency, *provider).is_none()
-                && fitting.iter().all(|other| other.at != provider.at)
-            {
-                fitting.push(*provider);
+            match self.obstacle(dependency, *provider) {
+                None if fitting.iter().all(|other| other.at != provider.at) => fitting.push(*provider),
+                Some(Obstacle::Undecided) => may_be_decided = true,
+                _ => {}
             }
         }
         fitting.sort_by(|a, b| self.compare(*a, *b).reverse());
-        fitting.into_iter().map(|provider| provider.at).collect()
+        (fitting.into_iter().map(|provider| provider.at).collect(), may_be_decided)
     }
 
     /// Which of two that provide a name is preferred: the greater.
@@ -219,9 +232,11 @@ impl<'u, 'a> Search<'u, 'a> {
         }
         let conflicts = record.depends.iter().filter(|dependency| dependency.conflict);
         for dependency in conflicts {
+            if self.universe.is_meant(dependency, at) {
+                return Some(Obstacle::ExcludesItself(dependency.clone()));
+            }
             for other in self.provided.get(dependency.name.as_str()).into_iter().flatten() {
-                if other.at != at && dependency.means(other.version, self.universe.record(other.at).checksum)
-                {
+                if dependency.means(other.version, self.universe.record(other.at).checksum) {
                     return Some(Obstacle::Excludes(dependency.clone(), other.at));
                 }
             }
@@ -258,8 +273,11 @@ impl<'u, 'a> Search<'u, 'a> {
             {
                 continue;
             }
-            let fulfilled = |dependency: &Dependency| self.is_there(dependency) != dependency.conflict;
-            if !record.install_if.iter().all(fulfilled) || self.provided.contains_key(record.name.as_str()) {
+            let noticed = record.install_if.iter().any(|condition| self.is_noticed(&condition.name));
+            if !noticed
+                || !record.install_if.iter().all(|condition| self.is_fulfilled(condition))
+                || self.provided.contains_key(record.name.as_str())
+            {
                 continue;
             }
             if self.obstacle_to(at).is_some() || self.unmet_need(at).is_some() {
@@ -280,6 +298,23 @@ impl<'u, 'a> Search<'u, 'a> {
         found
     }
 
+    /// Whether apk looks at the packages that come along with a name: a package of that name is chosen, or one that
+    /// provides it without a version.
+    fn is_noticed(&self, name: &str) -> bool {
+        let providers = self.provided.get(name).into_iter().flatten();
+        let mut by_whom = providers.map(|provider| (provider.version, self.universe.record(provider.at)));
+        by_whom.any(|(version, record)| version.is_none() || record.name == name)
+    }
+
+    /// Whether a condition of an `install_if` is fulfilled. One with `!` is not by a name's mere absence: apk judges by what
+    /// was chosen for the name, so that another version has to be there.
+    fn is_fulfilled(&self, condition: &Dependency) -> bool {
+        if !condition.conflict {
+            return self.is_there(condition);
+        }
+        self.provided.contains_key(condition.name.as_str()) && !self.is_there(condition)
+    }
+
     fn choose(&mut self, at: usize, others: Vec<usize>, unasked: bool) {
         let record = self.universe.record(at);
         self.chosen.insert(at);
@@ -287,10 +322,7 @@ impl<'u, 'a> Search<'u, 'a> {
             self.provided.entry(name).or_default().push(Provider { at, version });
         }
         for dependency in &record.depends {
-            // A package may exclude a name that it provides itself: it means the others.
-            if !(dependency.conflict && self.universe.is_meant(dependency, at)) {
-                self.asked.entry(&dependency.name).or_default().push((dependency, Some(at)));
-            }
+            self.asked.entry(&dependency.name).or_default().push((dependency, Some(at)));
         }
         self.choices.push(Choice { chosen: at, others, unasked });
     }

@@ -22,12 +22,22 @@ pub(crate) fn keyring() -> Keyring {
 
 /// A file of the mirror, or a line that says the test is skipped.
 pub(crate) fn mirror(path: &str) -> Option<Vec<u8>> {
+    file("ALPINE_TEST_MIRROR", "mirror/alpine", path)
+}
+
+/// A file of what Alpine published beside its releases: indexes of 3.15 and packages of 3.13; or a line that says the test
+/// is skipped.
+pub(crate) fn published(path: &str) -> Option<Vec<u8>> {
+    file("ALPINE_TEST_DATA", "data/alpine", path)
+}
+
+fn file(variable: &str, beside: &str, path: &str) -> Option<Vec<u8>> {
     // In a worktree, `..` of the checkout need not be where the shared files lie.
-    let beside = repository_root().join("../shared/mirror/alpine");
-    let root = std::env::var_os("ALPINE_TEST_MIRROR").map_or(beside, PathBuf::from);
+    let beside = repository_root().join("../shared").join(beside);
+    let root = std::env::var_os(variable).map_or(beside, PathBuf::from);
     let file = std::fs::read(root.join(path)).ok();
     if file.is_none() {
-        eprintln!("skipped: no {path} in {} (ALPINE_TEST_MIRROR sets another place)", root.display());
+        eprintln!("skipped: no {path} in {} ({variable} sets another place)", root.display());
     }
     file
 }

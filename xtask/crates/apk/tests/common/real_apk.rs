@@ -1,8 +1,10 @@
 //! The real apk, from Alpine's root filesystem, run on this machine.
 
+use std::collections::BTreeMap;
 use std::fs;
-use std::os::unix::fs::{PermissionsExt, symlink};
+use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
 use apk::tree::{Node, NodeKind, Sink, Tree};
 use exec::Run;
@@ -25,6 +27,9 @@ impl Sink for Directory<'_> {
         std::os::unix::fs::lchown(&to, Some(node.uid), Some(node.gid))?;
         if !matches!(node.kind, NodeKind::Symlink(_)) {
             fs::set_permissions(&to, fs::Permissions::from_mode(node.mode))?;
+        }
+        for (name, value) in &node.xattrs {
+            rustix::fs::lsetxattr(&to, name.as_str(), value, rustix::fs::XattrFlags::empty())?;
         }
         Ok(())
     }
@@ -61,11 +66,24 @@ impl RealApk {
 
     /// Runs apk with these arguments; what it wrote if it succeeded, else the error.
     pub(crate) fn run(&self, args: &[&str]) -> anyhow::Result<String> {
+        let [loader, before @ ..] = self.command();
+        let finished = Run::new(loader).args(before).args(args).run()?;
+        Ok(String::from_utf8(finished.stdout)?)
+    }
+
+    /// Runs apk with these arguments; all that it complained of, whether it failed or not.
+    pub(crate) fn complaints(&self, args: &[&str]) -> String {
+        let [loader, before @ ..] = self.command();
+        let output = Command::new(loader).args(before).args(args).output().unwrap();
+        String::from_utf8(output.stderr).unwrap()
+    }
+
+    /// The loader, as the libraries are not where it looks for them, and what comes before apk's arguments.
+    fn command(&self) -> [PathBuf; 4] {
         let root = self.root();
         let libraries = format!("{}:{}", root.join("lib").display(), root.join("usr/lib").display());
-        let loader = Run::new(root.join("lib/ld-musl-x86_64.so.1")).arg("--library-path").arg(libraries);
-        let finished = loader.arg(root.join("sbin/apk")).args(args).run()?;
-        Ok(String::from_utf8(finished.stdout)?)
+        let loader = root.join("lib/ld-musl-x86_64.so.1");
+        [loader, "--library-path".into(), libraries.into(), root.join("sbin/apk")]
     }
 }
 
@@ -73,4 +91,47 @@ pub(crate) fn write(tree: &Tree, root: &Path) {
     fs::create_dir(root).unwrap();
     fs::set_permissions(root, fs::Permissions::from_mode(0o755)).unwrap();
     tree.write_to(&mut Directory { root }).unwrap();
+}
+
+/// The lines `(1/9) Installing name (version)` of what apk wrote.
+pub(crate) fn installing(output: &str) -> Vec<String> {
+    let line = |line: &str| {
+        let rest = line.split_once(" Installing ")?.1;
+        let (name, version) = rest.trim_end_matches(')').split_once(" (")?;
+        Some(format!("{name}-{version}"))
+    };
+    output.lines().filter_map(line).collect()
+}
+
+/// What lies at a path.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Found {
+    pub(crate) mode: u32,
+    pub(crate) owner: (u32, u32),
+    pub(crate) content: Vec<u8>,
+    pub(crate) links: u64,
+}
+
+/// All that lies in a directory, but for what apk keeps for itself while it runs.
+pub(crate) fn list(root: &Path) -> BTreeMap<String, Found> {
+    let mut found = BTreeMap::new();
+    let mut left = vec![root.to_path_buf()];
+    while let Some(dir) = left.pop() {
+        for entry in fs::read_dir(dir).unwrap() {
+            let path = entry.unwrap().path();
+            let meta = fs::symlink_metadata(&path).unwrap();
+            let content = if meta.is_symlink() {
+                fs::read_link(&path).unwrap().into_os_string().into_encoded_bytes()
+            } else if meta.is_dir() {
+                left.push(path.clone());
+                Vec::new()
+            } else {
+                fs::read(&path).unwrap()
+            };
+            let links = if meta.is_dir() { 0 } else { meta.nlink() };
+            let name = path.strip_prefix(root).unwrap().to_str().unwrap().to_owned();
+            found.insert(name, Found { mode: meta.mode(), owner: (meta.uid(), meta.gid()), content, links });
+        }
+    }
+    found
 }
