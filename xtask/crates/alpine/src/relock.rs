@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use anyhow::{Context, Result};
 use apk::digest::Expected;
-use apk::index::{Freshness, Index};
+use apk::index::{Freshness, Index, Skipped};
 use apk::key::Keyring;
 use apk::package::Package;
 use apk::record::Record;
@@ -61,6 +61,9 @@ fn one(request: &Request<'_>, fetcher: &Fetcher<'_>, arch: &Arch) -> Result<Arch
         let path = format!("{directory}/APKINDEX.tar.gz");
         let bytes = fetcher.unlocked(&path, INDEX_SIZE)?;
         let index = Index::open(&bytes, NOTHING, keyring, &arch.alpine, &path)?;
+        for skipped in &index.skipped {
+            fetcher.progress.note(&format!("{path}: left out {}", describe(skipped)));
+        }
         let seen = previous.and_then(|lock| lock.indexes.iter().find(|seen| seen.path == path));
         if let Some(seen) = seen {
             let seen = Freshness { description: seen.description.clone(), newest_build: seen.newest_build };
@@ -88,6 +91,19 @@ fn one(request: &Request<'_>, fetcher: &Fetcher<'_>, arch: &Arch) -> Result<Arch
     Ok(ArchLock { arch: arch.alpine.clone(), rootfs: file, indexes, worlds, packages })
 }
 
+/// A record that was left out of an index, as one phrase.
+fn describe(skipped: &Skipped) -> String {
+    let name = skipped.name.as_deref().unwrap_or("a record without a name");
+    format!("{}: {}", name.escape_debug(), skipped.why)
+}
+
+/// The reason may be what was left out of the indexes.
+fn with_skipped(error: anyhow::Error, repositories: &[Repository]) -> anyhow::Error {
+    let skipped = repositories.iter().flat_map(|repository| &repository.index.skipped);
+    let skipped: Vec<String> = skipped.map(describe).collect();
+    if skipped.is_empty() { error } else { error.context(format!("without {}", skipped.join("; "))) }
+}
+
 /// Resolves a world and installs it; returns what was added, in order.
 fn install(
     request: &Request<'_>,
@@ -102,8 +118,8 @@ fn install(
     let installed: Vec<&Record> = base.rootfs.database().packages.iter().map(|there| &there.record).collect();
     let records: Vec<&[Record]> =
         repositories.iter().map(|repository| repository.index.packages.as_slice()).collect();
-    let chosen =
-        resolve(&resolve::Request { world: &wanted, repositories: &records, installed: &installed })?;
+    let chosen = resolve(&resolve::Request { world: &wanted, repositories: &records, installed: &installed })
+        .map_err(|error| with_skipped(error, repositories))?;
     let mut rootfs = base.rootfs.clone();
     let mut added = Vec::new();
     for record in chosen {

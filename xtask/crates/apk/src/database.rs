@@ -1,5 +1,6 @@
 //! apk's own database of what is installed: `lib/apk/db/{installed,scripts.tar,triggers}`.
 
+use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
 use anyhow::{Context, Result};
@@ -64,7 +65,7 @@ pub struct OwnedFile {
     pub checksum: Option<Checksum>,
 }
 
-/// Owner, group and mode.
+/// Owner, group, mode, and extended attributes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Access {
     /// Owner.
@@ -73,21 +74,23 @@ pub struct Access {
     pub gid: u32,
     /// Permissions, with setuid, setgid and sticky bits.
     pub mode: u32,
+    /// The checksum of the extended attributes, if there are any: see [`Access::sum`].
+    pub xattrs: Option<Checksum>,
 }
 
 impl Access {
     /// What a directory has of which nothing is written down.
-    pub const DIRECTORY: Self = Self { uid: 0, gid: 0, mode: 0o755 };
+    pub const DIRECTORY: Self = Self { uid: 0, gid: 0, mode: 0o755, xattrs: None };
     /// What a file has of which nothing is written down.
-    pub const FILE: Self = Self { uid: 0, gid: 0, mode: 0o644 };
+    pub const FILE: Self = Self { uid: 0, gid: 0, mode: 0o644, xattrs: None };
 
     fn parse(text: &str) -> Result<Self> {
         let read = || {
             let mut fields = text.split(':');
             let (uid, gid, mode) = (fields.next()?, fields.next()?, fields.next()?);
             let (uid, gid, mode) = (uid.parse().ok()?, gid.parse().ok()?, u32::from_str_radix(mode, 8).ok()?);
-            // A fourth field is the checksum of extended attributes, which the tree has itself.
-            Some(Self { uid, gid, mode: mode & 0o7777 })
+            let xattrs = fields.next().map(Checksum::parse).transpose().ok()?;
+            fields.next().is_none().then_some(Self { uid, gid, mode: mode & 0o7777, xattrs })
         };
         read().ok_or_else(|| {
             Fault::new(Kind::Mismatch, format!("`{}` is no owner, group and mode", text.escape_debug()))
@@ -95,11 +98,25 @@ impl Access {
         })
     }
 
+    /// The checksum of extended attributes as apk 2.12 has it: the SHA-1 of each name and value by name, their lengths as
+    /// four bytes before them, the highest first.
+    pub fn sum(xattrs: &BTreeMap<String, Vec<u8>>) -> Option<Checksum> {
+        let part = |bytes: &[u8]| {
+            // Longer ones are refused with their archive, see `limits`.
+            let length = u32::try_from(bytes.len()).unwrap_or(u32::MAX);
+            [&length.to_be_bytes(), bytes].concat()
+        };
+        let all: Vec<u8> =
+            xattrs.iter().flat_map(|(name, value)| [part(name.as_bytes()), part(value)].concat()).collect();
+        (!xattrs.is_empty()).then(|| Checksum::sha1_of(&all))
+    }
+
     fn line(self, field: char, default: Self) -> String {
         if self == default {
             String::new()
         } else {
-            format!("{field}:{}:{}:{:o}\n", self.uid, self.gid, self.mode)
+            let xattrs = self.xattrs.map_or_else(String::new, |sum| format!(":{sum}"));
+            format!("{field}:{}:{}:{:o}{xattrs}\n", self.uid, self.gid, self.mode)
         }
     }
 }
@@ -297,7 +314,7 @@ mod tests {
 
     const RECORD: &str =
         "C:Q1pcfTfDNEbNKQc2s1tia7da05M8Q=\nP:a\nV:1.0-r0\nA:x86_64\nS:10\nI:20\nT:about\nU:u\nL:MIT\n";
-    const FILES: &str = "r:b c<2\nq:3\nF:\nR:init\na:0:0:755\nF:etc\nF:tmp\nM:0:0:1777\nR:x\nZ:Q1pcfTfDNEbNKQc2s1tia7da05M8Q=\nR:y\na:5:42:4755\n";
+    const FILES: &str = "r:b c<2\nq:3\nF:\nR:init\na:0:0:755\nF:etc\nF:tmp\nM:0:0:1777\nR:x\nZ:Q1pcfTfDNEbNKQc2s1tia7da05M8Q=\nR:y\na:5:42:4755\nR:z\na:0:0:755:Q1pcfTfDNEbNKQc2s1tia7da05M8Q=\n";
 
     #[test]
     fn all_is_written_as_it_was_read() {
@@ -308,7 +325,7 @@ mod tests {
         assert_eq!(database.triggers(), "Q1pcfTfDNEbNKQc2s1tia7da05M8Q= /bin /lib/*\n");
         assert_eq!(
             database.packages[0].files().map(|(path, _)| path).collect::<Vec<_>>(),
-            ["init", "tmp/x", "tmp/y"]
+            ["init", "tmp/x", "tmp/y", "tmp/z"]
         );
         database.packages[0].scripts = vec![
             Script { kind: ScriptKind::PostInstall, body: b"#!/bin/sh\n".to_vec() },

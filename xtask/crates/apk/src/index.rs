@@ -5,10 +5,11 @@ use std::collections::HashSet;
 use anyhow::{Context, Result};
 use fault::{Fault, Kind};
 
-use crate::digest::Expected;
+use crate::digest::{Checksum, Expected};
 use crate::gzip;
 use crate::key::Keyring;
 use crate::limits;
+use crate::package::NOARCH;
 use crate::record::{Draft, Record};
 use crate::signature;
 use crate::tarball::{self, EntryKind};
@@ -18,12 +19,24 @@ use crate::tarball::{self, EntryKind};
 pub struct Index {
     /// The packages, in the index's order.
     pub packages: Vec<Record>,
+    /// What could not be read as a package, and was left out.
+    pub skipped: Vec<Skipped>,
     /// The architecture whose keys it was verified with.
     pub arch: String,
     /// The name of the key that signed it.
     pub key: String,
     /// How new it is.
     pub freshness: Freshness,
+}
+
+/// A record of an index that was left out, as apk leaves out what it does not understand: nobody can install it, and the
+/// others are as good as ever.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Skipped {
+    /// The package's name, as far as it could be read.
+    pub name: Option<String>,
+    /// Why.
+    pub why: String,
 }
 
 /// How new an index is: enough to see that it was rolled back.
@@ -37,7 +50,8 @@ pub struct Freshness {
 
 impl Index {
     /// Opens an index, in this order: size and SHA-256 if they are known, signature over all that follows it,
-    /// then the archive and each record. `what` names it in errors, as `the index of v3.15/main`.
+    /// then the archive and each record. The segment with the signature is covered by none: it may be written in
+    /// other ways, and says nothing but who signed. `what` names it in errors, as `the index of v3.15/main`.
     pub fn open(
         file: &[u8],
         expected: Expected<'_>,
@@ -53,29 +67,32 @@ impl Index {
         let signed = gzip::unpack(file, 0, limits::SIGNATURE_SEGMENT, &format!("the signature of {what}"))?;
         let signatures = signature::read(&signed, what)?;
         let key = signature::verify(&signatures, keyring, arch, &file[signed.range.end..], what)?;
-        // The one part no signature covers: it could be written in other ways, unless its whole file is known.
-        if expected.sha256.is_none() && !gzip::is_minimal(file, &signed) {
-            return Err(invalid("has a signature segment that was changed").into());
-        }
         let content = gzip::unpack(file, signed.range.end, limits::INDEX, &format!("the content of {what}"))?;
         gzip::end(file, &content, what)?;
         let (description, index) = files(&content.data, what)?;
-        let packages = parse(index).with_context(|| format!("reading {what}"))?;
-        for package in &packages {
-            if package.arch != arch && package.arch != "noarch" {
-                let expected = format!("{arch}, or noarch");
-                return Err(Fault::mismatch(
-                    format!("the architecture of {} in {what}", package.id()),
-                    expected,
-                    package.arch.escape_debug(),
-                )
-                .into());
-            }
-        }
+        let (packages, skipped) = packages(index, arch);
         let newest_build = packages.iter().filter_map(|package| package.build_time).max().unwrap_or(0);
         let freshness = Freshness { description: description.trim().to_owned(), newest_build };
-        Ok(Self { packages, arch: arch.to_owned(), key: key.name().to_owned(), freshness })
+        Ok(Self { packages, skipped, arch: arch.to_owned(), key: key.name().to_owned(), freshness })
     }
+}
+
+/// The packages of an index for `arch`, and what is none.
+fn packages(text: &str, arch: &str) -> (Vec<Record>, Vec<Skipped>) {
+    let (mut packages, mut skipped) = (Vec::new(), Vec::new());
+    for record in Records::new(text) {
+        match record {
+            Ok(record) if record.arch == arch || record.arch == NOARCH => packages.push(record),
+            Ok(Record { name, arch, .. }) => {
+                let why = format!("it is for {}", arch.escape_debug());
+                skipped.push(Skipped { name: Some(name), why });
+            }
+            Err(unread) => {
+                skipped.push(Skipped { name: unread.name, why: format!("{:#}", unread.error) });
+            }
+        }
+    }
+    (packages, skipped)
 }
 
 /// `DESCRIPTION` and `APKINDEX`: nothing else, nothing twice.
@@ -103,32 +120,68 @@ fn files<'a>(archive: &'a [u8], what: &str) -> Result<(&'a str, &'a str)> {
     Ok((description.unwrap_or_default(), index))
 }
 
-/// Reads the text of an index: records with an empty line after each. Two of one name and version are an
-/// error, as are two with one checksum: neither would say which is meant.
+/// Reads records with an empty line after each; the first that is none is the error. Two of one name and version are one,
+/// as are two with one checksum: neither would say which is meant.
 pub fn parse(text: &str) -> Result<Vec<Record>> {
-    let mut packages = Vec::new();
-    let mut draft = Draft::default();
-    let mut seen = (HashSet::new(), HashSet::new());
-    let mut finish = |draft: &mut Draft| -> Result<()> {
-        if !draft.is_empty() {
-            let record = std::mem::take(draft).finish()?;
-            if !seen.0.insert(record.id()) || !seen.1.insert(record.checksum) {
-                return Err(Fault::new(Kind::Mismatch, format!("{} is there twice", record.id())).into());
-            }
-            packages.push(record);
-        }
-        Ok(())
-    };
-    for (number, line) in text.lines().enumerate() {
-        if line.is_empty() {
-            finish(&mut draft)?;
-            continue;
-        }
-        let (field, value) = split(line).with_context(|| format!("line {}", number + 1))?;
-        draft.take(field, value).with_context(|| format!("line {}", number + 1))?;
+    Records::new(text).map(|record| record.map_err(|unread| unread.error)).collect()
+}
+
+/// The records of an index's text, one by one.
+struct Records<'a> {
+    lines: std::iter::Enumerate<std::str::Lines<'a>>,
+    ids: HashSet<String>,
+    checksums: HashSet<Checksum>,
+}
+
+/// A record that is none.
+struct Unread {
+    name: Option<String>,
+    error: anyhow::Error,
+}
+
+impl<'a> Records<'a> {
+    fn new(text: &'a str) -> Self {
+        Self { lines: text.lines().enumerate(), ids: HashSet::new(), checksums: HashSet::new() }
     }
-    finish(&mut draft)?;
-    Ok(packages)
+
+    fn finish(&mut self, draft: Draft) -> Result<Record> {
+        let record = draft.finish()?;
+        if !self.ids.insert(record.id()) || !self.checksums.insert(record.checksum) {
+            return Err(Fault::new(Kind::Mismatch, format!("{} is there twice", record.id())).into());
+        }
+        Ok(record)
+    }
+}
+
+impl Iterator for Records<'_> {
+    type Item = Result<Record, Unread>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        let mut draft = Draft::default();
+        let (mut failed, mut any) = (None, false);
+        for (number, line) in self.lines.by_ref() {
+            if line.is_empty() && any {
+                break;
+            }
+            if line.is_empty() {
+                continue;
+            }
+            any = true;
+            let taken = split(line).and_then(|(field, value)| draft.take(field, value));
+            if let Err(error) = taken.with_context(|| format!("line {}", number + 1)) {
+                failed.get_or_insert(error);
+            }
+        }
+        if !any {
+            return None;
+        }
+        let name = draft.name().map(str::to_owned);
+        let read = match failed {
+            Some(error) => Err(error),
+            None => self.finish(draft),
+        };
+        Some(read.map_err(|error| Unread { name, error }))
+    }
 }
 
 /// A line's letter and value.

@@ -11,7 +11,7 @@ use fault::{Fault, Kind};
 use crate::database::{self, Access, Database, Directory, Installed, OwnedFile};
 use crate::depend::Dependency;
 use crate::digest::Checksum;
-use crate::package::Package;
+use crate::package::{NOARCH, Package};
 use crate::path;
 use crate::record::Record;
 use crate::tarball::{Entry, EntryKind};
@@ -102,7 +102,7 @@ impl Rootfs {
 
     fn place(&mut self, package: &Package) -> Result<()> {
         let record = &package.record;
-        if record.arch != self.arch && record.arch != "noarch" {
+        if record.arch != self.arch && record.arch != NOARCH {
             return Err(Fault::mismatch("its architecture", &self.arch, &record.arch).into());
         }
         let old = self.database.find(&record.name).cloned();
@@ -167,10 +167,14 @@ impl Rootfs {
         matches!((found, checksum), (Some(found), Some(checksum)) if checksum.is_of(found))
     }
 
-    /// Whether a package's file may come where another's is: the one that replaces the other wins, of two that
-    /// replace each other the one of the higher priority, then the new one.
+    /// Whether a package's file may come where another's is: of two of one origin the new one wins, else the one
+    /// that replaces the other, of two that replace each other the one of the higher priority, then the new one.
+    /// So does apk 2.12.7.
     fn takes_over(&self, path: &str, new: &Record, owner: &str) -> Result<bool> {
         let Some(old) = self.database.find(owner).map(|package| &package.record) else { return Ok(true) };
+        if new.origin.is_some() && new.origin == old.origin {
+            return Ok(true);
+        }
         let replaces = |by: &Record, other: &Record| {
             let named = by.replaces.iter().any(|replaced| {
                 replaced.name == other.name
@@ -255,6 +259,7 @@ impl Placing<'_> {
             uid: id(&self.users, &entry.user, entry.uid),
             gid: id(&self.groups, &entry.group, entry.gid),
             mode: entry.mode,
+            xattrs: Access::sum(&entry.xattrs),
         };
         if entry.kind == EntryKind::Directory {
             self.put_directory(rootfs, entry, access)

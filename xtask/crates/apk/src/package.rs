@@ -18,6 +18,9 @@ use crate::record::Record;
 use crate::signature;
 use crate::tarball::{self, Entry, EntryKind};
 
+/// The architecture of packages that are for all.
+pub const NOARCH: &str = "noarch";
+
 /// A package all of which was verified.
 #[derive(Clone, Debug)]
 pub struct Package {
@@ -201,10 +204,11 @@ fn check_identity(info: &PackageInfo, record: &Record, arch: &str) -> Result<()>
     if info.version.as_str() != record.version.as_str() {
         return differs("version", record.version.as_str(), info.version.as_str());
     }
-    if info.arch != record.arch {
+    // `apk index --rewrite-arch`, by which Alpine makes its indexes, gives a package for all architectures its own.
+    if info.arch != record.arch && info.arch != NOARCH {
         return differs("architecture", &record.arch, &info.arch);
     }
-    if record.arch != arch && record.arch != "noarch" {
+    if record.arch != arch && record.arch != NOARCH {
         return Err(Fault::mismatch("its architecture", arch, &record.arch).into());
     }
     Ok(())
@@ -212,15 +216,19 @@ fn check_identity(info: &PackageInfo, record: &Record, arch: &str) -> Result<()>
 
 /// The data segment's entries: each path plain and there once, each file and link as its checksum says.
 fn read_data(archive: &[u8]) -> Result<Vec<Entry>> {
-    let entries = tarball::entries(archive, "its data segment")?;
+    let mut entries = tarball::entries(archive, "its data segment")?;
+    for entry in entries.iter().filter(|entry| entry.path.starts_with('.')) {
+        path::check(&entry.path)?;
+        if is_control_file(&entry.path) {
+            return Err(path::refused(&entry.path, "apk takes it for a control file even among the data"));
+        }
+    }
+    // apk installs nothing of such a name; abuild leaves a `.dummy` in packages that are otherwise empty.
+    entries.retain(|entry| !entry.path.starts_with('.'));
     let mut seen = HashSet::new();
     for entry in &entries {
         path::check(&entry.path)?;
         let refuse = |why: &str| Err(path::refused(&entry.path, why));
-        if entry.path.starts_with('.') {
-            // apk takes these for control files even here.
-            return refuse("a name at the top that starts with a dot");
-        }
         if !seen.insert(entry.path.as_str()) {
             return refuse("the package has it twice");
         }
@@ -235,6 +243,12 @@ fn read_data(archive: &[u8]) -> Result<Vec<Entry>> {
         }
     }
     Ok(entries)
+}
+
+/// Whether a file of this name at the top of an archive is about the package and no part of it.
+fn is_control_file(path: &str) -> bool {
+    let name = path.strip_prefix('.').unwrap_or_default();
+    matches!(name, "PKGINFO" | "INSTALL") || name.starts_with("SIGN.") || name.parse::<ScriptKind>().is_ok()
 }
 
 fn check_content(entry: &Entry, content: &[u8]) -> Result<()> {

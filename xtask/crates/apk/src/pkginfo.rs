@@ -32,7 +32,8 @@ pub struct PackageInfo {
 const ONCE: [&str; 6] = ["pkgname", "pkgver", "arch", "datahash", "replaces_priority", "triggers"];
 
 impl PackageInfo {
-    /// Reads the text: lines of `key = value`, comments with `#`.
+    /// Reads the text: lines of `key = value`, comments with `#`. Other lines say nothing, as in apk 2.12: abuild
+    /// before 3.10 puts a licence that goes on in the next line of the APKBUILD there as it is.
     pub fn parse(text: &str) -> Result<Self> {
         let mut once: [Option<&str>; ONCE.len()] = [None; ONCE.len()];
         let mut replaces = Vec::new();
@@ -44,7 +45,7 @@ impl PackageInfo {
             if line.chars().any(|c| c.is_control() && c != '\t') {
                 return Err(invalid("a control character").into());
             }
-            let (key, value) = line.split_once(" = ").ok_or_else(|| invalid("not `key = value`"))?;
+            let Some((key, value)) = line.split_once(" = ") else { continue };
             if key == "replaces" {
                 replaces.extend(Dependency::parse_all(value).context("reading `replaces` in .PKGINFO")?);
             } else if let Some(at) = ONCE.iter().position(|once| *once == key)
@@ -106,10 +107,15 @@ mod tests {
     }
 
     #[test]
+    fn a_licence_may_go_on_in_the_next_line() {
+        let licence = "license = GPL-2.0-or-later\n\t\tLGPL-2.1-or-later AND BSD-3-Clause\n";
+        assert_eq!(PackageInfo::parse(&text(licence)).unwrap(), PackageInfo::parse(&text("")).unwrap());
+    }
+
+    #[test]
     fn what_is_refused() {
         let message = |text: &str| format!("{:#}", PackageInfo::parse(text).unwrap_err());
         insta::assert_snapshot!(message(&text("pkgname = b\n")), @"`pkgname = b` in .PKGINFO: it comes twice");
-        insta::assert_snapshot!(message(&text("hello\n")), @"`hello` in .PKGINFO: not `key = value`");
         insta::assert_snapshot!(message(&text("pkgdesc = a\0b\n")), @r"`pkgdesc = a\0b` in .PKGINFO: a control character");
         insta::assert_snapshot!(message("pkgname = a\n"), @".PKGINFO has no `datahash`");
         insta::assert_snapshot!(message(&text("").replace(HASH, "12")), @"the `datahash` in .PKGINFO is no SHA-256");

@@ -84,6 +84,11 @@ impl Draft {
         self.fields.is_empty()
     }
 
+    /// The package's name, if it was read.
+    pub(crate) fn name(&self) -> Option<&str> {
+        self.name.as_deref()
+    }
+
     /// Takes a line's value. A field that comes twice is an error, as is one that is not known unless it is in
     /// lower case: those apk too passes over.
     pub(crate) fn take(&mut self, field: char, value: &str) -> Result<()> {

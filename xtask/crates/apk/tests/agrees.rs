@@ -5,7 +5,6 @@ mod common;
 use std::cmp::Ordering;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
-use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
 use apk::database;
@@ -19,7 +18,7 @@ use apk::record::Record;
 use apk::resolve::{Request, resolve};
 use apk::testrepo::{Item, PackageMaker, Signer};
 use apk::version::Version;
-use common::real_apk::{RealApk, write};
+use common::real_apk::{RealApk, installing, list, write};
 use common::{INDEX, keyring, minirootfs, mirror};
 
 const NONE: Expected<'static> = Expected { size: None, sha256: None };
@@ -102,16 +101,6 @@ fn versions_compare_as_in_apk() {
     assert!(compared > 250, "{compared}");
 }
 
-/// The lines `(1/9) Installing name (version)`.
-fn installing(output: &str) -> Vec<String> {
-    let line = |line: &str| {
-        let rest = line.split_once(" Installing ")?.1;
-        let (name, version) = rest.trim_end_matches(')').split_once(" (")?;
-        Some(format!("{name}-{version}"))
-    };
-    output.lines().filter_map(line).collect()
-}
-
 #[test]
 fn worlds_resolve_as_in_apk() {
     let (Some(apk), Some(file)) = (RealApk::new(), mirror(INDEX)) else { return };
@@ -189,6 +178,12 @@ fn packages(signer: &Signer) -> Vec<apk::testrepo::Parts> {
     let long = format!("usr/share/test/{}/{}", "long".repeat(20), "name".repeat(20));
     let shared =
         Item { group: (42, "shadow".into()), ..Item::file("usr/share/test/shadowed", b"s").mode(0o2640) };
+    // In the order of their names in the database's checksum, and with a line feed, which ends other records.
+    let xattrs = BTreeMap::from([
+        ("user.b".to_owned(), b"1\n2".to_vec()),
+        ("user.a".to_owned(), b"x".to_vec()),
+        ("security.capability".to_owned(), b"\x01\0\0\x02\0\x04\0\0\0\0\0\0\0\0\0\0\0\0\0\0".to_vec()),
+    ]);
     let tool = vec![
         Item::directory("bin"),
         Item::file("bin/test-tool", b"#!/bin/sh\n").mode(0o4755),
@@ -204,6 +199,7 @@ fn packages(signer: &Signer) -> Vec<apk::testrepo::Parts> {
         Item::file("usr/share/test/both", b"of the tool"),
         Item::file("usr/share/test/Főtanúsítvány", b"utf-8"),
         shared,
+        Item { xattrs, ..Item::file("usr/share/test/attributes", b"a").mode(0o755) },
         Item::directory(long.rsplit_once('/').unwrap().0),
         Item::file(&long, b"long"),
     ];
@@ -224,38 +220,6 @@ fn packages(signer: &Signer) -> Vec<apk::testrepo::Parts> {
     extra.index = "D:test-tool\n".into();
     extra.info = "replaces = test-libs<2\n".into();
     [library, tool, extra].iter().map(|maker| maker.make(signer).unwrap()).collect()
-}
-
-#[derive(Debug, PartialEq, Eq)]
-struct Found {
-    mode: u32,
-    owner: (u32, u32),
-    content: Vec<u8>,
-    links: u64,
-}
-
-/// All that lies in a directory, but for what apk keeps for itself while it runs.
-fn list(root: &Path) -> BTreeMap<String, Found> {
-    let mut found = BTreeMap::new();
-    let mut left = vec![root.to_path_buf()];
-    while let Some(dir) = left.pop() {
-        for entry in fs::read_dir(dir).unwrap() {
-            let path = entry.unwrap().path();
-            let meta = fs::symlink_metadata(&path).unwrap();
-            let content = if meta.is_symlink() {
-                fs::read_link(&path).unwrap().into_os_string().into_encoded_bytes()
-            } else if meta.is_dir() {
-                left.push(path.clone());
-                Vec::new()
-            } else {
-                fs::read(&path).unwrap()
-            };
-            let links = if meta.is_dir() { 0 } else { meta.nlink() };
-            let name = path.strip_prefix(root).unwrap().to_str().unwrap().to_owned();
-            found.insert(name, Found { mode: meta.mode(), owner: (meta.uid(), meta.gid()), content, links });
-        }
-    }
-    found
 }
 
 /// The same files, and the same database but for the time in the scripts' archive.
@@ -366,7 +330,9 @@ fn packages_are_installed_as_by_apk_and_it_agrees_with_the_database() {
         inside(&["info", "-W", "/usr/share/test/both"]).trim(),
         "/usr/share/test/both is owned by test-libs-1.2-r0"
     );
-    let audit = inside(&["audit", "--system"]);
-    assert!(!audit.contains("usr/share/test") && !audit.contains("bin/test-tool"), "{audit}");
+    for more in [&[][..], &["--check-permissions"]] {
+        let audit = inside(&[&["audit", "--system"], more].concat());
+        assert!(!audit.contains("usr/share/test") && !audit.contains("bin/test-tool"), "{audit}");
+    }
     inside(&["add", "--no-network", "--repositories-file", "/dev/null"]);
 }

@@ -94,13 +94,21 @@ fn the_real_index_is_written_as_it_was_read() {
 }
 
 #[test]
-fn a_changed_bit_anywhere_in_the_index_is_refused() {
+fn a_changed_bit_of_the_index_is_refused_or_says_nothing() {
     let Some(mut file) = mirror(INDEX) else { return };
     let keyring = keyring();
+    let real = index().unwrap();
     let signature = apk::gzip::unpack(&file, 0, 65536, "signature").unwrap().range.end;
-    // Every bit of the segment that no signature covers and of the next one's header, then one in some hundred
-    // bytes of the rest, and its end.
-    let bits = (0..(signature + 12) * 8)
+    // No signature covers its own segment, whose bits may change without a change of what it says.
+    for bit in 0..signature * 8 {
+        file[bit / 8] ^= 1 << (bit % 8);
+        if let Ok(index) = Index::open(&file, NONE, &keyring, "x86_64", "the index") {
+            assert_eq!((&index.packages, &index.key), (&real.packages, &real.key), "bit {bit}");
+        }
+        file[bit / 8] ^= 1 << (bit % 8);
+    }
+    // Every bit of the next one's header, then one in some hundred bytes of the rest, and its end.
+    let bits = (signature * 8..(signature + 12) * 8)
         .chain((signature * 8..file.len() * 8).step_by(16_411))
         .chain((file.len() - 12) * 8..file.len() * 8);
     let mut tried = 0;
@@ -111,7 +119,7 @@ fn a_changed_bit_anywhere_in_the_index_is_refused() {
         file[bit / 8] ^= 1 << (bit % 8);
         tried += 1;
     }
-    assert!(tried > 5000);
+    assert!(tried > 300, "{tried}");
     Index::open(&file, NONE, &keyring, "x86_64", "the index").unwrap();
     for cut in [0, 1, signature - 1, signature, signature + 1, file.len() - 1] {
         assert!(Index::open(&file[..cut], NONE, &keyring, "x86_64", "the index").is_err(), "cut at {cut}");

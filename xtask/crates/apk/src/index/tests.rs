@@ -27,6 +27,23 @@ fn what_is_no_index() {
     insta::assert_snapshot!(message("T:a\0b\n".into()), @r"line 1: `T:a\0b` is no line of a record");
 }
 
+/// v3.15/community has one such record; apk 2.12 goes on without what it does not understand.
+#[test]
+fn a_record_that_is_none_is_left_out_and_said() {
+    let odd = |lines: &str| {
+        let text = format!("{}\n{lines}\n{ONE}", ONE.replace("P:a", "P:b").replace("Q1pc", "Q1pd"));
+        let (packages, skipped) = packages(&text, "x86_64");
+        assert_eq!(packages.iter().map(Record::id).collect::<Vec<_>>(), ["b-1.0-r0", "a-1.0-r0"], "{lines}");
+        let [Skipped { name, why }] = skipped.try_into().unwrap();
+        format!("{name:?}: {why}")
+    };
+    insta::assert_snapshot!(odd("P:c\nV:1-r0\nX:new\nD:d\n"), @r#"Some("c"): line 21: reading field `X` of c: a field that is not known"#);
+    insta::assert_snapshot!(odd("P:c\nV:1-r0\nD:d@edge\n"), @r#"Some("c"): line 21: reading field `D` of c: `d@edge` is no dependency: repository tags (`@`) are not supported"#);
+    insta::assert_snapshot!(odd("hello\n"), @"None: line 19: `hello` is no line of a record");
+    insta::assert_snapshot!(odd(&ONE.replace("P:a", "P:c").replace("Q1pc", "Q1pe").replace("x86_64", "armv7")), @r#"Some("c"): it is for armv7"#);
+    insta::assert_snapshot!(odd(&ONE.replace("P:a", "P:b").replace("Q1pc", "Q1pe")), @r#"Some("b"): b-1.0-r0 is there twice"#);
+}
+
 fn freshness(description: &str, newest_build: u64) -> Freshness {
     Freshness { description: description.into(), newest_build }
 }
