@@ -38,7 +38,7 @@ fn named(letter: char) -> Option<char> {
 }
 
 /// The text of these lines: `|` keeps their ends, `>` makes a space of one. None if the header is not understood, or
-/// lines are indented in a way that `>` keeps.
+/// lines are indented in a way that `>` keeps, or of blanks only.
 pub(super) fn block(header: &str, lines: &[&str], parent: usize) -> Option<String> {
     let folds = header.starts_with('>');
     let (mut keep, mut depth) = (None, None);
@@ -54,6 +54,8 @@ pub(super) fn block(header: &str, lines: &[&str], parent: usize) -> Option<Strin
     let mut breaks = 0;
     for line in lines {
         let line = match line.trim() {
+            // Blanks of the text, not of its indentation.
+            "" if line.contains('\t') || depth.is_some_and(|depth| line.len() > depth) => return None,
             "" => "",
             _ if indentation(line).0 < depth? => return None,
             _ => line.get(depth?..)?,
