@@ -78,7 +78,10 @@ struct Item {
 
 enum ItemKind {
     Input(Option<Digest>),
-    Sealed,
+    Tree,
+    Object,
+    /// Something where only directories are.
+    Stray,
     ToolCache,
 }
 
@@ -121,7 +124,7 @@ impl Store {
 
     /// Removes so that a half-removed directory is never taken for a whole one: out of sight first, or without its seal
     /// first where the file system cannot move it.
-    fn remove(&self, path: &Path) -> Result<()> {
+    pub(crate) fn remove(&self, path: &Path) -> Result<()> {
         let aside = self.temp().fresh();
         let at = disk::set_aside(path, aside.path())?;
         if at == path {
@@ -145,12 +148,17 @@ impl Store {
                 kind: ItemKind::Input(name.parse().ok()),
             });
         }
-        let objects = self.root().join("objects");
-        let mut dirs = vec![self.root().join("trees")];
-        dirs.extend(disk::names(&objects)?.into_iter().map(|kind| objects.join(kind)));
-        for dir in dirs {
-            for name in disk::names(&dir)? {
-                items.push(sealed(dir.join(name))?);
+        let (trees, objects) = (self.root().join("trees"), self.root().join("objects"));
+        for name in disk::names(&trees)? {
+            items.push(sealed(trees.join(name), ItemKind::Tree)?);
+        }
+        for kind in disk::names(&objects)?.into_iter().map(|kind| objects.join(kind)) {
+            if !is_dir(&kind) {
+                items.push(sealed(kind, ItemKind::Stray)?);
+                continue;
+            }
+            for name in disk::names(&kind)? {
+                items.push(sealed(kind.join(name), ItemKind::Object)?);
             }
         }
         if all {
@@ -166,15 +174,21 @@ impl Store {
     }
 }
 
-fn sealed(path: PathBuf) -> Result<Item> {
+/// Links are followed nowhere in the store.
+fn is_dir(path: &Path) -> bool {
+    path.symlink_metadata().is_ok_and(|meta| meta.is_dir())
+}
+
+fn sealed(path: PathBuf, kind: ItemKind) -> Result<Item> {
+    let kind = if is_dir(&path) { kind } else { ItemKind::Stray };
     let seal = path.join(SEAL);
-    let dated = if seal.exists() { &seal } else { &path };
-    let used = dated.metadata().and_then(|meta| meta.modified()).on("read", dated)?;
+    let dated = if is_dir(&path) && seal.exists() { &seal } else { &path };
+    let used = dated.symlink_metadata().and_then(|meta| meta.modified()).on("read", dated)?;
     let (what, bytes) = match Manifest::read(&path) {
         Ok(Some(manifest)) => (manifest.what.clone(), manifest.size()),
         _ => (String::new(), bytes_below(&path)),
     };
-    Ok(Item { path, what, bytes, used, kind: ItemKind::Sealed })
+    Ok(Item { path, what, bytes, used, kind })
 }
 
 impl Item {
@@ -204,14 +218,19 @@ impl Item {
         match &self.kind {
             ItemKind::ToolCache => Ok(()),
             ItemKind::Input(None) => Err(manifest::corrupt(&self.path, "a SHA-256 as its name", "another")),
+            ItemKind::Input(Some(_)) if !self.path.symlink_metadata().is_ok_and(|meta| meta.is_file()) => {
+                Err(manifest::corrupt(&self.path, "a regular file", "something else"))
+            }
             ItemKind::Input(Some(expected)) => {
                 let (_, found) = hash_file(&self.path)?;
                 if found == *expected { Ok(()) } else { Err(manifest::corrupt(&self.path, expected, found)) }
             }
-            ItemKind::Sealed => match Manifest::read(&self.path)? {
+            ItemKind::Stray => Err(manifest::corrupt(&self.path, "a directory", "something else")),
+            ItemKind::Tree | ItemKind::Object => match Manifest::read(&self.path)? {
                 Some(manifest) => manifest.verify(&self.path),
-                // From before seals, or another program's: to be checked when it is next wanted.
-                None => Ok(()),
+                // From before seals: checked, and sealed or replaced, when it is next wanted.
+                None if matches!(self.kind, ItemKind::Tree) => Ok(()),
+                None => Err(manifest::corrupt(&self.path, "a sealed object", "no manifest")),
             },
         }
     }

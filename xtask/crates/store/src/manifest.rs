@@ -69,6 +69,9 @@ impl Manifest {
         let path = dir.join(SEAL);
         let text = match fs::read(&path) {
             Ok(text) => text,
+            Err(error) if error.kind() == ErrorKind::IsADirectory => {
+                return Err(corrupt(&path, "a manifest", "a directory"));
+            }
             Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => {
                 return Ok(None);
             }
@@ -93,7 +96,10 @@ impl Manifest {
 
     /// Reads all of the directory again and compares. The first difference by path is an error that names it.
     pub(crate) fn verify(&self, dir: &Path) -> Result<()> {
-        let there = list(dir)?;
+        let there = list(dir).map_err(|error| {
+            let is_name = fault::of(&error).is_some_and(|fault| fault.kind() == Kind::Failed);
+            if is_name { corrupt(dir, "names in UTF-8", format!("{error:#}")) } else { error }
+        })?;
         if let Some(extra) = there.iter().find(|path| !self.entries.contains_key(*path)) {
             return Err(corrupt(&dir.join(extra), "no such file", "one"));
         }

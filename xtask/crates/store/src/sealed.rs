@@ -97,10 +97,15 @@ impl Store {
         if let Some(found) = self.find_object(key)? {
             return Ok(found);
         }
+        // Not sealed, it is nobody's: found only at the end, all the work would be for nothing.
+        let dir = self.object_path(key);
+        if dir.symlink_metadata().is_ok() {
+            progress.note(&format!("`{}` is not sealed: replacing it", dir.display()));
+            self.remove(&dir)?;
+        }
         let (temp, manifest) = self.make(what, make)?;
         manifest.sync(temp.path())?;
         manifest.write(temp.path())?;
-        let dir = self.object_path(key);
         name(&temp, &dir)?;
         Ok(Object { dir, manifest, fresh: true })
     }

@@ -2,7 +2,9 @@
 
 mod common;
 
+use std::ffi::OsStr;
 use std::fs;
+use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
@@ -88,7 +90,7 @@ fn fill(dir: &Path) -> anyhow::Result<()> {
 type Damage = fn(&Path);
 
 /// Each way to damage what `fill` made, and a word of the message it must give.
-fn damages() -> [(&'static str, Damage); 9] {
+fn damages() -> [(&'static str, Damage); 11] {
     [
         ("text", |dir| flip(&dir.join("text"), 0)),
         ("bin/tool", |dir| flip(&dir.join("bin/tool"), 1)),
@@ -107,6 +109,11 @@ fn damages() -> [(&'static str, Damage); 9] {
             std::os::unix::fs::symlink("bin/tool", dir.join("text")).unwrap();
         }),
         (".manifest.json", |dir| fs::write(dir.join(store::SEAL), "{}").unwrap()),
+        ("a directory", |dir| {
+            fs::remove_file(dir.join(store::SEAL)).unwrap();
+            fs::create_dir_all(dir.join(store::SEAL).join("x")).unwrap();
+        }),
+        ("names in UTF-8", |dir| fs::write(dir.join(OsStr::from_bytes(b"\xff")), "").unwrap()),
     ]
 }
 
@@ -130,11 +137,80 @@ fn every_damage_to_an_object_is_found_and_only_it_is_removed() {
     }
 }
 
+/// Left by a crash before seals were synced, or by an administrator.
+#[test]
+fn an_object_without_its_seal_is_replaced_before_the_work_and_removed_as_corrupt() {
+    let (_dir, mut store) = open();
+    let key = Key::of("test", &"unsealed").unwrap();
+    let unseal = |store: &Store| {
+        store.object(&key, "object", &Silent, fill).unwrap();
+        fs::remove_file(store.object_path(&key).join(store::SEAL)).unwrap();
+    };
+    unseal(&store);
+    let notes = Notes::default();
+    let path = store.object_path(&key);
+    let made = store.object(&key, "object", &notes, |dir| {
+        assert!(!path.exists(), "it would be found only at the end");
+        fill(dir)
+    });
+    assert!(made.unwrap().fresh && store.find_object(&key).unwrap().is_some());
+    let notes = notes.0.into_inner().unwrap().join("\n");
+    assert!(notes.contains("is not sealed: replacing it"), "{notes}");
+    // A file in its place, too.
+    fs::remove_dir_all(&path).unwrap();
+    fs::write(&path, "x").unwrap();
+    assert!(store.object(&key, "object", &Silent, fill).unwrap().fresh);
+    fs::remove_file(path.join(store::SEAL)).unwrap();
+    let report = store.gc(store::Cleaning { corrupt: true, ..Default::default() }, &Silent).unwrap();
+    assert_eq!((report.removed.len(), report.kept), (1, 0));
+    assert!(matches!(&report.removed[0].why, store::Why::Corrupt(why) if why.contains("no manifest")));
+}
+
+#[test]
+fn what_is_astray_in_the_store_stops_no_cleaning_and_goes() {
+    let (dir, mut store) = open();
+    let good = Key::of("test", &"good").unwrap();
+    store.object(&good, "good", &Silent, fill).unwrap();
+    let input = store.put_input("x", &mut &b"input"[..], &expected(b"input")).unwrap();
+    let outside = dir.path().join("outside");
+    fs::create_dir(&outside).unwrap();
+    fs::write(outside.join("file"), "kept").unwrap();
+    let at = |path: &str| store.root().join(path);
+    fs::create_dir_all(at("trees")).unwrap();
+    let zeros = "0".repeat(64);
+    fs::write(at("objects/stray"), "x").unwrap();
+    fs::write(at("objects/test/stray"), "x").unwrap();
+    fs::write(at("trees/stray"), "x").unwrap();
+    fs::write(at("inputs/sha256/stray"), "x").unwrap();
+    fs::create_dir_all(at(&format!("inputs/sha256/{zeros}/x"))).unwrap();
+    for link in ["objects/link", "objects/test/link", "trees/link", "inputs/sha256/link"] {
+        std::os::unix::fs::symlink(&outside, at(link)).unwrap();
+    }
+    std::os::unix::fs::symlink("nowhere", at("objects/test/dangling")).unwrap();
+    let report = store.gc(store::Cleaning { corrupt: true, ..Default::default() }, &Silent).unwrap();
+    assert_eq!((report.removed.len(), report.kept), (10, 2), "{:?}", report.removed);
+    assert!(store.has_object(&good) && input.is_file());
+    assert_eq!(fs::read_to_string(outside.join("file")).unwrap(), "kept", "a link was followed");
+    // Nor does it stop the others.
+    fs::write(store.root().join("objects/stray"), "x").unwrap();
+    for cleaning in [
+        store::Cleaning { unused_for: Some(std::time::Duration::ZERO), ..Default::default() },
+        store::Cleaning { all: true, ..Default::default() },
+    ] {
+        store.gc(cleaning, &Silent).unwrap();
+    }
+    assert!(!store.root().join("objects/stray").exists());
+}
+
 #[test]
 fn every_damage_to_a_tree_is_found() {
     let (_dir, mut store) = open();
     let id = TreeId { name: "tool", version: "1.0", sha256: &Digest::of(b"zip") };
     for (word, damage) in damages() {
+        // Without a seal it is no tree that `find_tree` would find.
+        if word == "a directory" {
+            continue;
+        }
         let tree = store.tree(&id, &Silent, fill).unwrap();
         assert!(tree.dir.ends_with(format!("trees/tool-1.0-{}", Digest::of(b"zip").short())));
         tree.verify().unwrap();
