@@ -59,3 +59,22 @@ fn the_worlds_come_to_what_a_second_opinion_says() {
         assert_eq!(found, expected);
     }
 }
+
+/// What apk would run when the packages of the closure are added, by Alpine's build recipes (aports, 3.15): scripts of
+/// upgrades and removals, and those of the root filesystem's packages but triggers, have no part in it.
+const SCRIPTS: [(&str, &str); 4] =
+    [("busybox", "trigger"), ("ca-certificates", "trigger"), ("kmod", "trigger"), ("utmps", "pre-install")];
+
+#[test]
+fn the_catalog_knows_each_script_of_the_closure() {
+    let catalog = Catalog::read(&repository().join("images/catalog.toml")).unwrap();
+    let alpine = catalog.bases.iter().find_map(|base| base.alpine.as_ref()).unwrap();
+    let known: Vec<(&str, &str)> =
+        alpine.scripts.iter().map(|script| (script.package.as_str(), script.kind.as_str())).collect();
+    assert_eq!(known, SCRIPTS);
+    let Some(closure) = published("v3.15-closure.tsv") else { return };
+    let closure = String::from_utf8(closure).unwrap();
+    for (package, _) in SCRIPTS {
+        assert!(closure.contains(&format!("\t{package}\t")), "{package} is in no closure");
+    }
+}
