@@ -61,6 +61,7 @@ fn one(request: &Request<'_>, fetcher: &Fetcher<'_>, arch: &Arch) -> Result<Arch
         let path = format!("{directory}/APKINDEX.tar.gz");
         let bytes = fetcher.unlocked(&path, INDEX_SIZE)?;
         let index = Index::open(&bytes, NOTHING, keyring, &arch.alpine, &path)?;
+        index.freshness.check_branch(alpine.branch.as_str(), &path)?;
         for skipped in &index.skipped {
             fetcher.progress.note(&format!("{path}: left out {}", describe(skipped)));
         }

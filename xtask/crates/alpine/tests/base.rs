@@ -71,6 +71,20 @@ fn an_older_index_is_refused() {
     place.lock(&alpine, Some(&lock)).unwrap();
 }
 
+/// Alpine's keys sign the indexes of several branches.
+#[test]
+fn an_index_of_another_branch_is_refused() {
+    let place = Place::new();
+    place.publish("v3.16.3-13-gabc", &place.packages());
+    let (code, message) = refusal(place.lock(&place.alpine(), None));
+    assert_eq!(code, 6);
+    insta::assert_snapshot!(message, @"
+    locking Alpine for amd64: the branch of v3.15/main/x86_64/APKINDEX.tar.gz is not what was expected
+      expected v3.15
+      found    v3.16.3-13-gabc
+    ");
+}
+
 #[test]
 fn a_file_that_nobody_has_is_named_with_its_url_and_what_helps() {
     let place = Place::new();

@@ -7,6 +7,9 @@ use anyhow::Result;
 use fault::{Fault, Kind};
 use flate2::bufread::GzDecoder;
 
+/// What files of apk-tools 3 begin with: as they are, packed by deflate, or by a method that follows (apk-v3(5)).
+const V3: [&[u8]; 3] = [b"ADB.", b"ADBd", b"ADBc"];
+
 /// One gzip member of a file.
 #[derive(Debug)]
 pub struct Segment {
@@ -22,6 +25,11 @@ pub fn unpack(file: &[u8], start: usize, limit: usize, what: &str) -> Result<Seg
     let invalid = |why: String| Fault::new(Kind::Mismatch, format!("{what} {why}"));
     let rest =
         file.get(start..).filter(|rest| !rest.is_empty()).ok_or_else(|| invalid("is missing".to_owned()))?;
+    if start == 0 && V3.iter().any(|magic| rest.starts_with(magic)) {
+        return Err(Fault::new(Kind::Mismatch, format!("{what} is in the format of apk-tools 3 (ADB)"))
+            .help("only format 2 is read: name a branch or a mirror that has it")
+            .into());
+    }
     let mut decoder = GzDecoder::new(rest);
     let mut data = Vec::new();
     (&mut decoder)
@@ -68,6 +76,11 @@ mod tests {
         insta::assert_snapshot!(unpack(&file, file.len(), 2, "it").unwrap_err(), @"it is missing");
         assert!(unpack(&file, two.range.end, 99, "it").is_err());
         assert!(unpack(&file, file.len() + 1, 99, "it").is_err());
+    }
+
+    #[test]
+    fn the_format_of_apk_3_is_named() {
+        insta::assert_snapshot!(unpack(b"ADBd\x05\x80", 0, 9, "the index").unwrap_err(), @"the index is in the format of apk-tools 3 (ADB)");
     }
 
     #[test]

@@ -198,6 +198,19 @@ pub(crate) fn split(line: &str) -> Result<(char, &str)> {
 }
 
 impl Freshness {
+    /// Fails if the index says that it is of another branch than `branch`, as `v3.15`: one key signs those of several.
+    pub fn check_branch(&self, branch: &str, what: &str) -> Result<()> {
+        let (Some(says), Some(wanted)) = (Describe::parse(&self.description), Describe::parse(branch)) else {
+            return Ok(());
+        };
+        if says.branch() == wanted.branch() {
+            return Ok(());
+        }
+        Err(Fault::mismatch(format!("the branch of {what}"), branch, self.description.escape_debug())
+            .help("ask another mirror: this one serves another branch at that place")
+            .into())
+    }
+
     /// Fails if an index is older than one already seen: by the commits its description counts, if both
     /// describe the same branch, else by its newest package.
     pub fn check_not_older_than(&self, seen: &Self, what: &str) -> Result<()> {
