@@ -11,7 +11,7 @@ use std::process::Command;
 const FLAGS: &str = include_str!("../src/kubelet/flags.tsv");
 const FIELDS: &str = include_str!("../src/kubelet/fields.tsv");
 /// Minor releases that the tables speak of.
-const MINORS: std::ops::RangeInclusive<u8> = 22..=34;
+const MINORS: std::ops::RangeInclusive<u8> = 22..=37;
 
 /// Where the kubelet registers its flags; a release has some of these files.
 const SOURCES: [(&str, &str); 9] = [
@@ -112,10 +112,14 @@ fn parameters(text: &str) -> Vec<&str> {
     found
 }
 
-/// The name in a parameter: a string, or the one constant that names a flag.
+/// The name in a parameter: a string, or one of the constants that name a flag.
 fn name(parameter: &str) -> Option<String> {
     if parameter.to_lowercase().ends_with("logflushfreqflagname") {
         return Some("log-flush-frequency".into());
+    }
+    // Of cAdvisor, from 1.37 on.
+    if parameter == "cadvisorflags.HousekeepingInterval" {
+        return Some("housekeeping-interval".into());
     }
     Some(parameter.strip_prefix('"')?.strip_suffix('"')?.replace('_', "-"))
 }

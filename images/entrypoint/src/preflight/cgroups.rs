@@ -19,15 +19,47 @@ const V2_CONTROLLERS: [&str; 3] = ["cpu", "cpuset", "memory"];
 /// `cmd/kubelet/app/server.go` of Kubernetes.
 const ASKS_THE_RUNTIME: Release = Release::one(31);
 
-/// Both checks.
-pub(crate) fn check(facts: &Facts, settings: &Settings, parts: &[Part]) -> Vec<Finding> {
-    vec![controllers(facts), driver(facts, settings, parts)]
-}
+/// From this release on the kubelet does not start with cgroups v1 unless it is told that it may. Source: `FailCgroupV1` in
+/// `pkg/kubelet/apis/config/v1beta1/defaults.go` of Kubernetes, and `validation_linux.go`.
+const REFUSES_V1: Release = Release::one(35);
 
-fn controllers(facts: &Facts) -> Finding {
-    let (name, why) = ("cgroup controllers", "limits of pods");
+/// All checks.
+pub(crate) fn check(facts: &Facts, settings: &Settings, parts: &[Part]) -> Vec<Finding> {
     let v2 =
         mountinfo::of_path(&facts.mounts, Path::new(CGROUP)).is_some_and(|entry| entry.fstype == "cgroup2");
+    let version = version(v2, settings, Image::here().release);
+    let others = [controllers(facts, v2), driver(facts, settings, parts)];
+    version.into_iter().chain(others).collect()
+}
+
+/// Does the kubelet start with that version? Nothing is said of a release that starts with either.
+fn version(v2: bool, settings: &Settings, release: Option<Release>) -> Option<Finding> {
+    let release = release.filter(|release| *release >= REFUSES_V1)?;
+    let (name, why) = ("cgroup version", "Kubernetes leaves v1");
+    if v2 {
+        return Some(Finding::ok(name, why, "v2"));
+    }
+    if settings.is_unknown("fail-cgroupv1", "failCgroupV1") {
+        let found = "v1, and what the configuration says of that is not understood here";
+        return Some(Finding { status: Status::Unknown, ..Finding::ok(name, why, found) });
+    }
+    if settings.value("fail-cgroupv1", "failCgroupV1").is_some_and(is_false) {
+        return Some(Finding::ok(name, why, "v1, which the kubelet is told to take"));
+    }
+    let text = "start the host with cgroups v2 (systemd.unified_cgroup_hierarchy=1 on its kernel command line, where it runs \
+                systemd), or, as long as Kubernetes has it, `failCgroupV1: false` in the kubelet's configuration or \
+                --fail-cgroupv1=false";
+    let found = format!("v1, with which a kubelet of Kubernetes {release} does not start");
+    Some(Finding::bad(Status::Error, name, why, found, Repair::Text(text.to_owned())))
+}
+
+/// As flags have it, and as YAML has it.
+fn is_false(value: &str) -> bool {
+    matches!(value, "false" | "False" | "FALSE" | "f" | "F" | "0")
+}
+
+fn controllers(facts: &Facts, v2: bool) -> Finding {
+    let (name, why) = ("cgroup controllers", "limits of pods");
     let (version, found, needed) = if v2 {
         let file = Path::new(CGROUP).join("cgroup.controllers");
         let text = std::fs::read_to_string(file).unwrap_or_default();
@@ -103,4 +135,44 @@ fn driver(facts: &Facts, settings: &Settings, parts: &[Part]) -> Finding {
         "{found}; from Kubernetes 1.31 on the runtime's is taken, unless it is containerd before 2.0"
     );
     Finding::bad(Status::Unknown, name, why, found, Repair::Text(text))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn v1_is_refused_from_1_35_on_unless_it_may_be_used() {
+        let said = |v2, flags: &[&str], release: &str| {
+            let args: Vec<_> = flags.iter().map(Into::into).collect();
+            let finding = version(v2, &Settings::of(&args), Release::parse(release));
+            finding.map(|finding| (finding.status, finding.found))
+        };
+        for release in ["v1.34.4", ""] {
+            assert_eq!((said(false, &[], release), said(true, &[], release)), (None, None), "{release}");
+        }
+        for (flags, status) in [
+            (&[][..], Status::Error),
+            (&["--fail-cgroupv1"], Status::Error),
+            (&["--fail-cgroupv1=true"], Status::Error),
+            (&["--fail-cgroupv1=false"], Status::Ok),
+            (&["--fail-cgroupv1=false", "--fail-cgroupv1=true"], Status::Error),
+        ] {
+            assert_eq!(said(false, flags, "v1.35.0").unwrap().0, status, "{flags:?}");
+            assert_eq!(said(true, flags, "v1.35.0"), Some((Status::Ok, "v2".to_owned())), "{flags:?}");
+        }
+        let dir = std::env::temp_dir().join(format!("cgroups-{}", std::process::id()));
+        std::fs::create_dir_all(&dir).unwrap();
+        for (text, status) in [
+            ("failCgroupV1: false\n", Status::Ok),
+            ("failCgroupV1: true\n", Status::Error),
+            ("address: 0.0.0.0\n", Status::Error),
+        ] {
+            let file = dir.join("config.yaml");
+            std::fs::write(&file, text).unwrap();
+            let flag = format!("--config={}", file.display());
+            assert_eq!(said(false, &[&flag], "v1.37.2").unwrap().0, status, "{text}");
+        }
+        std::fs::remove_dir_all(dir).unwrap();
+    }
 }
