@@ -24,13 +24,13 @@ fn what_is_new_is_told_from_a_list_of_versions() -> Result<()> {
         let args = [&["upstream", "--versions", &name, "--today", today], more].concat();
         Xtask::new()?.output(&args)
     };
-    let list = "k8s.io/kubernetes v1.26.0 v1.26.15 v1.34.0-rc.1 v1.34.0 v1.34.2 v1.60.0";
+    let list = "k8s.io/kubernetes v1.26.0 v1.26.15 v1.33.0-rc.1 v1.33.0 v1.33.5 v1.60.0";
     let out = upstream(list, "2026-01-01", &["--json"])?;
     ensure!(out.status.success(), "{}", out.stderr);
     let told: Value = serde_json::from_str(&out.stdout)?;
     ensure!(told["version"] == 1 && told["today"] == "2026-01-01", "{told}");
     ensure!(told["patches"][0]["version"] == "v1.26.15" && told["patches"][0]["have"] == "v1.26.0", "{told}");
-    ensure!(told["minors"][0]["version"] == "v1.34.2" && told["minors"][0]["ends"] == "2026-10-27", "{told}");
+    ensure!(told["minors"][0]["version"] == "v1.33.5" && told["minors"][0]["ends"] == "2026-06-23", "{told}");
     ensure!(told["unknown"][0] == "1.60", "{told}");
     ensure!(told["ended"].as_array().is_some_and(|ended| ended.len() == 3), "{told}");
     // Nothing was over then, and nothing newer there.
@@ -65,6 +65,50 @@ fn a_release_that_cannot_be_added_changes_no_file() -> Result<()> {
     offline.fails(&args, Kind::Unavailable, &["k8s.io/kubernetes@v1.98.0"])?;
     ensure!(state(&root)? == before, "a file was changed");
     Ok(())
+}
+
+/// The commit is added to a release that has none, from the tag of a repository; nothing else is changed.
+#[test]
+fn a_commit_is_taken_from_the_tag_of_a_repository() -> Result<()> {
+    if skip::without(&["git"])? {
+        return Ok(());
+    }
+    let dir = scratch::dir()?;
+    let (root, repository) = (dir.path().join("checkout"), dir.path().join("kubernetes"));
+    scratch::checkout(&root)?;
+    let git = |args: &[&str]| {
+        let identity = ["-c", "user.name=a", "-c", "user.email=a@b.test", "-c", "init.defaultBranch=main"];
+        tests::cmd::ok(std::process::Command::new("git").arg("-C").arg(&repository).args(identity).args(args))
+    };
+    fs::create_dir(&repository)?;
+    git(&["init", "--quiet"])?;
+    git(&["commit", "--quiet", "--allow-empty", "--message", "released"])?;
+    let commit = git(&["rev-parse", "HEAD"])?.trim().to_owned();
+    // As Kubernetes' own tags are: an object that points to the commit.
+    git(&["tag", "--annotate", "--message", "v1.26.0", "v1.26.0"])?;
+    git(&["commit", "--quiet", "--allow-empty", "--message", "another"])?;
+    ensure!(git(&["rev-parse", "v1.26.0"])?.trim() != commit, "the tag is the commit");
+    let url = format!("file://{}", repository.display());
+
+    let file = root.join("images/catalog.toml");
+    let before = fs::read_to_string(&file)?;
+    let known = "commit = \"b46a3f887ca979b1a5d14fd39cb1af43e7e5d12d\"\n";
+    ensure!(before.contains(known), "the catalog has another commit for v1.26.0");
+    fs::write(&file, before.replacen(known, "", 1))?;
+    let xtask = Xtask::new()?.cwd(&root);
+    let words = ["add-release", "v1.26.0"];
+    xtask.fails(&words, Kind::Usage, &["the catalog has v1.26.0 already"])?;
+    let said = xtask.ok(&[&words[..], &["--repository", &url]].concat())?;
+    ensure!(said.contains(&commit), "{said}");
+    let after = fs::read_to_string(&file)?;
+    ensure!(after == before.replacen(known, &format!("commit = \"{commit}\"\n"), 1), "{after}");
+    // It has one now; and what has no such tag says so.
+    let again = [&words[..], &["--repository", &url]].concat();
+    xtask.fails(&again, Kind::Usage, &["the catalog has v1.26.0 already"])?;
+    let other = ["add-release", "v1.26.9", "--repository", &url, "--date", DATE];
+    xtask.fails(&other, Kind::Unknown, &["has no tag v1.26.9"])?;
+    let nowhere = ["add-release", "v1.26.9", "--repository", "file:///none/such", "--date", DATE];
+    xtask.fails(&nowhere, Kind::Unavailable, &["git cannot list the tags of file:///none/such"]).map(drop)
 }
 
 /// By data alone: a release from another time, compiled with this one's code.
