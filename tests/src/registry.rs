@@ -75,10 +75,10 @@ impl Registry {
         Ok(())
     }
 
-    /// How many pieces of blobs it was sent and took, by its own access log.
-    pub fn pieces(&self) -> Result<usize> {
+    /// How many blobs and manifests it was sent and took, by its own access log.
+    pub fn puts(&self) -> Result<usize> {
         let log = fs::read_to_string(&self.log)?;
-        Ok(log.lines().filter(|line| line.contains("\"PATCH /v2/") && line.contains("\" 202 ")).count())
+        Ok(log.lines().filter(|line| line.contains("\"PUT /v2/") && line.contains("\" 201 ")).count())
     }
 
     /// Host and port.

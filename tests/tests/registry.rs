@@ -50,9 +50,10 @@ fn twenty_images_are_sent_once_mirrored_without_sending_and_accepted_by_all() ->
 
     let first = push(&xtask, &layouts, &to, &[])?;
     ensure!(first["sent"] == blobs.len() && first["bytes"] == bytes, "{first}");
-    // Pieces are of 8 MiB.
-    let pieces = blobs.values().map(|size| size.div_ceil(8 << 20)).sum::<u64>();
-    ensure!(meter.sent("PATCH") == (usize::try_from(pieces)?, bytes), "{:?} came", meter.sent("PATCH"));
+    // A PUT a blob; the others are manifests, which are small.
+    let (puts, sent) = meter.sent("PUT");
+    ensure!(puts > blobs.len() && (bytes..bytes + (1 << 20)).contains(&sent), "{:?} came", (puts, sent));
+    ensure!(meter.sent("PATCH") == (0, 0), "{:?} came in pieces", meter.sent("PATCH"));
 
     let manifests = meter.sent("PUT");
     let second = push(&xtask, &layouts, &to, &[])?;
@@ -61,7 +62,7 @@ fn twenty_images_are_sent_once_mirrored_without_sending_and_accepted_by_all() ->
     let mirror = format!("{}/mirror/kubelet", meter.address());
     let mounted = push(&xtask, &layouts, &mirror, &["--mount-from", "kubelet"])?;
     ensure!(mounted["sent"] == 0 && mounted["mounted"] == blobs.len(), "{mounted}");
-    ensure!(meter.sent("PATCH").1 == bytes, "blobs were sent again");
+    ensure!(meter.sent("PUT").1 < sent + (1 << 20), "blobs were sent again");
 
     let containerd = Containerd::start(&dir.path().join("containerd"))?;
     let crane = go_tool::CRANE.program()?;
@@ -120,6 +121,8 @@ fn what_was_pushed_is_pulled_with_all_that_is_attached() -> Result<()> {
             parallel: 1,
             retries: 2,
             timeout: Duration::from_mins(1),
+            pause: Duration::from_millis(200),
+            auth_file: None,
             mount_from: Vec::new(),
             progress: &progress::Silent,
         };

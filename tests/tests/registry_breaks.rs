@@ -98,7 +98,7 @@ fn a_push_outlives_its_registry() -> Result<()> {
     for megabytes in [30, 100] {
         wait_for("upload under way", Duration::from_mins(1), || {
             ensure!(child.try_wait()?.is_none(), "the push ended before the registry did");
-            Ok((meter.sent("PATCH").1 > megabytes << 20).then_some(()))
+            Ok((meter.sent("PUT").1 > megabytes << 20).then_some(()))
         })?;
         registry.restart()?;
     }

@@ -80,7 +80,7 @@ fn a_partial_index_is_published_when_told_with_all_that_is_said_of_it() -> Resul
     // Everything but sending.
     let tried: Value = serde_json::from_str(&xtask.ok(&[&args[..], &["--dry-run"]].concat())?)?;
     ensure!(tried["published"][0]["sent"] == false && tried["sent"] == 0, "{tried}");
-    ensure!(registry.pieces()? == 0 && tagged(&repository)?.is_none(), "something was sent");
+    ensure!(registry.puts()? == 0 && tagged(&repository)?.is_none(), "something was sent");
 
     let done: Value = serde_json::from_str(&xtask.ok(&args)?)?;
     let [published] = done["published"].as_array().context("no list")?.as_slice() else {
@@ -175,7 +175,7 @@ fn what_is_too_large_is_not_published() -> Result<()> {
     let args = ["release", INDEX, "--to", to, "--arch", "amd64", "--partial", "--no-rebuild"];
     let words = ["kubelet-v1_26_0-micro-amd64", "over the budget"];
     Xtask::new()?.cwd(&checkout).fails(&args, Kind::Budget, &words)?;
-    ensure!(registry.pieces()? == 0 && tagged(&format!("{to}/kubelet"))?.is_none(), "something was sent");
+    ensure!(registry.puts()? == 0 && tagged(&format!("{to}/kubelet"))?.is_none(), "something was sent");
     Ok(())
 }
 
@@ -226,6 +226,6 @@ fn what_is_not_built_again_to_the_byte_is_not_published() -> Result<()> {
     ensure!(changed > 0, "there are no certificates in the store");
     let words = [INDEX, "built a second time", "layer 0, /etc/ssl/certs/ca-certificates.crt", "expected"];
     xtask.store(&store).fails(&args, Kind::Mismatch, &words)?;
-    ensure!(registry.pieces()? == 0, "something was sent");
+    ensure!(registry.puts()? == 0, "something was sent");
     Ok(())
 }

@@ -16,8 +16,8 @@ use crate::context::{Context, write_out};
   cargo xtask push kubelet-v1_26_0-micro --to registry.example.org/kubelet
   cargo xtask push target/images/kubelet-v1_26_0-micro --to localhost:5000/mirror/kubelet --mount-from kubelet
 
-Credentials are those of `docker login`. What the registry has is not sent again, and a push that was killed goes on
-where it was when it is run again.")]
+Credentials are those of `docker login`. What the registry has is not sent again: after a push that was killed the next
+sends what is missing.")]
 pub(crate) struct Push {
     /// Images and indexes, as `cargo xtask list` names them, which are built if need be; or directories of OCI layouts.
     #[arg(value_name = "ATTR|LAYOUT", required = true)]
@@ -43,9 +43,12 @@ pub(crate) struct Connection {
     /// How often to try a request again after status 429 or 5xx or a broken connection.
     #[arg(long, value_name = "N", default_value_t = 6, value_parser = clap::value_parser!(u32).range(..=20))]
     retries: u32,
-    /// How long the registry may take until it answers a request.
+    /// How long the registry may be silent: until it answers a request, and while something is transferred.
     #[arg(long, value_name = "SECONDS", default_value_t = 120, value_parser = clap::value_parser!(u16).range(1..))]
     timeout: u16,
+    /// Look for credentials in this file alone, in docker's form.
+    #[arg(long, value_name = "FILE", env = "REGISTRY_AUTH_FILE", hide_env_values = true)]
+    auth_file: Option<PathBuf>,
 }
 
 impl Connection {
@@ -57,6 +60,8 @@ impl Connection {
             parallel: 1,
             retries: self.retries,
             timeout: Duration::from_secs(self.timeout.into()),
+            pause: Duration::from_millis(200),
+            auth_file: self.auth_file.clone().filter(|file| !file.as_os_str().is_empty()),
             mount_from: Vec::new(),
             progress: &*context.progress,
         }

@@ -148,8 +148,7 @@ fn download(url: &str, to: &Path, limit: u64) -> Result<(), Miss> {
     loop {
         match download_once(url, to, limit) {
             Err(Miss::Broken(_)) if attempt < ATTEMPTS => {
-                std::thread::sleep(Duration::from_millis(500) * attempt);
-                exec::interrupt::check().map_err(Miss::Fatal)?;
+                exec::interrupt::sleep(Duration::from_millis(500) * attempt).map_err(Miss::Fatal)?;
                 attempt += 1;
             }
             done => return done,
@@ -158,19 +157,15 @@ fn download(url: &str, to: &Path, limit: u64) -> Result<(), Miss> {
 }
 
 fn download_once(url: &str, to: &Path, limit: u64) -> Result<(), Miss> {
-    let config = ureq::Agent::config_builder()
-        .timeout_connect(Some(Duration::from_secs(10)))
-        .timeout_recv_response(Some(Duration::from_secs(30)))
-        .timeout_recv_body(Some(Duration::from_mins(15)))
-        .tls_config(
-            ureq::tls::TlsConfig::builder().root_certs(ureq::tls::RootCerts::PlatformVerifier).build(),
-        );
-    let ask = web::Ask { method: "GET", url, headers: &[], body: None, secret: None };
-    let answer =
-        web::Web::new(config).ask(&ask).map_err(|error| match fault::of(&error).map(Fault::kind) {
-            Some(Kind::Unavailable) => Miss::Absent(format!("{error:#}")),
-            _ => Miss::Fatal(error),
-        })?;
+    let config = ureq::Agent::config_builder().tls_config(
+        ureq::tls::TlsConfig::builder().root_certs(ureq::tls::RootCerts::PlatformVerifier).build(),
+    );
+    let ask = web::Ask { large: true, ..web::Ask::new("GET", url) };
+    let asked = web::Web::new(config, web::Patience::of(Duration::from_secs(30))).ask(&ask);
+    let answer = asked.map_err(|error| match fault::of(&error).map(Fault::kind) {
+        Some(Kind::Unavailable) => Miss::Absent(format!("{error:#}")),
+        _ => Miss::Fatal(error),
+    })?;
     let response = answer.map_err(|error| Miss::Broken(error.to_string()))?.response;
     match response.status().as_u16() {
         200..300 => copy(response.into_body().into_reader(), to, limit),

@@ -2,6 +2,7 @@
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, LazyLock};
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
 use fault::{Fault, Kind};
@@ -30,4 +31,17 @@ pub fn check() -> Result<()> {
         return Err(Fault::new(Kind::Interrupted, "interrupted").into());
     }
     Ok(())
+}
+
+/// Waits so long; an error as soon as the user has interrupted.
+pub fn sleep(time: Duration) -> Result<()> {
+    let until = Instant::now() + time;
+    loop {
+        check()?;
+        let left = until.saturating_duration_since(Instant::now());
+        if left.is_zero() {
+            return Ok(());
+        }
+        std::thread::sleep(left.min(Duration::from_millis(50)));
+    }
 }

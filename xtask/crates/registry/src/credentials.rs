@@ -41,9 +41,10 @@ impl Credentials {
     }
 
     /// What docker's or else podman's configuration, and the helpers they name, know of a repository.
-    pub(crate) fn find(of: &Reference) -> Result<Option<Self>> {
-        for file in files(|name| std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from))
-        {
+    pub(crate) fn find(of: &Reference, auth_file: Option<&Path>) -> Result<Option<Self>> {
+        let var = |name: &str| std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
+        let named = auth_file.map(|file| vec![file.to_owned()]);
+        for file in named.unwrap_or_else(|| files(var)) {
             let Some(text) = files::read_named(&file, LIMIT)? else { continue };
             if text.trim_ascii().is_empty() {
                 continue;
@@ -51,12 +52,23 @@ impl Credentials {
             // serde's message could quote the file.
             let config: Value = serde_json::from_slice(&text)
                 .map_err(|_| Fault::new(Kind::Data, format!("{} is not JSON", file.display())))?;
-            let keys: &[&str] = if of.is_hub() { &[HUB_KEY, HUB[0], HUB[1], HUB[2]] } else { &[&of.host] };
+            let without = without_port(&of.host);
+            let port = format!("{without}:443");
+            let keys: &[&str] = match without {
+                _ if of.is_hub() => &[HUB_KEY, HUB[0], HUB[1], HUB[2]],
+                _ if without != of.host => &[&of.host, without],
+                _ if without.contains(':') => &[without],
+                _ => &[without, &port],
+            };
             let helper = keys.iter().find_map(|key| config["credHelpers"][*key].as_str());
             if let Some(helper) = helper.or_else(|| config["credsStore"].as_str()).filter(|it| !it.is_empty())
-                && let Some(found) = ask(helper, keys[0], PATIENCE)?
             {
-                return Ok(Some(found));
+                // A helper knows a host as it was written when one logged in.
+                for key in keys {
+                    if let Some(found) = ask(helper, key, PATIENCE)? {
+                        return Ok(Some(found));
+                    }
+                }
             }
             if let Some(found) = from_config(&config, &file, of)? {
                 return Ok(Some(found));
@@ -75,11 +87,15 @@ fn files(var: impl Fn(&str) -> Option<PathBuf>) -> Vec<PathBuf> {
         var("XDG_RUNTIME_DIR").map(|dir| dir.join("containers/auth.json")),
         var("XDG_CONFIG_HOME").or_else(|| home(".config")).map(|dir| dir.join("containers/auth.json")),
     ];
-    match var("REGISTRY_AUTH_FILE") {
-        Some(file) => vec![file],
-        None if var("DOCKER_CONFIG").is_some() => docker.into_iter().collect(),
-        None => docker.into_iter().chain(podman.into_iter().flatten()).collect(),
+    if var("DOCKER_CONFIG").is_some() {
+        return docker.into_iter().collect();
     }
+    docker.into_iter().chain(podman.into_iter().flatten()).collect()
+}
+
+/// A host without the port that it has anyway.
+fn without_port(host: &str) -> &str {
+    host.strip_suffix(":443").filter(|host| !host.is_empty()).unwrap_or(host)
 }
 
 /// How much of a repository's name a key of `auths` covers; none if it is of another. `docker login` writes hosts, and
@@ -87,8 +103,8 @@ fn files(var: impl Fn(&str) -> Option<PathBuf>) -> Vec<PathBuf> {
 fn covers(key: &str, of: &Reference) -> Option<usize> {
     let key = key.trim_start_matches("https://").trim_start_matches("http://").trim_end_matches('/');
     let (host, path) = key.split_once('/').unwrap_or((key, ""));
-    let host = host.to_ascii_lowercase();
-    if host != of.host.to_ascii_lowercase() && !(of.is_hub() && HUB.contains(&&*host)) {
+    let host = without_port(host).to_ascii_lowercase();
+    if host != without_port(&of.host).to_ascii_lowercase() && !(of.is_hub() && HUB.contains(&&*host)) {
         return None;
     }
     let below = of.repository.strip_prefix(path).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'));

@@ -1,19 +1,22 @@
 //! Pushes OCI layouts to a registry, and pulls them from it.
 //!
-//! Each blob is sent once, in chunks that go on where an interrupted one ended; tags are set only when all they name
-//! is there. What a registry answers is limited in size, and verified. Spoken is the distribution API, by `ureq`:
-//! `oci-client` can neither resume a chunk at the registry's `Range` nor limit an answer, and brings a second HTTP
-//! stack.
+//! Each blob is sent once, as the registry takes it; tags are set only when all they name is there. What a registry
+//! answers is limited in size and time, and verified. Storeys: [`push()`] and [`pull()`]; blobs (`upload`), `manifests`,
+//! `referrers`; requests and logging in (`client`, `retry`, `tokens`, `credentials`); below them `web`, which speaks HTTP.
+//! Why not `oci-client`: docs/registry.md.
 
 #![warn(clippy::pedantic)]
 
 mod auth;
 mod client;
 mod credentials;
+mod manifests;
 mod pull;
 mod push;
 mod reference;
 mod referrers;
+mod retry;
+mod tokens;
 mod upload;
 
 use std::path::PathBuf;
@@ -40,8 +43,12 @@ pub struct Options<'a> {
     pub parallel: usize,
     /// How often one request is tried again after 429, 5xx or a broken connection.
     pub retries: u32,
-    /// How long an answer may take to begin.
+    /// How long a registry may be silent: until an answer begins, and between its bytes.
     pub timeout: Duration,
+    /// The first pause before another try. Later ones are up to 50 times as long, and 300 times if a registry asks for it.
+    pub pause: Duration,
+    /// The file with credentials, and no other place is looked at.
+    pub auth_file: Option<PathBuf>,
     /// Repositories of the same registry that blobs may be mounted from.
     pub mount_from: Vec<String>,
     /// Hears of each blob.

@@ -1,7 +1,7 @@
 //! Pull: a reference as a verified layout, with what refers to it.
 
 use std::collections::BTreeSet;
-use std::io::Read;
+use std::io::{Read, Write};
 use std::path::Path;
 
 use anyhow::Result;
@@ -9,9 +9,12 @@ use fault::{Fault, Kind};
 use oci::digest::Digest;
 use oci::layout::{Incoming, is_referrer, is_signature, signature_tag};
 use serde_json::{Value, json};
+use web::{Answer, Ask};
 
-use crate::client::{Client, Manifest};
+use crate::client::{Client, header};
+use crate::manifests::Manifest;
 use crate::referrers;
+use crate::retry::{Tries, is_transient};
 use crate::{Options, Reference};
 
 /// How many manifests are pulled, all indexes together.
@@ -22,6 +25,9 @@ const ATTACHED: usize = 200;
 const DEPTH: u32 = 4;
 /// The largest blob that is pulled, in bytes.
 const BLOB_LIMIT: u64 = 8 << 30;
+
+/// How many bytes are progress, so that tries count anew.
+const PROGRESS: u64 = 1 << 20;
 
 /// How much is pulled.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -83,7 +89,9 @@ impl Puller<'_> {
         if !self.seen.insert(digest) {
             return Ok(());
         }
-        let below = depth.checked_sub(1).ok_or_else(|| self.client.odd("has manifests that lie too deep"))?;
+        let below = depth
+            .checked_sub(1)
+            .ok_or_else(|| self.client.protocol_error("has manifests that lie too deep"))?;
         self.content(manifest, below)?;
         if self.take == Take::Image {
             return Ok(());
@@ -113,11 +121,11 @@ impl Puller<'_> {
     fn content(&mut self, manifest: &Manifest, below: u32) -> Result<()> {
         self.manifests += 1;
         if self.manifests > MANIFESTS + ATTACHED {
-            return Err(self.client.odd(&format!("has more than {MANIFESTS} manifests of it")));
+            return Err(self.client.protocol_error(&format!("has more than {MANIFESTS} manifests of it")));
         }
         self.dest.document(&manifest.bytes)?;
         let value: Value = serde_json::from_slice(&manifest.bytes)
-            .map_err(|_| self.client.odd("has a manifest that is not JSON"))?;
+            .map_err(|_| self.client.protocol_error("has a manifest that is not JSON"))?;
         for child in value["manifests"].as_array().into_iter().flatten() {
             let (digest, size) = parse(child)?;
             let found = self.get(digest, size)?;
@@ -137,7 +145,7 @@ impl Puller<'_> {
         if self.attached.len() == ATTACHED {
             return Err(self
                 .client
-                .odd(&format!("has more than {ATTACHED} documents attached to the image")));
+                .protocol_error(&format!("has more than {ATTACHED} documents attached to the image")));
         }
         self.attached.push((digest, descriptor));
         Ok(())
@@ -158,36 +166,68 @@ impl Puller<'_> {
     fn blob(&self, digest: Digest, size: u64) -> Result<()> {
         if size > BLOB_LIMIT {
             let why = format!("blob {digest} has {size} bytes, more than the {BLOB_LIMIT} that are pulled");
-            return Err(self.client.odd(&why));
+            return Err(self.client.protocol_error(&why));
         }
         let task = self.client.options.progress.task(&format!("pull {}", &digest.hex()[..12]), Some(size));
-        let mut tried = 0;
-        loop {
-            let answer = self.client.send("GET", &self.client.url(&format!("blobs/{digest}")), &[], None)?;
-            if answer.status().as_u16() != 200 {
-                return Err(self.client.refused(&format!("blob {digest}"), answer));
-            }
-            let mut body = answer.into_body().into_reader().take(size + 1);
-            let (mut broken, mut buffer) = (None, vec![0; 1 << 20]);
-            let written = self.dest.blob(digest, size, |out| {
-                loop {
-                    exec::interrupt::check()?;
-                    match body.read(&mut buffer) {
-                        Ok(0) => return Ok(()),
-                        Ok(n) => {
-                            out.write_all(&buffer[..n])?;
-                            task.advance(n as u64);
-                        }
-                        Err(error) => {
-                            broken = Some(error);
-                            anyhow::bail!("broken off");
-                        }
-                    }
+        self.dest.blob(digest, size, |out| {
+            let (mut got, mut mark, mut tries) = (0, 0, Tries::new(&self.client));
+            while got < size {
+                let before = got;
+                let Some(broken) = self.rest(digest, size, &mut got, out)? else { break };
+                task.advance(got - before);
+                if got - mark >= PROGRESS {
+                    mark = got;
+                    tries.start_anew();
                 }
-            });
-            match broken {
-                Some(error) => self.client.pause(&mut tried, Err(error.into()))?,
-                None => return written,
+                tries.pause(broken)?;
+            }
+            Ok(())
+        })
+    }
+
+    /// Writes what is still missing of a blob, as far as it comes; what broke it off, if that was not its end.
+    fn rest(
+        &self,
+        digest: Digest,
+        size: u64,
+        got: &mut u64,
+        out: &mut dyn Write,
+    ) -> Result<Option<Result<Answer, ureq::Error>>> {
+        let (url, range) = (self.client.url(&format!("blobs/{digest}")), format!("bytes={got}-"));
+        let headers = [("range", range.as_str())];
+        let headers = if *got == 0 { &[][..] } else { &headers };
+        let answer = match self.client.send_once(&Ask { headers, large: true, ..Ask::new("GET", &url) })? {
+            Ok(answer) if !is_transient(&answer) => answer,
+            other => return Ok(Some(other)),
+        };
+        let starts = header(answer.response.headers(), "content-range");
+        let starts = starts.is_some_and(|text| text.trim().starts_with(&format!("bytes {got}-")));
+        let mut skip = match answer.response.status().as_u16() {
+            206 if starts => 0,
+            200 => *got,
+            // It has no more: what came is not the blob.
+            416 if *got > 0 => return Ok(None),
+            _ => return Err(self.client.refused(&format!("blob {digest}"), answer)),
+        };
+        let mut body = answer.response.into_body().into_reader();
+        let mut buffer = vec![0; 1 << 20];
+        loop {
+            exec::interrupt::check()?;
+            let bytes = match body.read(&mut buffer) {
+                Ok(0) if *got < size => {
+                    let error = std::io::Error::from(std::io::ErrorKind::UnexpectedEof);
+                    return Ok(Some(Err(error.into())));
+                }
+                Ok(0) => return Ok(None),
+                Ok(read) => &buffer[..read],
+                Err(error) => return Ok(Some(Err(error.into()))),
+            };
+            let old = usize::try_from(skip).unwrap_or(usize::MAX).min(bytes.len());
+            skip -= old as u64;
+            out.write_all(&bytes[old..])?;
+            *got += (bytes.len() - old) as u64;
+            if *got > size {
+                return Ok(None);
             }
         }
     }

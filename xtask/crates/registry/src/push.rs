@@ -11,9 +11,9 @@ use oci::digest::Digest;
 use oci::layout::{Closure, Reached, Stored, is_signature_tag};
 use serde_json::{Value, json};
 
-use crate::client::{Client, header};
+use crate::client::Client;
 use crate::reference::is_tag;
-use crate::upload::{self, Came};
+use crate::upload::{self, UploadOutcome};
 use crate::{Options, Reference, referrers};
 
 const INDEX: &str = "application/vnd.oci.image.index.v1+json";
@@ -63,7 +63,7 @@ pub fn push(layouts: &[PathBuf], to: &Reference, options: &Options<'_>) -> Resul
                 None => true,
             }
         } else {
-            put(&client, &name, &document.media_type, &document.bytes)?
+            client.put_manifest(&name, &document.media_type, &document.bytes)?
         };
         if let Some(subject) = document.subject.filter(|_| !indexed) {
             fall_back(&client, subject, document)?;
@@ -74,7 +74,7 @@ pub fn push(layouts: &[PathBuf], to: &Reference, options: &Options<'_>) -> Resul
             continue;
         };
         if !client.has_manifest(&tag, digest, document.bytes.len() as u64)? {
-            put(&client, &tag, &document.media_type, &document.bytes)?;
+            client.put_manifest(&tag, &document.media_type, &document.bytes)?;
         }
         pushed.tags.push(Tagged { tag, digest });
     }
@@ -117,7 +117,7 @@ fn blobs(client: &Client<'_>, all: &Closure) -> Result<Pushed> {
         Ok(done)
     };
     let workers = client.options.parallel.clamp(1, 16);
-    let results: Vec<Result<Vec<(Came, u64)>>> = std::thread::scope(|scope| {
+    let results: Vec<Result<Vec<(UploadOutcome, u64)>>> = std::thread::scope(|scope| {
         let threads: Vec<_> = (0..workers).map(|_| scope.spawn(work)).collect();
         threads
             .into_iter()
@@ -128,9 +128,9 @@ fn blobs(client: &Client<'_>, all: &Closure) -> Result<Pushed> {
     for result in results {
         for (came, size) in result? {
             match came {
-                Came::Present => pushed.present += 1,
-                Came::Mounted => pushed.mounted += 1,
-                Came::Sent => {
+                UploadOutcome::Present => pushed.present += 1,
+                UploadOutcome::Mounted => pushed.mounted += 1,
+                UploadOutcome::Sent => {
                     pushed.sent += 1;
                     pushed.bytes += size;
                 }
@@ -140,40 +140,18 @@ fn blobs(client: &Client<'_>, all: &Closure) -> Result<Pushed> {
     Ok(pushed)
 }
 
-fn one(client: &Client<'_>, blob: &Stored) -> Result<Came> {
+fn one(client: &Client<'_>, blob: &Stored) -> Result<UploadOutcome> {
     let name = format!("push {}", &blob.digest.hex()[..12]);
     let task = client.options.progress.task(&name, Some(blob.size));
     upload::ensure(client, blob, &*task)
 }
 
-/// Puts a manifest under a tag or its digest; did the registry take note of its subject?
-fn put(client: &Client<'_>, name: &str, media_type: &str, bytes: &[u8]) -> Result<bool> {
-    let url = client.url(&format!("manifests/{name}"));
-    let answer = client.send("PUT", &url, &[("content-type", media_type)], Some(bytes))?;
-    if answer.status().as_u16() != 201 {
-        return Err(client.refused(&format!("manifest {name}"), answer));
-    }
-    let digest = Digest::of(bytes).to_string();
-    let said = header(answer.headers(), "docker-content-digest").map(str::to_owned);
-    if let Some(said) = said.filter(|said| *said != digest) {
-        return Err(
-            Fault::mismatch(format!("what the registry made of manifest {name}"), digest, said).into()
-        );
-    }
-    Ok(header(answer.headers(), "oci-subject").is_some())
-}
-
 /// Names a referrer in the index under the tag that takes the place of a referrers API.
 fn fall_back(client: &Client<'_>, subject: Digest, referrer: &Reached) -> Result<()> {
-    let tag = referrers::tag(subject);
-    let mut index = match client.manifest(&tag)? {
-        Some(found) => {
-            serde_json::from_slice(&found.bytes).map_err(|_| client.odd("has referrers that are not JSON"))?
-        }
-        None => json!({"schemaVersion": 2, "mediaType": INDEX, "manifests": []}),
-    };
+    let mut index = referrers::tagged(client, subject)?
+        .unwrap_or_else(|| json!({"schemaVersion": 2, "mediaType": INDEX, "manifests": []}));
     let Some(manifests) = index["manifests"].as_array_mut() else {
-        return Err(client.odd("has something else under the tag of referrers"));
+        return Err(client.protocol_error("has something else under the tag of referrers"));
     };
     let digest = referrer.digest.to_string();
     if manifests.iter().any(|known| known["digest"] == digest.as_str()) {
@@ -189,5 +167,5 @@ fn fall_back(client: &Client<'_>, subject: Digest, referrer: &Reached) -> Result
         }
     }
     manifests.push(descriptor);
-    put(client, &tag, INDEX, &serde_json::to_vec(&index)?).map(|_| ())
+    client.put_manifest(&referrers::tag(subject), INDEX, &serde_json::to_vec(&index)?).map(|_| ())
 }

@@ -4,8 +4,14 @@ use anyhow::Result;
 use fault::{Fault, Kind};
 use oci::digest::Digest;
 use serde_json::Value;
+use web::Answer;
 
 use crate::client::{Client, header};
+
+/// The media type of lists.
+const INDEX: &str = "application/vnd.oci.image.index.v1+json";
+/// The entries of a page, and the URL of the next.
+type Page = (Vec<(Digest, u64)>, Option<String>);
 
 /// How many pages of a list are read.
 const PAGES: usize = 16;
@@ -21,7 +27,11 @@ pub(crate) fn tag(subject: Digest) -> String {
 /// [`Kind::Data`] for what is no such list.
 pub fn listed(bytes: &[u8]) -> Result<Vec<(Digest, u64)>> {
     let bad = |why: &str| Fault::new(Kind::Data, format!("a list of referrers {why}"));
-    let list: Value = serde_json::from_slice(bytes).map_err(|_| bad("is not JSON"))?;
+    entries(&serde_json::from_slice(bytes).map_err(|_| bad("is not JSON"))?)
+}
+
+fn entries(list: &Value) -> Result<Vec<(Digest, u64)>> {
+    let bad = |why: &str| Fault::new(Kind::Data, format!("a list of referrers {why}"));
     let all = list["manifests"].as_array().ok_or_else(|| bad("has no `manifests`"))?;
     let one = |descriptor: &Value| {
         let digest = descriptor["digest"].as_str().ok_or_else(|| bad("has an entry without a digest"))?;
@@ -39,33 +49,62 @@ pub fn next(link: &str) -> Option<&str> {
     parameters.split(';').any(is_next).then_some(target)
 }
 
-/// Does the registry keep lists of referrers?
+/// Does the registry keep lists of referrers? A success alone does not say so: some answer with a login page, or with
+/// nothing.
 pub(crate) fn has_api(client: &Client<'_>, subject: Digest) -> Result<bool> {
-    let answer = client.send("GET", &client.url(&format!("referrers/{subject}")), &[], None)?;
-    Ok(answer.status().as_u16() == 200)
+    Ok(page(client, &client.url(&format!("referrers/{subject}")), subject)?.is_ok())
+}
+
+/// A page of the list, with the URL of the next if there is one; what else was answered, if it is no list.
+fn page(client: &Client<'_>, url: &str, subject: Digest) -> Result<Result<Page, Option<Answer>>> {
+    let what = format!("the list of referrers of {subject}");
+    Ok(match client.get(url, &[("accept", INDEX)], &what, true)? {
+        Ok((headers, bytes)) if is_list(&bytes) => {
+            Ok((listed(&bytes)?, header(&headers, "link").and_then(next).map(str::to_owned)))
+        }
+        Ok(_) => Err(None),
+        Err(answer) => Err(Some(answer)),
+    })
+}
+
+fn is_list(bytes: &[u8]) -> bool {
+    serde_json::from_slice::<Value>(bytes).is_ok_and(|value| value["manifests"].is_array())
+}
+
+/// The index under the tag that takes the place of the API; none if there is no such. Some registries resolve the tag of
+/// a digest to what has the digest: that lists nothing, even if it is an index.
+pub(crate) fn tagged(client: &Client<'_>, subject: Digest) -> Result<Option<Value>> {
+    let found = client.manifest(&tag(subject))?;
+    let found = found.filter(|found| Digest::of(&found.bytes) != subject && is_list(&found.bytes));
+    Ok(found.and_then(|found| serde_json::from_slice(&found.bytes).ok()))
 }
 
 /// What the registry lists as referrers of a manifest: by its API, else under the tag.
 pub(crate) fn of(client: &Client<'_>, subject: Digest) -> Result<Vec<(Digest, u64)>> {
     let mut url = client.url(&format!("referrers/{subject}"));
     let mut all = Vec::new();
-    for page in 0..PAGES {
-        let (headers, bytes) = match client.get(&url, &[], &format!("the list of referrers of {subject}"))? {
-            Ok(got) => got,
-            // Any refusal of the first page: registries without the API answer in many ways.
-            Err(_) if page == 0 => {
-                let found = client.manifest(&tag(subject))?;
-                return found.map_or(Ok(all), |found| listed(&found.bytes));
+    for number in 0..PAGES {
+        let (listed, next) = match page(client, &url, subject)? {
+            Ok(page) => page,
+            // Anything but a list as the first page: registries without the API answer in many ways.
+            Err(_) if number == 0 => {
+                return match tagged(client, subject)? {
+                    Some(index) => entries(&index),
+                    None => Ok(all),
+                };
             }
-            Err(answer) => return Err(client.refused(&format!("the referrers of {subject}"), answer)),
+            Err(Some(answer)) => {
+                return Err(client.refused(&format!("the referrers of {subject}"), answer));
+            }
+            Err(None) => return Err(client.protocol_error("continues a list with what is not one")),
         };
-        all.extend(listed(&bytes)?);
-        match header(&headers, "link").and_then(next) {
+        all.extend(listed);
+        match next {
             None => return Ok(all),
-            Some(next) => url = client.ours_at(next)?,
+            Some(next) => url = client.own_url(&next)?,
         }
     }
-    Err(client.odd(&format!("lists referrers on more than {PAGES} pages")))
+    Err(client.protocol_error(&format!("lists referrers on more than {PAGES} pages")))
 }
 
 #[cfg(test)]

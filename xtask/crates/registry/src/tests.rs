@@ -3,7 +3,8 @@
 mod faults;
 mod hostile;
 mod protocol;
-mod server;
+mod rows;
+mod script;
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -24,6 +25,8 @@ fn options() -> Options<'static> {
         parallel: 1,
         retries: 2,
         timeout: Duration::from_mins(1),
+        pause: Duration::from_millis(2),
+        auth_file: None,
         mount_from: Vec::new(),
         progress: &Silent,
     }

@@ -193,6 +193,15 @@ pub fn open(layout: &std::path::Path) -> Result<Layout> {
     oci::layout::open(layout, &limits()).with_context(|| format!("layout {}", layout.display()))
 }
 
+/// The same, for its images alone: what buildx attached in an index is passed over.
+///
+/// # Errors
+/// As [`open`].
+pub fn open_images(layout: &std::path::Path) -> Result<Layout> {
+    let limits = Limits { skip_attestations: true, ..limits() };
+    oci::layout::open(layout, &limits).with_context(|| format!("layout {}", layout.display()))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -70,8 +70,8 @@ impl fmt::Display for Origin {
     }
 }
 
-/// What a `Location` of an answer from `base` names.
-pub(crate) fn join(base: &str, location: &str) -> Option<String> {
+/// The URL that a `Location` of an answer from `base` names; none where that is not one.
+pub fn join(base: &str, location: &str) -> Option<String> {
     let uri: Uri = base.parse().ok()?;
     let (scheme, authority) = (uri.scheme_str()?, uri.authority()?.as_str());
     let location = location.split('#').next().unwrap_or_default();

@@ -5,12 +5,15 @@ use std::sync::Arc;
 use anyhow::Result;
 use fault::{Fault, Kind};
 use ureq::config::ConfigBuilder;
-use ureq::http::{Request, Response};
+use ureq::http::{Request, Response, Uri};
 use ureq::typestate::AgentScope;
-use ureq::{Agent, Body, Proxy};
+use ureq::unversioned::transport::{ConnectProxyConnector, Connector, RustlsConnector};
+use ureq::{Agent, AsSendBody, Proxy, SendBody};
 
+use crate::body::{Body, Part};
 use crate::origin::join;
-use crate::{Origin, Proxies};
+use crate::wire::{Dial, Names};
+use crate::{Origin, Patience, Proxies};
 
 /// How many redirects are followed.
 const REDIRECTS: u32 = 5;
@@ -20,65 +23,84 @@ const REDIRECTS: u32 = 5;
 pub struct Web {
     agent: Agent,
     proxies: Arc<Proxies>,
+    patience: Patience,
 }
 
 /// What is asked.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy)]
 pub struct Ask<'a> {
-    /// `GET` and its kind. Redirects of `GET` and `HEAD` are followed.
+    /// `GET` and its kind.
     pub method: &'a str,
     /// An absolute URL.
     pub url: &'a str,
     /// Headers that everybody may see.
     pub headers: &'a [(&'a str, &'a str)],
     /// The body.
-    pub body: Option<&'a [u8]>,
+    pub body: Body<'a>,
     /// An `Authorization`, and who alone is shown it.
     pub secret: Option<(&'a Origin, &'a str)>,
+    /// Request or answer is a blob: only its pace is limited, not its whole time.
+    pub large: bool,
+}
+
+impl<'a> Ask<'a> {
+    /// A request without headers, body and secret, and with a small answer.
+    pub fn new(method: &'a str, url: &'a str) -> Self {
+        Self { method, url, headers: &[], body: Body::None, secret: None, large: false }
+    }
 }
 
 /// What was answered, and by whom.
 #[derive(Debug)]
 pub struct Answer {
     /// The answer: any status, except of a redirect that was followed.
-    pub response: Response<Body>,
+    pub response: Response<ureq::Body>,
     /// Who gave it, after redirects.
     pub from: Origin,
+    /// The URL that it was asked for by, after redirects.
+    pub url: String,
 }
 
 impl Web {
-    /// A client with these settings and the environment's proxies; what `config` says of proxies, redirects and statuses
-    /// that are errors does not count.
-    pub fn new(config: ConfigBuilder<AgentScope>) -> Self {
-        let agent = Agent::new_with_config(config.proxy(None).build());
-        Self { agent, proxies: Arc::new(Proxies::from_env()) }
+    /// A client with these settings and the environment's proxies; what `config` says of times, proxies, redirects and
+    /// statuses that are errors does not count.
+    pub fn new(config: ConfigBuilder<AgentScope>, patience: Patience) -> Self {
+        let config = patience.configure(config.proxy(None)).build();
+        let dial = ().chain(ConnectProxyConnector::default()).chain(Dial).chain(RustlsConnector::default());
+        let agent = Agent::with_parts(config, dial, Names);
+        Self { agent, proxies: Arc::new(Proxies::from_env()), patience }
     }
 
-    /// Asks. Inside is what a try later may change: a connection that fails.
+    /// Asks. Redirects are followed: those of `GET` and `HEAD`, and 301, 302, 307 and 308 of others, which keep their method
+    /// and body. Inside is what a try later may change: a connection that fails.
     ///
     /// # Errors
     /// [`Kind::Unavailable`] for URLs that cannot be asked, redirects without an end or to http from https, and for what
     /// no header can say; [`Kind::Interrupted`].
     pub fn ask(&self, ask: &Ask<'_>) -> Result<Result<Answer, ureq::Error>> {
         let mut url = ask.url.to_owned();
-        let follows = matches!(ask.method, "GET" | "HEAD");
+        let reads = matches!(ask.method, "GET" | "HEAD");
         for _ in 0..=REDIRECTS {
             exec::interrupt::check()?;
             let from = Origin::of(&url)?;
-            let response = match self.once(ask, &url, &from)? {
+            let asked = self.once(ask, &url, &from)?;
+            // What fails because of an interrupt says so in no better way.
+            exec::interrupt::check()?;
+            let response = match asked {
                 Ok(response) => response,
                 Err(error) => return Ok(Err(error)),
             };
-            let redirect = matches!(response.status().as_u16(), 301 | 302 | 303 | 307 | 308);
-            let location = response.headers().get("location").filter(|_| follows && redirect);
-            let Some(location) = location else { return Ok(Ok(Answer { response, from })) };
+            let status = response.status().as_u16();
+            let redirect = matches!(status, 301 | 302 | 307 | 308) || reads && status == 303;
+            let location = response.headers().get("location").filter(|_| redirect);
+            let Some(location) = location else { return Ok(Ok(Answer { response, from, url })) };
             let next = location.to_str().ok().and_then(|location| join(&url, location));
             let Some(next) = next else {
                 let text = format!("{from} redirects to {location:?}, which is not a URL that can be asked");
                 return Err(Fault::new(Kind::Unavailable, text).into());
             };
             let to = Origin::of(&next)?;
-            if from.https && !to.https {
+            if !to.https && (from.https || !reads && to != from) {
                 let text = format!("{from} redirects to {to}, which is not encrypted");
                 return Err(Fault::new(Kind::Unavailable, text).into());
             }
@@ -88,8 +110,16 @@ impl Web {
         Err(Fault::new(Kind::Unavailable, text).into())
     }
 
-    fn once(&self, ask: &Ask<'_>, url: &str, to: &Origin) -> Result<Result<Response<Body>, ureq::Error>> {
-        let mut request = Request::builder().method(ask.method).uri(url);
+    fn once(
+        &self,
+        ask: &Ask<'_>,
+        url: &str,
+        to: &Origin,
+    ) -> Result<Result<Response<ureq::Body>, ureq::Error>> {
+        // What came from a server and fits into no header or URL is the server's fault.
+        let bad = || Fault::new(Kind::Unavailable, format!("{to}: what was to be sent cannot be sent"));
+        let uri: Uri = url.parse().map_err(|_| bad())?;
+        let mut request = Request::builder().method(ask.method).uri(uri);
         for (name, value) in ask.headers {
             request = request.header(*name, *value);
         }
@@ -105,19 +135,25 @@ impl Web {
                     .help("write `http://HOST:PORT`")
             })?),
         };
-        // What came from a server and fits into no header is the server's fault.
-        let bad = |_| Fault::new(Kind::Unavailable, format!("{to}: what was to be sent cannot be sent"));
+        let large = ask.large;
         Ok(match ask.body {
-            Some(body) => self.run(request.body(body).map_err(bad)?, proxy),
-            None => self.run(request.body(()).map_err(bad)?, proxy),
+            Body::None => self.run(request.body(()).map_err(|_| bad())?, proxy, large),
+            Body::Bytes(bytes) => self.run(request.body(bytes).map_err(|_| bad())?, proxy, large),
+            Body::File { file, from, length, sent } => {
+                let mut part = Part { file, at: from, left: length, sent };
+                let request = request.header("content-length", length);
+                let request = request.body(SendBody::from_reader(&mut part)).map_err(|_| bad())?;
+                self.run(request, proxy, large)
+            }
         })
     }
 
-    fn run<S: ureq::AsSendBody>(
+    fn run(
         &self,
-        request: Request<S>,
+        request: Request<impl AsSendBody>,
         proxy: Option<Proxy>,
-    ) -> Result<Response<Body>, ureq::Error> {
+        large: bool,
+    ) -> Result<Response<ureq::Body>, ureq::Error> {
         let request = self
             .agent
             .configure_request(request)
@@ -125,6 +161,7 @@ impl Web {
             .max_redirects(0)
             .max_redirects_will_error(false)
             .http_status_as_error(false)
+            .timeout_per_call((!large).then_some(self.patience.whole))
             .build();
         self.agent.run(request)
     }

@@ -155,7 +155,7 @@ pub(super) fn layout(context: &Context, catalog: &Catalog, dir: &Path) -> Result
     let owner = |layer: &str, path: &str| component(context, catalog, layer, path);
     let mut scales = Scales::new(&owner);
     let task = context.progress.task(&format!("weigh {}", dir.display()), None);
-    let layout = measure::open(dir)?;
+    let layout = measure::open_images(dir)?;
     ensure!(
         !layout.images.is_empty(),
         Fault::new(Kind::Data, format!("layout {}: it has no image", dir.display()))

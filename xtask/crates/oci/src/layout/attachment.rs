@@ -91,6 +91,16 @@ fn name(descriptor: &Descriptor) -> Option<&str> {
     descriptor.annotations().as_ref().and_then(|all| all.get(REF_NAME)).map(String::as_str)
 }
 
+/// Does an index say that this is an attestation for another of its images? Source: `BuildKit`,
+/// docs/attestations/attestation-storage.md.
+pub(super) fn is_buildx(descriptor: &Descriptor) -> bool {
+    let kind = descriptor.annotations().as_ref().and_then(|all| all.get("vnd.docker.reference.type"));
+    let platform = descriptor.platform().as_ref();
+    let unknown = platform
+        .is_some_and(|it| it.os().to_string() == "unknown" && it.architecture().to_string() == "unknown");
+    unknown && kind.is_some_and(|kind| kind == "attestation-manifest")
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -30,6 +30,9 @@ pub struct Limits {
     pub attachments: usize,
     /// Indexes within indexes.
     pub depth: usize,
+    /// Pass over what buildx attaches in an index, as manifests for a platform that is unknown. For who looks at sizes: to
+    /// who says that images are verified, nothing in an index is an exception.
+    pub skip_attestations: bool,
     /// What holds for each layer.
     pub layer: read::Limits,
 }
@@ -42,6 +45,7 @@ impl Default for Limits {
             images: 1_000,
             attachments: 1_000,
             depth: 3,
+            skip_attestations: false,
             layer: read::Limits::default(),
         }
     }
@@ -157,7 +161,9 @@ impl Layout {
             MediaType::ImageIndex if depth < self.limits.depth => {
                 let below: ImageIndex = self.document(descriptor, &MediaType::ImageIndex)?;
                 self.indexes.push(descriptor.clone());
-                below.manifests().iter().try_for_each(|child| self.walk(child, depth + 1, seen))
+                let skips = self.limits.skip_attestations;
+                let mut images = below.manifests().iter().filter(|it| !(skips && attachment::is_buildx(it)));
+                images.try_for_each(|child| self.walk(child, depth + 1, seen))
             }
             MediaType::ImageIndex => {
                 Err(data(format!("indexes lie more than {} deep in each other", self.limits.depth)))

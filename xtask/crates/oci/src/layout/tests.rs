@@ -266,3 +266,44 @@ fn a_diff_id_that_lies_is_found() {
     assert!(error.to_string().contains("the archive in layer sha256:"), "{error}");
     assert_eq!(fault::exit_code(&error), 6);
 }
+
+/// What buildx attaches is passed over by who asks for that, and by nobody else; an image that calls itself so is not.
+#[test]
+fn attestations_of_buildx_are_passed_over_on_demand_alone() {
+    let bench = bench();
+    bench.write().unwrap();
+    let root: serde_json::Value =
+        serde_json::from_slice(&fs::read(bench.to().join("index.json")).unwrap()).unwrap();
+    let image = &root["manifests"][0];
+    let put = |media_type: &str, value: &serde_json::Value| {
+        let bytes = value.to_string();
+        let digest = Digest::of(bytes.as_bytes());
+        fs::write(bench.to().join("blobs/sha256").join(digest.hex()), &bytes).unwrap();
+        serde_json::json!({"mediaType": media_type, "digest": digest.to_string(), "size": bytes.len()})
+    };
+    let json = |text: &str| serde_json::from_str::<serde_json::Value>(text).unwrap();
+    let statement = put("application/vnd.in-toto+json", &json("{}"));
+    let config = json(
+        r#"{"architecture":"unknown","os":"unknown","config":{},"rootfs":{"type":"layers","diff_ids":[]}}"#,
+    );
+    let config = put("application/vnd.oci.image.config.v1+json", &config);
+    let manifest = serde_json::json!({"schemaVersion": 2, "config": config, "layers": [statement]});
+    let mut attestation = put("application/vnd.oci.image.manifest.v1+json", &manifest);
+    attestation["platform"] = json(r#"{"architecture":"unknown","os":"unknown"}"#);
+    attestation["annotations"] = serde_json::json!({"vnd.docker.reference.type": "attestation-manifest",
+        "vnd.docker.reference.digest": image["digest"]});
+    let open_with = |child: &serde_json::Value, skip_attestations: bool| {
+        let index = serde_json::json!({"schemaVersion": 2, "manifests": [image, child]});
+        let index = put("application/vnd.oci.image.index.v1+json", &index);
+        let top = serde_json::json!({"schemaVersion": 2, "manifests": [index]});
+        fs::write(bench.to().join("index.json"), top.to_string()).unwrap();
+        open(&bench.to(), &Limits { skip_attestations, ..Limits::default() })
+    };
+    assert_eq!(open_with(&attestation, true).unwrap().images.len(), 1);
+    assert!(open_with(&attestation, false).is_err());
+    for key in ["platform", "annotations"] {
+        let mut other = attestation.clone();
+        other.as_object_mut().unwrap().remove(key);
+        assert!(open_with(&other, true).is_err(), "without {key}");
+    }
+}

@@ -22,7 +22,8 @@ fn login(user: &str) -> Value {
 #[test]
 fn entries_are_for_hosts_or_for_what_lies_below_their_path() {
     let auths = json!({"https://a.b/v1/": login("old"), "c.d/team": login("team"), "c.d/team/one": login("one"),
-        "e.f": {"username": "plain", "password": "x"}, "g.h": {"identitytoken": "t"}, "i.j": {}, "K.l": login("k")});
+        "e.f": {"username": "plain", "password": "x"}, "g.h": {"identitytoken": "t"}, "i.j": {}, "K.l": login("k"),
+        "l.m:443": login("port")});
     for (reference, expected) in [
         ("a.b/x", Some("old")),
         ("c.d/team/x", Some("team")),
@@ -36,6 +37,10 @@ fn entries_are_for_hosts_or_for_what_lies_below_their_path() {
         ("i.j/x", None),
         ("k.l/x", Some("k")),
         ("a.b.c/x", None),
+        ("a.b:443/x", Some("old")),
+        ("l.m/x", Some("port")),
+        ("l.m:443/x", Some("port")),
+        ("l.m:80/x", None),
     ] {
         assert_eq!(user(&auths, reference).as_deref(), expected, "{reference}");
     }
@@ -72,7 +77,6 @@ fn files_are_those_of_docker_and_podman() {
         ["/h/.docker/config.json", "/r/containers/auth.json", "/h/.config/containers/auth.json"]
     );
     assert_eq!(files(&[("HOME", "/h"), ("DOCKER_CONFIG", "/d")]), ["/d/config.json"]);
-    assert_eq!(files(&[("HOME", "/h"), ("REGISTRY_AUTH_FILE", "/a")]), ["/a"]);
     assert!(files(&[]).is_empty());
 }
 

@@ -5,7 +5,8 @@ use std::thread;
 use fault::Kind;
 use oci::digest::Digest;
 
-use super::server::{Act, Answer, Server};
+use testregistry::{Act, Answer, Server};
+
 use super::{layout, options, reference};
 use crate::{Options, Reference, Take, pull, push};
 

@@ -3,11 +3,10 @@
 use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
-use super::server::{Act, Answer, Server};
+use testregistry::{Act, Answer, Server};
+
 use super::{blobs, layout, options, reference};
 use crate::{Options, Take, pull, push};
-
-const CHUNK: usize = 8 << 20;
 
 fn round_trip(api: bool) {
     let server = Server::start(|_, _| Act::Usual);
@@ -44,21 +43,56 @@ fn what_is_pushed_is_pulled_with_all_that_is_attached_by_tags() {
 }
 
 #[test]
-fn a_broken_upload_goes_on_where_the_registry_is() {
-    // The second chunk breaks off in its middle.
-    let chunks = Mutex::new(0);
+fn a_broken_upload_is_begun_again() {
+    // Breaks off in the middle, twice; then it is there.
+    let broken = Mutex::new(0);
     let server = Server::start(move |request, _| {
-        let mut chunks = chunks.lock().unwrap();
-        *chunks += usize::from(request.method == "PATCH" && request.body_length() > 1000);
-        if *chunks == 2 && request.method == "PATCH" { Act::Break } else { Act::Usual }
+        let mut broken = broken.lock().unwrap();
+        let large = request.method == "PUT" && request.body_length() > 1 << 20;
+        *broken += usize::from(large);
+        if large && *broken < 3 { Act::Break } else { Act::Usual }
     });
     let dir = tempfile::tempdir().unwrap();
-    let large: Vec<u8> = (0..CHUNK * 5 / 2).map(|at| at.to_le_bytes()[1]).collect();
+    let large: Vec<u8> = (0..10_usize << 20).map(|at| at.to_le_bytes()[1]).collect();
     let from = layout(dir.path(), &large);
-    let pushed = push(&[from], &reference(&server.address), &options()).unwrap();
+    push(&[from], &reference(&server.address), &options()).unwrap();
     let state = server.state();
     assert!(state.tags_are_whole() && state.tags.contains_key("v1"));
-    assert_eq!(state.received, pushed.bytes, "no byte twice");
+    assert!(!state.seen.iter().any(|line| line.starts_with("PATCH")), "one PUT is enough");
+}
+
+/// Each pull gets a little further: a retry that goes on is no retry of the same.
+#[test]
+fn a_blob_that_breaks_off_goes_on_where_it_was_and_counts_anew() {
+    let large: Vec<u8> = (0..12_usize << 20).map(|at| at.to_le_bytes()[1]).collect();
+    for ranges in [true, false] {
+        let dir = tempfile::tempdir().unwrap();
+        let from = layout(&dir.path().join("from"), &large);
+        let name = oci::digest::Digest::of(&large).to_string();
+        let (cut, size) = (Mutex::new(0), large.len());
+        let body = large.clone();
+        let server = Server::start(move |request, _| {
+            let mut cut = cut.lock().unwrap();
+            if !request.reads() || request.method == "HEAD" || !request.path.contains(&name) {
+                return Act::Usual;
+            }
+            // Every answer ends some MiB later than the one before.
+            *cut += 2 << 20;
+            let from = request.header("range").strip_prefix("bytes=").map(|it| it.trim_end_matches('-'));
+            let from: usize = from.and_then(|it| it.parse().ok()).filter(|_| ranges).unwrap_or(0);
+            let end = size.min(*cut);
+            let answer = Answer::ok(&body[from..end]).with("Content-Length", (size - from).to_string());
+            let range = format!("bytes {from}-{}/{size}", size - 1);
+            let answer = if from > 0 { Answer { status: 206, ..answer } } else { answer };
+            Act::Last(answer.with("Content-Range", range))
+        });
+        push(&[from], &reference(&server.address), &options()).unwrap();
+        let to = dir.path().join("to");
+        pull(&reference(&server.address), Take::Image, &options(), &to).unwrap();
+        assert!(
+            server.state().seen.iter().filter(|line| line.contains("GET /v2/kubelet/blobs/")).count() > 5
+        );
+    }
 }
 
 #[test]
@@ -106,17 +140,23 @@ fn a_token_is_got_and_got_again_when_it_has_expired() {
 }
 
 #[test]
-fn retry_after_is_waited_for() {
-    let server = Server::start(|_, number| match number {
-        1 => Act::Say(Answer::status(429).with("Retry-After", "2")),
-        _ => Act::Usual,
-    });
-    let dir = tempfile::tempdir().unwrap();
-    let from = layout(dir.path(), b"layer");
-    let start = Instant::now();
-    push(&[from], &reference(&server.address), &options()).unwrap();
-    // Without it a first pause is of 0.4 s.
-    assert!(start.elapsed() >= Duration::from_secs(2), "{:?}", start.elapsed());
+fn retry_after_is_waited_for_in_both_its_forms_but_not_for_ever() {
+    let date =
+        (jiff::Timestamp::now() + jiff::SignedDuration::from_hours(5)).strftime("%a, %d %b %Y %H:%M:%S GMT");
+    for value in ["2".to_owned(), "99999".to_owned(), date.to_string()] {
+        let server = Server::start(move |_, number| match number {
+            1 => Act::Say(Answer::status(429).with("Retry-After", value.clone())),
+            _ => Act::Usual,
+        });
+        let dir = tempfile::tempdir().unwrap();
+        let from = layout(dir.path(), b"layer");
+        let start = Instant::now();
+        // A first pause is of twice that; the longest that a registry may ask for, of 300 times.
+        let options = Options { pause: Duration::from_millis(8), ..options() };
+        push(&[from], &reference(&server.address), &options).unwrap();
+        let took = start.elapsed();
+        assert!((2.0..4.0).contains(&took.as_secs_f64()), "{took:?}");
+    }
 }
 
 #[test]

@@ -1,0 +1,169 @@
+//! The verbs against what real registries do, each a row of the test registry: pushed, pushed again, verified, compared,
+//! released.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::sync::Mutex;
+
+use anyhow::{Context, Result, bail, ensure};
+use serde_json::{Value, json};
+use testregistry::{Row, Rows, Server};
+use tests::forged::{Forged, named};
+use tests::xtask::Xtask;
+use tests::{key_pair, scratch, skip};
+
+const INDEX: &str = "application/vnd.oci.image.index.v1+json";
+const MANIFEST: &str = "application/vnd.oci.image.manifest.v1+json";
+
+fn text(path: &Path) -> Result<&str> {
+    path.to_str().context("not UTF-8")
+}
+
+/// A registry with these rows, and xtask with its credentials.
+fn registry(rows: &[Row], dir: &Path) -> Result<(Server, Xtask)> {
+    let server = Server::of(Rows::of(rows).context("no registry does all of it")?);
+    fs::write(dir.join("config.json"), server.docker_config().to_string())?;
+    let xtask = Xtask::new()?.env("DOCKER_CONFIG", dir);
+    Ok((server, xtask))
+}
+
+/// A signed image with an SBOM, pushed and asked for by each verb.
+fn play(rows: &[Row], forged: &Forged) -> Result<()> {
+    let dir = scratch::dir()?;
+    let (server, xtask) = registry(rows, dir.path())?;
+    let (layout, to) = (text(&forged.dir)?, format!("{}/kubelet", server.address));
+    let push = || -> Result<Value> {
+        let args = ["push", layout, "--to", &to, "--mount-from", "base", "--json"];
+        Ok(serde_json::from_str(&xtask.ok(&args)?)?)
+    };
+    let first = push()?;
+    ensure!(first["sent"] != 0, "{first}");
+    let again = push()?;
+    ensure!(again["sent"] == 0 && again["bytes"] == 0 && again["present"] == first["sent"], "again: {again}");
+    let image = format!("{to}:v1");
+    let said = xtask.ok(&["verify", &image, "--no-rebuild", "--key", text(&forged.public)?])?;
+    ensure!(said.contains("signature verified") && said.contains("SBOM"), "{said}");
+    let same: Value = serde_json::from_str(&xtask.ok(&["size", "diff", &image, layout, "--json"])?)?;
+    ensure!(same["unchanged"] == 1 && same["layers"] == json!([]), "{same}");
+    ensure!(server.state().early.is_empty() && server.state().tags_are_whole());
+    Ok(())
+}
+
+#[test]
+fn every_verb_speaks_to_every_registry() -> Result<()> {
+    if skip::without(&["openssl"])? {
+        return Ok(());
+    }
+    let dir = scratch::dir()?;
+    let forged = Forged::new(dir.path())?;
+    let image = forged.image(1, &json!({}))?;
+    let mut entries = vec![named(&image, "v1")];
+    entries.extend(forged.sbom(&image)?);
+    entries.push(forged.signature(&image, &image)?);
+    forged.write(&entries)?;
+    let mut all: Vec<&[Row]> = Row::ALL.chunks(1).collect();
+    all.push(&[]);
+    if !testregistry::may_have_port_80() {
+        skip::say("a registry on port 80, where only root may listen");
+        all.retain(|rows| *rows != [Row::NoPort]);
+    }
+    let (queue, failed) = (Mutex::new(all.into_iter()), Mutex::new(Vec::new()));
+    let next = || queue.lock().ok().and_then(|mut queue| queue.next());
+    std::thread::scope(|scope| {
+        for _ in 0..3 {
+            scope.spawn(|| {
+                while let Some(rows) = next() {
+                    if let (Err(error), Ok(mut failed)) = (play(rows, &forged), failed.lock()) {
+                        failed.push(format!("{rows:?}: {error:#}"));
+                    }
+                }
+            });
+        }
+    });
+    let failed = failed.into_inner().unwrap_or_default();
+    ensure!(failed.is_empty(), "{} fail:\n{}", failed.len(), failed.join("\n"));
+    Ok(())
+}
+
+/// Adds to an index what buildx attaches to an image of it.
+fn attested(forged: &Forged, image: &Value) -> Result<Value> {
+    let statement =
+        forged.put("application/vnd.in-toto+json", b"{\"predicateType\":\"https://slsa.dev\"}")?;
+    let config = json!({"architecture": "unknown", "os": "unknown", "config": {},
+        "rootfs": {"type": "layers", "diff_ids": [statement["digest"]]}});
+    let config = forged.document("application/vnd.oci.image.config.v1+json", &config)?;
+    let manifest =
+        json!({"schemaVersion": 2, "mediaType": MANIFEST, "config": config, "layers": [statement]});
+    let mut attestation = forged.document(MANIFEST, &manifest)?;
+    attestation["platform"] = json!({"architecture": "unknown", "os": "unknown"});
+    attestation["annotations"] = json!({"vnd.docker.reference.type": "attestation-manifest",
+        "vnd.docker.reference.digest": image["digest"]});
+    forged
+        .document(INDEX, &json!({"schemaVersion": 2, "mediaType": INDEX, "manifests": [image, attestation]}))
+}
+
+#[test]
+fn an_index_with_attestations_of_buildx_is_compared_and_not_verified() -> Result<()> {
+    let dir = scratch::dir()?;
+    let (server, xtask) = registry(&[], dir.path())?;
+    let to = format!("{}/kubelet", server.address);
+    for (seed, name) in [(1, "before"), (2, "after")] {
+        let forged = Forged::new(&dir.path().join(name))?;
+        let image = forged.image(seed, &json!({}))?;
+        let index = attested(&forged, &image)?;
+        forged.write(&[named(&index, name)])?;
+        xtask.ok(&["push", text(&forged.dir)?, "--to", &to])?;
+        // Here as there.
+        let same = ["size", "diff", text(&forged.dir)?, &format!("{to}:{name}"), "--json"];
+        let same: Value = serde_json::from_str(&xtask.ok(&same)?)?;
+        ensure!(same["unchanged"] == 1, "{same}");
+        // Nobody signed it, and it is no image that runs.
+        let verify = xtask.output(&["verify", &format!("{to}:{name}"), "--no-rebuild"])?;
+        ensure!(verify.code() == Some(3), "{:?} {}", verify.code(), verify.stderr);
+    }
+    let diff = ["size", "diff", &format!("{to}:before"), &format!("{to}:after"), "--json"];
+    let diff: Value = serde_json::from_str(&xtask.ok(&diff)?)?;
+    ensure!(diff["unchanged"] == 0 && diff["images"].as_array().is_some_and(|all| all.len() == 1), "{diff}");
+    Ok(())
+}
+
+#[test]
+fn a_release_goes_to_registries_of_all_kinds() -> Result<()> {
+    if skip::without(&["openssl"])? {
+        return Ok(());
+    }
+    let dir = scratch::dir()?;
+    let [key, _] = key_pair::make(dir.path(), "signing")?;
+    let rows: [&[Row]; 4] = [
+        &[Row::OneWrite, Row::NoReferrers],
+        &[Row::BodiesUpTo1MiB, Row::TagOfADigest],
+        &[Row::NoWholePut, Row::PatchesUpTo4MiB, Row::ManyChallenges, Row::MountDenied],
+        &[
+            Row::BlobsLate,
+            Row::StorageBy302,
+            Row::RetryAfterDate,
+            Row::IdentityToken,
+            Row::ReferrersLoginPage,
+        ],
+    ];
+    for (number, rows) in rows.into_iter().enumerate() {
+        let place: PathBuf = dir.path().join(number.to_string());
+        fs::create_dir(&place)?;
+        let (server, xtask) = registry(rows, &place)?;
+        let out = place.join("out");
+        let args =
+            ["release", "kubelet-v1_26_0-micro", "--to", &server.address, "--arch", "amd64", "--partial"];
+        let args =
+            [&args[..], &["--no-rebuild", "--json", "--key", text(&key)?, "--out", text(&out)?]].concat();
+        let done: Value = serde_json::from_str(&xtask.ok(&args).with_context(|| format!("{rows:?}"))?)?;
+        ensure!(done["sent"].as_u64().is_some_and(|sent| sent > 5), "{rows:?}: {done}");
+        let state = server.state();
+        if !state.tags_are_whole() || !state.early.is_empty() || !state.tags.contains_key("v1.26.0-micro") {
+            bail!("{rows:?}: tags are missing, or name what is missing: {:?}", state.tags);
+        }
+        drop(state);
+        let again: Value = serde_json::from_str(&xtask.ok(&args)?)?;
+        ensure!(again["sent"] == 0 && again["bytes"] == 0, "{rows:?}: {again}");
+    }
+    Ok(())
+}
