@@ -4,7 +4,8 @@
 use libfuzzer_sys::fuzz_target;
 use oci::read::{Encoding, Limits, What, diff_id, list};
 
-const LIMITS: Limits = Limits { tar_size: 1 << 22, entries: 1_000, extended_header: 1 << 16 };
+const LIMITS: Limits =
+    Limits { tar_size: 1 << 22, entries: 1_000, extended_header: 1 << 16, extended_headers: 1 << 20 };
 
 fuzz_target!(|layer: &[u8]| {
     for encoding in [Encoding::Tar, Encoding::Gzip] {

@@ -67,12 +67,14 @@ pub struct Limits {
     pub entries: usize,
     /// Bytes of one extended header; it is held in memory.
     pub extended_header: u64,
+    /// Bytes of all extended headers together: what they say of entries is kept.
+    pub extended_headers: u64,
 }
 
 impl Default for Limits {
-    /// 16 GiB, a million entries, 1 MiB.
+    /// 16 GiB, a million entries, 1 MiB, 128 MiB.
     fn default() -> Self {
-        Self { tar_size: 16 << 30, entries: 1_000_000, extended_header: 1 << 20 }
+        Self { tar_size: 16 << 30, entries: 1_000_000, extended_header: 1 << 20, extended_headers: 128 << 20 }
     }
 }
 
@@ -221,8 +223,15 @@ fn decoded<'a>(
 
 fn list_tar(from: impl Read, limits: &Limits, see: &mut See<'_>) -> Result<Listing> {
     let mut archive = Archive::new(Hashing::new(from));
-    let mut reader =
-        Reader { limits, items: BTreeMap::new(), seen: 0, unpacked_size: 0, extended: BTreeMap::new(), see };
+    let mut reader = Reader {
+        limits,
+        items: BTreeMap::new(),
+        seen: 0,
+        unpacked_size: 0,
+        extended: BTreeMap::new(),
+        headers: 0,
+        see,
+    };
     // Raw: the extended headers are read here, within a limit, see `pax`.
     for entry in archive.entries().map_err(limited::fault)?.raw(true) {
         exec::interrupt::check()?;
@@ -263,6 +272,8 @@ struct Reader<'a, 's> {
     unpacked_size: u64,
     /// What extended headers said of the entry to come, by PAX key.
     extended: BTreeMap<String, Vec<u8>>,
+    /// The bytes of all extended headers.
+    headers: u64,
     see: &'a mut See<'s>,
 }
 
@@ -294,12 +305,17 @@ impl Reader<'_, '_> {
         }
     }
 
-    fn read_extended(&self, size: u64, data: &mut dyn Read) -> Result<Vec<u8>> {
+    fn read_extended(&mut self, size: u64, data: &mut dyn Read) -> Result<Vec<u8>> {
         if size > self.limits.extended_header {
             return Err(malformed(&format!(
                 "extended header of {size} bytes, limit {}",
                 self.limits.extended_header
             )));
+        }
+        self.headers += size;
+        if self.headers > self.limits.extended_headers {
+            let limit = self.limits.extended_headers;
+            return Err(malformed(&format!("extended headers of more than {limit} bytes together")));
         }
         let mut bytes = Vec::new();
         data.read_to_end(&mut bytes).map_err(limited::fault)?;

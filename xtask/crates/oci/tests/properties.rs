@@ -97,7 +97,11 @@ fn expected(tree: &Tree) -> BTreeMap<String, (What, Attributes)> {
 }
 
 fn list(bytes: &[u8], encoding: Encoding) -> anyhow::Result<read::Listing> {
-    read::list(bytes, encoding, &Limits { tar_size: 1 << 20, entries: 500, extended_header: 1 << 16 })
+    read::list(
+        bytes,
+        encoding,
+        &Limits { tar_size: 1 << 20, entries: 500, extended_header: 1 << 16, extended_headers: 1 << 20 },
+    )
 }
 
 fn unpacked(blob: &[u8]) -> Vec<u8> {

@@ -30,7 +30,7 @@ const OMITTED: &str = "io.containerized-kubelet.omitted";
 /// How much of a layout is read before it is refused: 4 MiB of a manifest, config or index, 100 images, 2 GiB of a layer
 /// once decompressed, 200,000 entries in it.
 pub fn limits() -> Limits {
-    let layer = oci::read::Limits { tar_size: 2 << 30, entries: 200_000, extended_header: 1 << 20 };
+    let layer = oci::read::Limits { tar_size: 2 << 30, entries: 200_000, ..oci::read::Limits::default() };
     Limits { images: 100, layer, ..Limits::default() }
 }
 

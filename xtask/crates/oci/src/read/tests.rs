@@ -211,3 +211,21 @@ fn an_outline_stacks_as_the_tree_that_was_written() {
     let device = read(&tar(&[entry("dev/null", EntryType::Char, "", b"")])).unwrap();
     assert!(device.outline().unwrap_err().to_string().contains("a device or a pipe"));
 }
+
+/// Each of them small enough, they are kept with the entries they are of: a few megabytes of gzip were gigabytes in memory.
+#[test]
+fn extended_headers_are_limited_together() {
+    let mut record = format!("100000 {}big=", pax::XATTR).into_bytes();
+    record.resize(99_999, b'x');
+    record.push(b'\n');
+    let archive = |count: usize| {
+        let entries = (0..count)
+            .flat_map(|at| [entry("h", EntryType::XHeader, "", &record), file(&format!("file-{at}"))]);
+        tar(&entries.collect::<Vec<_>>())
+    };
+    let limits = Limits { extended_headers: 1_000_000, ..Limits::default() };
+    let list_with = |archive: Vec<u8>| list(&*archive, Encoding::Tar, &limits);
+    assert_eq!(list_with(archive(10)).unwrap().items.len(), 10);
+    let error = format!("{:#}", list_with(archive(11)).unwrap_err());
+    assert!(error.contains("extended headers of more than 1000000 bytes together"), "{error}");
+}

@@ -6,11 +6,14 @@ use fault::{Fault, Kind};
 /// The longest name and path that Linux takes, in bytes (`PATH_MAX` counts the closing NUL).
 const MAX_NAME: usize = 255;
 pub(crate) const MAX_PATH: usize = 4096;
+/// The most names in a path. Linux has no limit but the length; each name costs a look at the directory above, and no
+/// real tree comes near it.
+const MAX_DEPTH: usize = 256;
 
 /// The one spelling of a path in a layer: `./a//b/` is `a/b`.
 ///
 /// # Errors
-/// [`Kind::Data`] for a path that is empty, absolute, the root itself, too long, or has a `..` or a NUL.
+/// [`Kind::Data`] for a path that is empty, absolute, the root itself, too long or too deep, or has a `..` or a NUL.
 pub fn normalize(path: &str) -> Result<String> {
     let refuse = |why: &str| Err(Fault::new(Kind::Data, format!("path in a layer {path:?}: {why}")).into());
     if path.starts_with('/') {
@@ -29,6 +32,9 @@ pub fn normalize(path: &str) -> Result<String> {
     let normalized = names.join("/");
     if normalized.len() >= MAX_PATH || names.iter().any(|name| name.len() > MAX_NAME) {
         return refuse("it is longer than Linux takes");
+    }
+    if names.len() > MAX_DEPTH {
+        return refuse(&format!("it is more than {MAX_DEPTH} names deep"));
     }
     Ok(normalized)
 }
@@ -57,6 +63,9 @@ mod tests {
 
     #[test]
     fn paths_that_leave_the_tree_or_name_nothing_are_refused() {
+        assert!(normalize(&"a/".repeat(MAX_DEPTH)).is_ok());
+        let deep = normalize(&"a/".repeat(MAX_DEPTH + 1)).unwrap_err().to_string();
+        assert!(deep.ends_with("it is more than 256 names deep"), "{deep}");
         let long = "x".repeat(256);
         let deep = "x/".repeat(2048) + "x";
         for bad in ["", ".", "./", "/", "/a", "..", "../a", "a/..", "a/../b", "a\0b", &long, &deep] {
