@@ -16,9 +16,12 @@ use super::source::Source;
 use crate::context::{Context, write_out};
 
 /// Check an image: digests, signature, SBOM; then build it again and compare.
+///
+/// What nobody signed is built only with --rebuild: anybody may have written what it is to be built from.
 #[derive(clap::Args)]
 #[command(after_help = "Examples:
-  cargo xtask verify kubelet-v1_26_0-micro-amd64 --no-rebuild
+  cargo xtask verify kubelet-v1_26_0-micro-amd64
+  cargo xtask verify kubelet-v1_26_0-micro-amd64 --rebuild
   cargo xtask verify registry.example.org/kubelet:v1.26.0-micro --key cosign.pub")]
 pub(crate) struct Verify {
     /// A layout's directory, an image that is built, by attribute, or one in a registry.
@@ -30,6 +33,9 @@ pub(crate) struct Verify {
     /// The quick half: do not build it again.
     #[arg(long)]
     no_rebuild: bool,
+    /// Build it again without a key, too: compiles whatever its provenance names.
+    #[arg(long, conflicts_with = "no_rebuild")]
+    rebuild: bool,
     #[command(flatten)]
     connection: Connection,
     #[command(flatten)]
@@ -48,6 +54,11 @@ impl Verify {
             let done = self.image(context, key.as_ref(), &layout, image);
             let done = done.with_context(|| format!("{}, {name}", self.image))?;
             checked.push(serde_json::json!({"platform": name, "digest": digest, "checked": done}));
+        }
+        if key.is_none() && !self.rebuild && !self.no_rebuild {
+            context.progress.note(
+                "not built again: no --key says whose provenance to believe; --rebuild builds what this one names all the same",
+            );
         }
         if checked.is_empty() {
             return Err(Fault::new(Kind::Data, format!("{} has no image", self.image)).into());
@@ -94,7 +105,7 @@ impl Verify {
         check::spdx(&sbom, &bill)?;
         done.push("SBOM");
         let statement = attached(layout, &digest, provenance::MEDIA_TYPE, key);
-        if self.no_rebuild {
+        if self.no_rebuild || key.is_none() && !self.rebuild {
             if let Ok(statement) = statement {
                 provenance::read(&statement, &digest)?;
                 done.push("provenance");
