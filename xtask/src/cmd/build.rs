@@ -59,6 +59,7 @@ impl Build {
     pub(crate) fn run(&self, context: &Context) -> Result<()> {
         let session = Session::open(context, &self.how)?;
         let plan = session.plan(&self.what)?;
+        self.what.check_omitted(&session.catalog)?;
         let out = self.out.clone().unwrap_or_else(|| context.root.join("target/images"));
         let executor = session.executor()?;
         let built = executor.build(&plan, &out)?;
