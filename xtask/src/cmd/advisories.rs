@@ -18,6 +18,8 @@ use crate::context::{Context, write_out};
 
 /// Go's own database.
 const DATABASE: &str = "https://vuln.go.dev";
+/// The largest document of an earlier run that is read, in bytes.
+const MAX_VEX: u64 = 64 << 20;
 const ELF: &[u8] = b"\x7fELF";
 
 /// Say which known vulnerabilities concern the Go programs in images, by govulncheck.
@@ -39,6 +41,9 @@ pub(crate) struct Advisories {
     /// Write a VEX document too, as `OpenVEX` has it.
     #[arg(long, value_name = "FILE")]
     vex: Option<PathBuf>,
+    /// The repository that the images are in, for the names of products in that document.
+    #[arg(long, value_name = "HOST/REPOSITORY", requires = "vex")]
+    repository: Option<String>,
     #[command(flatten)]
     how: How,
 }
@@ -55,6 +60,9 @@ struct Answer<'a> {
 struct Scanned {
     /// The layout's name.
     image: String,
+    /// What the image calls itself.
+    #[serde(skip)]
+    title: String,
     /// The manifest's digest.
     digest: String,
     /// The program's path in the image.
@@ -95,7 +103,12 @@ impl Advisories {
             scan(&check, &layout, &database, work.path(), &mut programs)?;
         }
         if let Some(file) = &self.vex {
-            let text = serde_json::to_string_pretty(&vex::document(&programs, jiff::Timestamp::now()))?;
+            let now = jiff::Timestamp::now();
+            // What is a pipe or a device has no earlier document.
+            let old = if file.is_file() { files::read_named(file, MAX_VEX)? } else { None };
+            let old = old.and_then(|old| serde_json::from_slice(&old).ok());
+            let document = vex::after(vex::document(&programs, self.repository.as_deref(), now), old, now);
+            let text = serde_json::to_string_pretty(&document)?;
             files::write(file, format!("{text}\n").as_bytes())?;
         }
         if context.json {
@@ -150,7 +163,10 @@ fn scan(
                 let Some(extracted) = extracted else { continue };
                 let advisories = advisories(&check.scan(&extracted, database)?);
                 let digest = image.descriptor.digest().to_string();
-                into.push(Scanned { image: name.clone(), digest, program, advisories });
+                let annotations = image.manifest.annotations().as_ref();
+                let title =
+                    annotations.and_then(|all| all.get(attest::label::TITLE)).unwrap_or(&name).clone();
+                into.push(Scanned { image: name.clone(), title, digest, program, advisories });
             }
         }
     }
@@ -212,7 +228,7 @@ mod tests {
         let all = advisories(&[osv, finding(json!({})), finding(json!({"package": "a.b/c/d"}))]);
         assert_eq!(all.len(), 1);
         let (image, digest, program) = ("i".to_owned(), "sha256:0".to_owned(), "usr/bin/p".to_owned());
-        insta::assert_snapshot!(told(&[Scanned { image, digest, program, advisories: all }]), @r"
+        insta::assert_snapshot!(told(&[Scanned { title: image.clone(), image, digest, program, advisories: all }]), @r"
         i usr/bin/p: 1 known vulnerabilities
           GO-1 (CVE-1): a.b/c v1.0.0, fixed in v1.0.1: s
         ");

@@ -16,6 +16,8 @@ mod purl;
 pub mod sign;
 pub mod spdx;
 
+pub use purl::purl;
+
 /// The names by which an image says what it is.
 pub mod label {
     /// What it is called.

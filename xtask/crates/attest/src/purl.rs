@@ -1,7 +1,7 @@
 //! Package URLs. Source: <https://github.com/package-url/purl-spec>.
 
 /// `pkg:TYPE/NAME@VERSION`; what is empty is left out. A name's slashes part its namespace.
-pub(crate) fn purl(kind: &str, name: &str, version: &str, qualifiers: &[(&str, &str)]) -> String {
+pub fn purl(kind: &str, name: &str, version: &str, qualifiers: &[(&str, &str)]) -> String {
     // "The namespace and name must be lowercased", says the specification of these types.
     let name = if matches!(kind, "golang" | "apk" | "oci") { name.to_lowercase() } else { name.to_owned() };
     let name: Vec<String> = name.split('/').map(escape).collect();

@@ -17,9 +17,14 @@ struct Statement<'a> {
 
 /// A document of one statement a vulnerability. That a module has a vulnerable version does not say that its code is
 /// reached, so the status is `under_investigation`: whoever knows more says so in a document of his own.
-pub(super) fn document(programs: &[Scanned], at: Timestamp) -> Value {
+///
+/// Products are named as scanners name images: `pkg:oci/NAME@DIGEST`, with the repository where it is told.
+pub(super) fn document(programs: &[Scanned], repository: Option<&str>, at: Timestamp) -> Value {
     let mut statements: BTreeMap<&str, Statement<'_>> = BTreeMap::new();
-    for Scanned { image, digest, advisories, .. } in programs {
+    for Scanned { title, digest, advisories, .. } in programs {
+        let name = repository.and_then(|name| name.rsplit('/').next()).unwrap_or(title);
+        let product =
+            attest::purl("oci", name, digest, &[("repository_url", repository.unwrap_or_default())]);
         for advisory in advisories {
             let Statement { products, .. } = statements.entry(&advisory.id).or_insert_with(|| Statement {
                 aliases: &advisory.aliases,
@@ -27,8 +32,7 @@ pub(super) fn document(programs: &[Scanned], at: Timestamp) -> Value {
                 products: BTreeMap::new(),
             });
             let part = json!({"@id": format!("pkg:golang/{}@{}", advisory.module, advisory.found)});
-            let parts =
-                products.entry(format!("pkg:oci/{image}@{}", digest.replace(':', "%3A"))).or_default();
+            let parts = products.entry(product.clone()).or_default();
             if !parts.contains(&part) {
                 parts.push(part);
             }
@@ -38,7 +42,7 @@ pub(super) fn document(programs: &[Scanned], at: Timestamp) -> Value {
         .into_iter()
         .map(|(id, Statement { aliases, summary, products })| {
             let products: Vec<Value> =
-                products.into_iter().map(|(id, parts)| json!({"@id": id, "subcomponents": parts})).collect();
+                products.into_iter().map(|(id, parts)| product(&id, &parts)).collect();
             let vulnerability = json!({
                 "@id": format!("https://pkg.go.dev/vuln/{id}"), "name": id, "description": summary, "aliases": aliases,
             });
@@ -56,4 +60,90 @@ pub(super) fn document(programs: &[Scanned], at: Timestamp) -> Value {
         "tooling": "cargo xtask advisories, by govulncheck",
         "statements": statements,
     })
+}
+
+fn product(purl: &str, parts: &[Value]) -> Value {
+    json!({"@id": purl, "identifiers": {"purl": purl}, "subcomponents": parts})
+}
+
+/// What is written over `old`, if that is an earlier version of the document: the same where nothing changed, else of the
+/// next version. Source: `version`, `timestamp` and `last_updated` in `OpenVEX`.
+pub(super) fn after(new: Value, old: Option<Value>, at: Timestamp) -> Value {
+    const OF_VERSION: [&str; 3] = ["version", "timestamp", "last_updated"];
+    let Some(old) = old.filter(|old| old["@id"] == new["@id"]) else { return new };
+    let said = |document: &Value| {
+        let mut said = document.clone();
+        if let Some(fields) = said.as_object_mut() {
+            fields.retain(|name, _| !OF_VERSION.contains(&name.as_str()));
+        }
+        said
+    };
+    if said(&old) == said(&new) {
+        return old;
+    }
+    let mut new = new;
+    new["version"] = (old["version"].as_u64().unwrap_or(1) + 1).into();
+    new["timestamp"] = old["timestamp"].clone();
+    new["last_updated"] = at.to_string().into();
+    new
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::Advisory;
+    use super::*;
+
+    fn scanned(ids: &[&str]) -> Vec<Scanned> {
+        let advisory = |id: &&str| Advisory {
+            id: (*id).to_owned(),
+            module: "a.b/C".into(),
+            found: "v1.0.0+incompatible".into(),
+            ..Advisory::default()
+        };
+        vec![Scanned {
+            image: "kubelet-v1_26_0-micro-amd64".into(),
+            title: "kubelet".into(),
+            digest: format!("sha256:{}", "0".repeat(64)),
+            program: "usr/bin/kubelet".into(),
+            advisories: ids.iter().map(advisory).collect(),
+        }]
+    }
+
+    fn at(second: i64) -> Timestamp {
+        Timestamp::from_second(second).unwrap()
+    }
+
+    #[test]
+    fn products_have_the_names_that_scanners_give_them() {
+        let digest = format!("sha256:{}", "0".repeat(64));
+        for (repository, expected) in [
+            (None, format!("pkg:oci/kubelet@{digest}")),
+            (
+                Some("registry.example.org:5000/team/Node"),
+                format!("pkg:oci/node@{digest}?repository_url=registry.example.org:5000%2Fteam%2FNode"),
+            ),
+        ] {
+            let product =
+                document(&scanned(&["GO-1"]), repository, at(0))["statements"][0]["products"][0].clone();
+            assert_eq!(
+                (&product["@id"], &product["identifiers"]["purl"]),
+                (&json!(expected), &json!(expected))
+            );
+        }
+    }
+
+    #[test]
+    fn the_version_rises_when_the_document_changes_and_only_then() {
+        let make = |ids: &[&str], second| document(&scanned(ids), None, at(second));
+        let first = after(make(&["GO-1"], 1), None, at(1));
+        assert_eq!(first["version"], 1);
+        assert_eq!(after(make(&["GO-1"], 2), Some(first.clone()), at(2)), first, "nothing changed");
+        let second = after(make(&["GO-1", "GO-2"], 3), Some(first.clone()), at(3));
+        assert_eq!((&second["version"], &second["timestamp"]), (&json!(2), &first["timestamp"]));
+        assert_eq!(second["last_updated"], at(3).to_string());
+        assert_eq!(after(make(&["GO-1"], 4), Some(second), at(4))["version"], 3);
+        // Of other images: another document.
+        let other = json!({"@id": "urn:x", "version": 7});
+        assert_eq!(after(make(&["GO-1"], 5), Some(other), at(5))["version"], 1);
+    }
 }
