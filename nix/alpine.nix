@@ -3,7 +3,7 @@
 let
   path = base: "images/locks/alpine-${builtins.substring 1 100 base.alpine.branch}.json";
   isLocked = base: builtins.pathExists (../. + "/${path base}");
-  lockOf = base: if isLocked base then path base else throw "${path base} is missing: run `cargo xtask lock alpine`";
+  lockOf = base: if isLocked base then path base else throw "${path base} is missing: run `cargo xtask lock alpine`, and in a git checkout `git add` it";
 in
 {
   inherit lockOf isLocked;

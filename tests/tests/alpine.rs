@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
+use std::process::Command;
 
 use anyhow::{Context, Result, ensure};
 use apk::testrepo::Item;
@@ -11,7 +12,7 @@ use fault::Kind;
 use serde_json::Value;
 use tests::alpine::{ARCHES, LOCK, Place, real};
 use tests::inside::Inside;
-use tests::{debian, image, skip, xtask};
+use tests::{cmd, debian, image, skip, xtask};
 
 /// All that is compiled, and the links to it.
 const OMITTED: [&str; 8] =
@@ -35,12 +36,14 @@ fn a_missing_lock_is_made_and_locked_refuses_to() -> Result<()> {
     let said = xtask.output(&["fetch", attr, "--offline"])?;
     ensure!(said.status.success(), "{}", said.stderr);
     ensure!(said.stderr.contains(&format!("{LOCK} is missing: making it")), "{}", said.stderr);
+    ensure!(!said.stderr.contains("git add"), "this is no git checkout: {}", said.stderr);
 
     // The same again; and what `--check` sees.
     let lock = fs::read(place.lock())?;
     xtask.ok(&["lock", "alpine", "--check", "--offline"])?;
     xtask.ok(&["lock", "alpine", "--branch", "v3.15", "--offline"])?;
     ensure!(fs::read(place.lock())? == lock, "the lock is another the second time");
+    a_git_checkout_is_told_what_to_add(&place)?;
     xtask.fails(&["lock", "alpine", "--branch", "v3.16"], Kind::Unknown, &["v3.16", "v3.15"])?;
     let text = String::from_utf8(lock)?;
     fs::write(place.lock(), text.replace("v3.15.11-1-gtest", "v3.15.11-2-gtest"))?;
@@ -243,6 +246,24 @@ fn lock_and_root_filesystems_are_the_same_from_another_machine() -> Result<()> {
     assert_eq!(found[0].0, found[1].0, "the lock");
     assert_eq!(found[0].1, found[1].1, "the index");
     Ok(())
+}
+
+/// The flake sees nothing that git does not know.
+fn a_git_checkout_is_told_what_to_add(place: &Place) -> Result<()> {
+    if skip::without(&["git"])? {
+        return Ok(());
+    }
+    let (lock, add) = (place.lock(), format!("`git add {LOCK}`"));
+    let root = lock.ancestors().nth(3).context("the lock is not in a checkout")?;
+    let git = |args: &[&str]| cmd::ok(Command::new("git").args(args).current_dir(root));
+    let said = || Ok::<_, anyhow::Error>(place.xtask.output(&["lock", "alpine", "--offline"])?.stderr);
+    git(&["init", "--quiet"])?;
+    let untracked = said()?;
+    ensure!(untracked.contains(&add), "{untracked}");
+    git(&["add", LOCK])?;
+    let tracked = said()?;
+    ensure!(!tracked.contains("git add"), "{tracked}");
+    Ok(fs::remove_dir_all(root.join(".git"))?)
 }
 
 /// What is where, of whom and with which mode, as umoci unpacked it; `whole` with what is compiled.

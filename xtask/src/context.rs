@@ -1,11 +1,13 @@
 //! What every verb has: the repository, and the way to speak to the user.
 
+use std::ffi::OsStr;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use anyhow::{Context as _, Result};
 use catalog::Catalog;
+use exec::Run;
 use fault::{Fault, Kind};
 use progress::Progress;
 use serde::Serialize;
@@ -57,6 +59,31 @@ impl Context {
             json: global.json,
             progress: ui::progress(global.quiet, global.verbose, global.color),
         })
+    }
+
+    /// Tells which of these files, from the top of the repository, git does not know: a flake in a git checkout sees no
+    /// others, and would say that they are missing.
+    pub(crate) fn tell_untracked<P: AsRef<OsStr>>(&self, files: impl IntoIterator<Item = P>) -> Result<()> {
+        let mut run = Run::new("git").inherit("PATH").inherit("HOME").cwd(&self.root);
+        run = run.args(["ls-files", "--others", "-z", "--"]);
+        let mut any = false;
+        for file in files {
+            any = true;
+            run = run.arg(file.as_ref());
+        }
+        if !any || exec::which("git").is_none() {
+            return Ok(());
+        }
+        let done = run.finish()?;
+        let text = String::from_utf8_lossy(&done.stdout).into_owned();
+        let untracked: Vec<&str> = text.split('\0').filter(|file| !file.is_empty()).collect();
+        // Not in a checkout git fails, and Nix takes all files.
+        if done.status.success() && !untracked.is_empty() {
+            let files = untracked.join(" ");
+            self.progress
+                .note(&format!("the flake does not see new files until git knows them: `git add {files}`"));
+        }
+        Ok(())
     }
 
     /// The catalog, validated.

@@ -110,6 +110,7 @@ impl AddRelease {
 
         let changed = changed(&context.root, copy.path())?;
         put(&context.root, copy.path(), &changed)?;
+        context.tell_untracked(&changed)?;
         if commit.is_none() {
             context.progress.note(&format!(
                 "no commit of {} is known: its programs and images say none; `cargo xtask add-release {} --commit SHA` \

@@ -67,6 +67,8 @@ impl Report {
 
     /// For machines; people have heard it already.
     fn print(&self, context: &Context) -> Result<()> {
+        let names = self.locks.iter().map(|lock| lock.name.as_str());
+        context.tell_untracked(names.filter(|name| context.root.join(name).exists()))?;
         if context.json { context.print_json(self) } else { Ok(()) }
     }
 }

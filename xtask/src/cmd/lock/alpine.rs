@@ -122,6 +122,7 @@ pub(crate) fn ensure_alpine(session: &Session<'_>, needed: &[&Alpine], locked: b
         }
         session.context.progress.note(&format!("{name} is missing: making it"));
         make(session, alpine, None)?.write(&path)?;
+        session.context.tell_untracked([&name])?;
     }
     Ok(())
 }
