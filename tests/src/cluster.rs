@@ -66,14 +66,11 @@ impl Cluster {
             packages: PACKAGES.map(str::to_owned).into(),
         };
         let system = System::of(&flavour, &store()?, &Silent)?;
+        let console = Console::Log(disks.path().join("console.log"));
         let options = Options {
-            accel: Accel::Tcg,
-            cpus: 2,
             memory: MEMORY,
-            cgroup_v1: false,
-            disks: Vec::new(),
             images: images.iter().chain([&tools]).cloned().collect(),
-            console: Console::Log(disks.path().join("console.log")),
+            ..Options::new(Accel::Tcg, console)
         };
         let machine = Machine::boot(&system, &options)?;
         let mut cluster = Self { machine, steps: Vec::new(), since, _disks: disks };

@@ -13,7 +13,7 @@ use anyhow::{Context, Result, ensure};
 use progress::Silent;
 use store::Store;
 use vm::accel::Accel;
-use vm::{Arch, Console, Flavour, Init, Machine, Options, Runtime, System, archive};
+use vm::{Arch, Card, Console, Flavour, Init, Machine, Options, Runtime, System, archive};
 
 use crate::{skip, xtask};
 
@@ -24,8 +24,10 @@ const PRELUDE: &str = include_str!("vm/prelude.sh");
 const PRELUDE_AT: &str = "/usr/lib/vm/prelude.sh";
 /// Ends what an earlier test left.
 const RESET: &str = include_str!("vm/reset.sh");
+/// A part of a script: serves NFS to the machine itself, from /srv/export. It needs the package `nfs-kernel-server`.
+pub const NFS_SERVER: &str = include_str!("vm/nfs.sh");
 /// How long a script may take, on a machine that emulates others for other tests as well.
-pub const LIMIT: Duration = Duration::from_mins(7);
+pub const LIMIT: Duration = Duration::from_mins(12);
 
 /// Which machine.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -90,28 +92,40 @@ pub fn with(kind: Kind, test: impl FnOnce(&mut Session) -> Result<()>) -> Result
     let mut guard = place.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
     let mut session = match guard.take() {
         Some(session) => session,
-        None => Session::boot(kind, &flavour)?,
+        None => Session::boot(kind)?,
     };
     if session.fresh().is_err() {
         drop(session);
-        session = Session::boot(kind, &flavour)?;
+        session = Session::boot(kind)?;
     }
     test(&mut session)?;
     *guard = Some(session);
     Ok(())
 }
 
+/// Boots a machine of this kind that nobody shares, with this place in a network.
+pub fn boot(kind: Kind, network: Option<Card>) -> Result<Machine> {
+    let flavour = kind.flavour();
+    let store = Store::open(xtask::default_store()?)?;
+    let system = System::of(&flavour, &store, &Silent)?;
+    for entry in &system.left_out {
+        skip::say(&format!("what is new in `{entry}`: the system of {kind:?} was made without it"));
+    }
+    let accel = Accel::find(&system, &store, &Silent)?;
+    let name =
+        network.as_ref().map_or_else(|| format!("{kind:?}"), |card| format!("{kind:?}-{}", card.name()));
+    let log = crate::root().join(format!("target/vm/tests-{name}.log"));
+    let options = Options { memory: 3072, network, ..Options::new(accel, Console::Log(log)) };
+    let mut machine = Machine::boot(&system, &options)?;
+    machine.wait_runtime(flavour.runtime)?;
+    Ok(machine)
+}
+
 impl Session {
-    fn boot(kind: Kind, flavour: &Flavour) -> Result<Self> {
-        let store = Store::open(xtask::default_store()?)?;
-        let system = System::of(flavour, &store, &Silent)?;
-        let accel = Accel::find(&system, &store, &Silent)?;
-        let log = crate::root().join(format!("target/vm/tests-{kind:?}.log"));
-        let options = Options { memory: 3072, ..Options::new(accel, Console::Log(log)) };
-        let mut machine = Machine::boot(&system, &options)?;
-        machine.wait_runtime(flavour.runtime)?;
+    fn boot(kind: Kind) -> Result<Self> {
+        let mut machine = boot(kind, None)?;
         machine.put(PRELUDE.as_bytes(), 0o644, PRELUDE_AT)?;
-        Ok(Self { machine, images: BTreeMap::new(), arch: flavour.arch })
+        Ok(Self { machine, images: BTreeMap::new(), arch: kind.flavour().arch })
     }
 
     /// Ends all containers, and empties what a kubelet leaves.

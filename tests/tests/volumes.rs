@@ -8,6 +8,7 @@ use std::time::Duration;
 use anyhow::{Context, Result, ensure};
 use progress::Silent;
 use store::Store;
+use tests::vm::NFS_SERVER;
 use tests::{scratch, skip, xtask};
 use vm::accel::Accel;
 use vm::{Arch, Console, Flavour, Init, Machine, Options, Runtime, System, archive};
@@ -41,19 +42,14 @@ impl Node {
         let packed = files.path().join("image.tar");
         let names = archive::pack(&layout, Arch::Amd64, &std::fs::File::create(&packed)?)?;
         ensure!(names.len() == 1, "{names:?}");
-        let options = Options {
-            accel: Accel::find(&system, &store, &Silent)?,
-            cpus: 2,
-            memory: 2048,
-            cgroup_v1: false,
-            disks: Vec::new(),
-            images: vec![packed],
-            console: Console::Log(files.path().join("console.log")),
-        };
+        let accel = Accel::find(&system, &store, &Silent)?;
+        let console = Console::Log(files.path().join("console.log"));
+        let options = Options { images: vec![packed], ..Options::new(accel, console) };
         drop(store);
         let mut machine = Machine::boot(&system, &options)?;
         machine.wait_runtime(Runtime::Containerd)?;
         machine.import(Runtime::Containerd, 0)?;
+        machine.ok(&format!("set -e\n{NFS_SERVER}"), LONG).context("a server of NFS")?;
         machine.ok(&HOST.replace("IMAGE", &names[0]), LONG)?;
         Ok(Self { machine, _files: files })
     }

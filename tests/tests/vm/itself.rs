@@ -3,6 +3,7 @@
 use std::fs;
 use std::process::Command;
 
+use ::vm::Network;
 use anyhow::{Context, Result, ensure};
 use fault::Kind as Fault;
 use serde_json::Value;
@@ -40,6 +41,31 @@ fn a_machine_restarts() -> Result<()> {
         ensure!(again.ends_with("kept\n") && !again.starts_with(boot.trim()), "{boot}{again}");
         Ok(())
     })
+}
+
+/// Two machines with a cable between them: each has its name and address, and what is sent arrives whole.
+#[test]
+fn machines_of_a_network_reach_each_other() -> Result<()> {
+    if skip::unless_full("two machines at a time")
+        || skip::without(&vm::PROGRAMS)?
+        || skip::without(&["qemu-system-x86_64"])?
+    {
+        return Ok(());
+    }
+    let network = Network::new()?;
+    let mut first = vm::boot(Kind::Plain, Some(network.card(0)?))?;
+    let mut second = vm::boot(Kind::Plain, Some(network.card(1)?))?;
+    let serve =
+        "set -e; mkdir /srv/www; head -c 20000000 /dev/urandom >/srv/www/large; hostname >/srv/www/name
+                 sha256sum </srv/www/large; busybox httpd -p 192.0.2.10:8080 -h /srv/www";
+    let sum = first.ok(serve, vm::LIMIT)?;
+    let fetch = "set -e; hostname; busybox wget -qO- http://192.0.2.10:8080/name
+                 busybox wget -qO- http://192.0.2.10:8080/large | sha256sum";
+    assert_eq!(second.ok(fetch, vm::LIMIT)?, format!("node1\nnode\n{sum}"));
+    // Whose cable is pulled is not reached any more.
+    drop(network);
+    ensure!(second.ok("! timeout 5 busybox wget -qO- http://192.0.2.10:8080/name", vm::LIMIT)?.is_empty());
+    Ok(())
 }
 
 /// The verb: a script's output and exit code are its own; files and disks are there; JSON says when what was reached.

@@ -1,15 +1,7 @@
-# The host: an NFS export of its own, and the kubelet by README's command for containerd, with the host's /dev.
+# The kubelet by README's command for containerd, with the host's /dev.
 set -e
-mkdir -p /var/lib/kubelet /var/log/pods /etc/kubernetes/manifests /srv/export
-echo '/srv/export 127.0.0.1(rw,no_root_squash,fsid=0)' >/etc/exports
-modprobe nfsd
+mkdir -p /var/lib/kubelet /var/log/pods /etc/kubernetes/manifests
 modprobe loop
-grep -q /proc/fs/nfsd /proc/mounts || mount -t nfsd nfsd /proc/fs/nfsd
-exportfs -r
-rpc.mountd --no-nfs-version 3
-# New files wait until clients of an earlier server had time to come back: there is none.
-rpc.nfsd --no-nfs-version 3 --grace-time 10 --lease-time 10 2
-
 bind() { echo "--mount type=bind,src=$1,dst=$1,options=rbind:$2"; }
 ctr run -d --privileged --net-host --with-ns pid:/proc/1/ns/pid --with-ns uts:/proc/1/ns/uts \
   $(bind /etc/machine-id ro) $(bind /sys/fs/cgroup rw) $(bind /run/containerd rw) $(bind /var/lib/containerd rw) \

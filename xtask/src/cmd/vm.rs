@@ -153,6 +153,7 @@ impl Vm {
             cpus: self.cpus,
             memory: self.memory,
             cgroup_v1: self.cgroup == 1,
+            network: None,
             disks: self.disk.iter().map(|mib| mib << 20).collect(),
             images: imports.iter().map(|import| import.archive.path().to_owned()).collect(),
             console: if interactive { Console::Terminal(log) } else { Console::Log(log) },

@@ -15,7 +15,7 @@ use tempfile::TempDir;
 
 use crate::accel::Accel;
 use crate::channel::{Channel, Event, PORTS, Splitter};
-use crate::{Init, Runtime, System, disk, initramfs, packages, qemu};
+use crate::{Card, Init, Runtime, System, disk, initramfs, packages, qemu};
 
 /// Ends QEMU and removes the machine's directory once its owner is gone, however it went.
 const WATCHDOG: &str = "read -r _; kill -TERM \"$1\" 2>/dev/null; rm -r \"$2\"";
@@ -60,6 +60,8 @@ pub struct Options {
     pub disks: Vec<u64>,
     /// Files that are read-only disks, by the serial numbers `image0`, `image1` ...
     pub images: Vec<PathBuf>,
+    /// Its place in a network; none for a machine without one.
+    pub network: Option<Card>,
     /// The first serial port.
     pub console: Console,
 }
@@ -74,6 +76,7 @@ impl Options {
             cgroup_v1: false,
             disks: Vec::new(),
             images: Vec::new(),
+            network: None,
             console,
         }
     }
@@ -328,6 +331,10 @@ fn arguments(system: &System, options: &Options, dir: &Path) -> Result<Vec<OsStr
     let mut append = format!("vm.init={init} vm.runtime={}", system.runtime.name());
     if options.cgroup_v1 {
         append.push_str(" vm.cgroup=1 systemd.unified_cgroup_hierarchy=0");
+    }
+    if let Some(card) = &options.network {
+        append = format!("{append} {}", card.parameters());
+        words.extend(card.arguments()?.map(OsString::from));
     }
     words.extend(qemu::boot(system, &initrd(system, dir)?, &append));
     words.extend(["-serial".into(), "chardev:console".into()]);

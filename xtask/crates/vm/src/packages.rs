@@ -111,8 +111,36 @@ pub(crate) fn runs_here(arch: Arch) -> bool {
 }
 
 /// Fills an empty directory with the flavour's packages and, in /boot and /lib/modules, its kernel. `tmp` has room for
-/// what is on its way.
+/// what is on its way. Where a mirror is out of step in what was updated since the release, the release alone is taken:
+/// nobody else reaches a machine. Returns the entries that were left out.
 pub(crate) fn install(
+    flavour: &Flavour,
+    sources: &Sources,
+    root: &Path,
+    tmp: &Path,
+    task: &dyn Task,
+) -> Result<Vec<String>> {
+    let Err(error) = install_from(&sources.entries, flavour, sources, root, tmp, task) else {
+        return Ok(Vec::new());
+    };
+    let (release, updates) = release_alone(&sources.entries, &sources.codename);
+    if release.is_empty() || updates.is_empty() || !format!("{error:#}").contains("Failed to fetch") {
+        return Err(error);
+    }
+    if root.exists() {
+        fs::remove_dir_all(root).with_context(|| format!("removing {}", root.display()))?;
+    }
+    install_from(&release, flavour, sources, root, tmp, task)?;
+    Ok(updates)
+}
+
+/// The entries of the release itself, and those of what came later.
+fn release_alone(entries: &[String], codename: &str) -> (Vec<String>, Vec<String>) {
+    entries.iter().cloned().partition(|entry| entry.split(' ').nth(2) == Some(codename))
+}
+
+fn install_from(
+    entries: &[String],
     flavour: &Flavour,
     sources: &Sources,
     root: &Path,
@@ -143,7 +171,7 @@ pub(crate) fn install(
         .arg(format!("--{stage}-hook=sh {} \"$1\"", hook.display()))
         .arg(&sources.codename)
         .arg(root)
-        .args(&sources.entries);
+        .args(entries);
     let run =
         ["HOME", "http_proxy", "https_proxy", "no_proxy"].iter().fold(run, |run, name| run.inherit(name));
     let run = run.env("PATH", path()).env("TMPDIR", tmp).env("KERNEL", flavour.arch.kernel_package());
@@ -191,6 +219,18 @@ pub(crate) fn qemu(arch: Arch) -> [(&'static str, &'static str); 1] {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_release_is_told_from_what_came_later() {
+        let entries = [
+            "deb http://a/ bookworm main",
+            "deb http://a/ bookworm-updates main",
+            "deb http://b/ bookworm-security main",
+        ];
+        let (release, updates) = release_alone(&entries.map(str::to_owned), "bookworm");
+        assert_eq!(release, entries[..1]);
+        assert_eq!(updates, entries[1..]);
+    }
 
     #[test]
     fn only_the_distributions_own_sources_are_used() {

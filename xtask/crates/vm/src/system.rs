@@ -14,6 +14,8 @@ use crate::{Arch, Flavour, Init, Runtime, disk, initramfs, pods};
 
 /// To be raised with a change that no key would notice of how a system is put together.
 const FORMAT: u32 = 2;
+/// Where an object says which of apt's entries it has nothing from; most have no such file.
+const LEFT_OUT: &str = "left-out";
 /// How the file of a disk of qcow2 begins.
 const QCOW2: &[u8] = b"QFI\xfb";
 
@@ -36,6 +38,8 @@ pub struct System {
     pub(crate) init: Option<Init>,
     /// The daemons that process 1 starts.
     pub(crate) runtime: Runtime,
+    /// Apt's entries that could not be read when it was made: it has nothing from there.
+    pub left_out: Vec<String>,
 }
 
 impl System {
@@ -53,7 +57,10 @@ impl System {
             let task = progress.task(&format!("make {name} (minutes, once)"), None);
             let scratch = store.scratch_dir()?;
             let root = scratch.path().join("root");
-            packages::install(flavour, &sources, &root, scratch.path(), &*task)?;
+            let left_out = packages::install(flavour, &sources, &root, scratch.path(), &*task)?;
+            if !left_out.is_empty() {
+                fs::write(dir.join(LEFT_OUT), left_out.join("\n"))?;
+            }
             task.detail("disk");
             let (kernel, modules) = packages::kernel(&root)?;
             fs::copy(&kernel, dir.join("kernel")).with_context(|| format!("copying {}", kernel.display()))?;
@@ -63,6 +70,14 @@ impl System {
             configure(&root)?;
             disk::make_root(&root, scratch.path(), &dir.join("root.qcow2"))
         })?;
+        let left_out: Vec<String> = if object.dir.join(LEFT_OUT).exists() {
+            fs::read_to_string(object.file(LEFT_OUT)?)?.lines().map(str::to_owned).collect()
+        } else {
+            Vec::new()
+        };
+        for entry in &left_out {
+            progress.note(&format!("{name}: its mirror was out of step, so it has nothing from `{entry}`"));
+        }
         Ok(Self {
             arch: flavour.arch,
             kernel: object.file("kernel")?,
@@ -72,6 +87,7 @@ impl System {
             qcow2: true,
             init: Some(flavour.init),
             runtime: flavour.runtime,
+            left_out,
         })
     }
 
