@@ -4,6 +4,7 @@ mod cmd;
 mod context;
 mod local;
 mod runtime;
+mod support;
 mod ui;
 
 use std::process::ExitCode;

@@ -1,15 +1,19 @@
 //! `build`: images and indexes as OCI layouts.
 
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::time::Duration;
 
 use anyhow::Result;
+use catalog::Attributes;
+use plan::Plan;
 use serde::Serialize;
 
 use super::session::{How, Session, What};
 use crate::context::{Context, write_out};
 use crate::local::{Built, BuiltImage, Timings};
 use crate::runtime::Runtime;
+use crate::support::{self, Support};
 use crate::ui::mib;
 
 /// Build images and multi-arch indexes into OCI layouts.
@@ -60,6 +64,7 @@ impl Build {
         let session = Session::open(context, &self.how)?;
         let plan = session.plan(&self.what)?;
         self.what.check_omitted(&session.catalog)?;
+        tell_ended(context, &session, &plan)?;
         let out = self.out.clone().unwrap_or_else(|| context.root.join("target/images"));
         let executor = session.executor()?;
         let built = executor.build(&plan, &out)?;
@@ -98,6 +103,26 @@ impl Build {
         };
         built.iter().map(show).collect()
     }
+}
+
+/// Says of which releases' images Kubernetes' support has ended: they get no fixes.
+fn tell_ended(context: &Context, session: &Session<'_>, plan: &Plan) -> Result<()> {
+    let (support, today) = (Support::read(&context.root)?, support::today());
+    let newest = session.catalog.releases.iter().find(|release| support.ended(release, today).is_none());
+    let attributes = Attributes::of(&session.catalog);
+    let mut told = BTreeSet::new();
+    for name in plan.images.keys() {
+        let release = attributes.get(name)?.release;
+        let Some(ended) = support.ended(release, today).filter(|_| told.insert(release.numbers())) else {
+            continue;
+        };
+        let newest = newest.map(|newest| format!("; {} is supported", newest.version)).unwrap_or_default();
+        context.progress.note(&format!(
+            "warning: Kubernetes' support of {} ended on {ended}: it gets no fixes{newest}",
+            release.version
+        ));
+    }
+    Ok(())
 }
 
 fn timings(timings: &Timings) -> Vec<Timing> {

@@ -2,11 +2,13 @@
 
 use anyhow::Result;
 use catalog::{Attribute, Attributes, Scope};
+use jiff::civil::Date;
 use serde::Serialize;
 
 use crate::context::{Context, write_out};
+use crate::support::{self, Support};
 
-/// List everything that can be built.
+/// List everything that can be built, and what of it Kubernetes no longer supports.
 #[derive(clap::Args)]
 #[command(after_help = "Examples:
   cargo xtask list
@@ -33,10 +35,13 @@ struct Row {
     platform: Option<String>,
     repository: String,
     tag: String,
+    /// When Kubernetes' support of the release ended, if it has.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    support_ended: Option<Date>,
 }
 
 impl Row {
-    fn of(attribute: &Attribute<'_>) -> Self {
+    fn of(attribute: &Attribute<'_>, support: &Support, today: Date) -> Self {
         let arch = match attribute.scope {
             Scope::Image(arch) => Some(arch),
             Scope::Index => None,
@@ -52,6 +57,7 @@ impl Row {
             platform: arch.map(catalog::Arch::platform),
             repository: attribute.product.repository.clone(),
             tag: attribute.tag(),
+            support_ended: support.ended(attribute.release, today),
         }
     }
 }
@@ -59,7 +65,9 @@ impl Row {
 impl List {
     pub(crate) fn run(&self, context: &Context) -> Result<()> {
         let catalog = context.catalog()?;
-        let rows: Vec<Row> = Attributes::of(&catalog).iter().map(Row::of).collect();
+        let (support, today) = (Support::read(&context.root)?, support::today());
+        let attributes = Attributes::of(&catalog);
+        let rows: Vec<Row> = attributes.iter().map(|attribute| Row::of(attribute, &support, today)).collect();
         if context.json {
             return context.print_json(&Listing { version: 1, attributes: rows });
         }
@@ -68,7 +76,9 @@ impl List {
             .iter()
             .map(|row| {
                 let platform = row.platform.as_deref().unwrap_or("index");
-                format!("{:width$}  {:13} {}:{}", row.name, platform, row.repository, row.tag)
+                let ended = row.support_ended.map(|day| format!("  (support ended on {day})"));
+                let ended = ended.unwrap_or_default();
+                format!("{:width$}  {:13} {}:{}{ended}", row.name, platform, row.repository, row.tag)
             })
             .collect();
         write_out(&lines.join("\n"))

@@ -1,17 +1,15 @@
 //! `upstream`: which Kubernetes releases are new, and which have ended.
 
-pub(crate) mod support;
-
 use std::path::PathBuf;
 
-use anyhow::{Context as _, Result};
+use anyhow::Result;
 use fault::{Fault, Kind};
 use jiff::civil::Date;
 use serde::Serialize;
 
-use self::support::{News, Numbers, Support};
 use super::session::{How, Session};
 use crate::context::{Context, write_out};
+use crate::support::{self, News, Numbers, Support};
 
 /// Say which Kubernetes releases are new, and which of the catalog's have reached their end of life.
 ///
@@ -48,11 +46,8 @@ struct Answer<'a> {
 impl Upstream {
     pub(crate) fn run(&self, context: &Context) -> Result<()> {
         let catalog = context.catalog()?;
-        let path = context.root.join(support::PATH);
-        let text = std::fs::read_to_string(&path).with_context(|| format!("reading {}", support::PATH))?;
-        let table = Support::parse(&text, support::PATH)?;
-        let today =
-            self.today.unwrap_or_else(|| jiff::tz::Offset::UTC.to_datetime(jiff::Timestamp::now()).date());
+        let table = Support::read(&context.root)?;
+        let today = self.today.unwrap_or_else(support::today);
         let have: Vec<Numbers> = catalog.releases.iter().map(catalog::Release::numbers).collect();
         let news = if let Some(file) = &self.versions {
             let text = std::fs::read_to_string(file).map_err(|error| {

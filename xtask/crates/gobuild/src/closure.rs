@@ -257,9 +257,23 @@ mod tests {
         Spec::Kubeadm { release: release.into(), crictl: crictl.into(), package }
     }
 
+    /// With crictl's module by its name of today.
+    fn renamed(release: &str, crictl: &str) -> Spec {
+        let package = "sigs.k8s.io/cri-tools/cmd/crictl".into();
+        Spec::Kubeadm { release: release.into(), crictl: crictl.into(), package }
+    }
+
     fn committed() -> Vec<Spec> {
         let kube = |release: &str| Spec::Kube { release: release.into() };
         vec![
+            kube("v1.37.2"),
+            renamed("v1.37.2", "v1.37.0"),
+            kube("v1.36.3"),
+            renamed("v1.36.3", "v1.34.0"),
+            kube("v1.35.4"),
+            renamed("v1.35.4", "v1.34.0"),
+            kube("v1.34.4"),
+            renamed("v1.34.4", "v1.34.0"),
             kube("v1.26.0"),
             kubeadm("v1.26.0", "v1.26.0"),
             kube("v1.25.5"),

@@ -38,10 +38,14 @@ struct Row<'a> {
 }
 
 impl<'a> Comparison<'a> {
-    /// The newest release of which anything was built, on the first architecture that has it.
+    /// The newest release of which anything was built and published, else built, on the first architecture that has it.
     pub(crate) fn newest(input: &'a Input) -> Option<Self> {
         let matrix = &input.matrix;
-        let first = matrix.cells.iter().find(|cell| cell.ours.is_some())?;
+        let built = || matrix.cells.iter().filter(|cell| cell.ours.is_some());
+        let same = |cell: &Cell, other: &Cell| cell.release == other.release && cell.arch == other.arch;
+        let published =
+            |cell: &&Cell| matrix.cells.iter().any(|other| same(cell, other) && other.published.is_some());
+        let first = built().find(published).or_else(|| built().next())?;
         let (release, arch) = (first.release.as_str(), first.arch.as_str());
         let of = |variant, base| matrix.cell(release, variant, base, arch);
         let cells = || matrix.cells.iter().filter(|cell| cell.release == release && cell.arch == arch);

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::fmt::Write;
 
 use anyhow::Result;
-use catalog::{Attribute, Attributes, Catalog, Scope};
+use catalog::{Arch, Attribute, Attributes, Catalog, Scope, Variant};
 use fault::{Fault, Kind};
 
 use crate::budget::Ratio;
@@ -37,24 +37,41 @@ pub fn markdown(catalog: &Catalog, record: &Record, published: &Published) -> St
             continue;
         }
         let (product, release, base) = key;
+        let cell = |variant: &Variant, arch: &Arch| {
+            images().find(|attribute| {
+                place(attribute) == (product.clone(), release.clone(), base.clone())
+                    && attribute.variant.name == *variant.name.as_str()
+                    && matches!(attribute.scope, Scope::Image(of) if of.name == *arch.name.as_str())
+            })
+        };
+        let ours = |attribute: &Attribute<'_>| record.images.get(&attribute.name);
+        let known = |variant: &Variant, arch: &Arch| {
+            let is = |attribute| ours(attribute).is_some() || published.of(attribute).is_some();
+            cell(variant, arch).is_some_and(is)
+        };
+        // Only what there is a figure of: a release that nobody published has no column for that.
+        let variants = || catalog.variants.iter().filter(|variant| variant.product == *product);
+        let arches: Vec<&Arch> =
+            catalog.arches.iter().filter(|arch| variants().any(|variant| known(variant, arch))).collect();
+        let variants: Vec<&Variant> =
+            variants().filter(|variant| arches.iter().any(|arch| known(variant, arch))).collect();
+        let beside = variants.iter().any(|variant| {
+            arches.iter().any(|arch| cell(variant, arch).is_some_and(|it| published.of(it).is_some()))
+        });
         let _ = write!(out, "| {product} {release}, {base} |");
-        catalog.arches.iter().for_each(|arch| _ = write!(out, " {} | published |", arch.name));
+        let column = if beside { " | published |" } else { " |" };
+        for arch in &arches {
+            let _ = write!(out, " {}{column}", arch.name);
+        }
         out.push_str("\n| --- |");
-        out.push_str(&" ---: | ---: |".repeat(catalog.arches.len()));
+        out.push_str(&(if beside { " ---: | ---: |" } else { " ---: |" }).repeat(arches.len()));
         out.push('\n');
-        for variant in catalog.variants.iter().filter(|variant| variant.product == *product) {
-            let cell = |arch: &catalog::Arch| {
-                images().find(|attribute| {
-                    place(attribute) == (product.clone(), release.clone(), base.clone())
-                        && attribute.variant.name == *variant.name.as_str()
-                        && matches!(attribute.scope, Scope::Image(of) if of.name == *arch.name.as_str())
-                })
-            };
+        for variant in variants {
             let _ = write!(out, "| {} |", variant.name);
-            for attribute in catalog.arches.iter().map(cell) {
-                let image = attribute.and_then(|attribute| record.images.get(&attribute.name));
+            for attribute in arches.iter().map(|arch| cell(variant, arch)) {
+                let image = attribute.and_then(ours);
                 let theirs = attribute.and_then(|attribute| published.of(attribute));
-                let ours = image.map_or("–".to_owned(), |image| {
+                let ours = image.map_or("not recorded".to_owned(), |image| {
                     omitted.extend(image.omitted.iter().cloned());
                     let mark = if image.omitted.is_empty() { "" } else { "\\*" };
                     let ratio = theirs.map(|theirs| Ratio::of(image, theirs));
@@ -63,9 +80,13 @@ pub fn markdown(catalog: &Catalog, record: &Record, published: &Published) -> St
                     let (compressed, extracted) = (mib(image.compressed), mib(image.extracted));
                     format!("{compressed:.2} / {extracted:.2}{mark}{}", ratio.unwrap_or_default())
                 });
-                let theirs = theirs
-                    .map_or("–".to_owned(), |mib| format!("{:.2} / {:.2}", mib.compressed, mib.extracted));
-                let _ = write!(out, " {ours} | {theirs} |");
+                let _ = write!(out, " {ours} |");
+                if beside {
+                    let theirs = theirs.map_or("not published".to_owned(), |mib| {
+                        format!("{:.2} / {:.2}", mib.compressed, mib.extracted)
+                    });
+                    let _ = write!(out, " {theirs} |");
+                }
             }
             out.push('\n');
         }

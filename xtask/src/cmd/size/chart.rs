@@ -8,7 +8,7 @@ use crate::context::Context;
 /// The picture, from the top of the repository.
 const FILE: &str = "docs/sizes.svg";
 
-/// Draw the README's chart, docs/sizes.svg: the newest release's variants against what was published.
+/// Draw the README's chart, docs/sizes.svg: the variants of the newest release that was published against what was.
 #[derive(clap::Args)]
 #[command(after_help = "Examples:
   cargo xtask size chart           draw it

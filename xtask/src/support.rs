@@ -1,8 +1,10 @@
 //! The support table, images/support.toml, and what it says of the catalog's releases.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
 
-use anyhow::Result;
+use anyhow::{Context as _, Result};
+use catalog::Release;
 use fault::{Fault, Kind};
 use jiff::{ToSpan, civil::Date};
 use serde::{Deserialize, Serialize};
@@ -74,7 +76,24 @@ impl News {
     }
 }
 
+/// Today, in UTC.
+pub(crate) fn today() -> Date {
+    jiff::tz::Offset::UTC.to_datetime(jiff::Timestamp::now()).date()
+}
+
 impl Support {
+    /// Reads the table of a checkout.
+    pub(crate) fn read(root: &Path) -> Result<Self> {
+        let text = std::fs::read_to_string(root.join(PATH)).with_context(|| format!("reading {PATH}"))?;
+        Self::parse(&text, PATH)
+    }
+
+    /// When the support of a release ended, if that was before this day.
+    pub(crate) fn ended(&self, release: &Release, today: Date) -> Option<Date> {
+        let (major, minor, _) = release.numbers();
+        self.ends(&format!("{major}.{minor}")).filter(|ended| *ended < today)
+    }
+
     /// Parses and validates; `name` is what errors call the file.
     pub(crate) fn parse(text: &str, name: &str) -> Result<Self> {
         let bad = |what: String| anyhow::Error::from(Fault::new(Kind::Data, format!("{name}: {what}")));
