@@ -1,5 +1,5 @@
-//! A cluster of one virtual machine: README's kubelet, kubeadm from the same image, and a control plane of images made
-//! for tests, as static pods.
+//! A cluster of virtual machines: README's kubelet, kubeadm from the same image, and a control plane of images made for
+//! tests, as static pods.
 
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
@@ -12,7 +12,7 @@ use store::Store;
 use tempfile::TempDir;
 use testimage::{Lab, Set};
 use vm::accel::Accel;
-use vm::{Arch, Console, Flavour, Init, Machine, Options, Runtime, System};
+use vm::{Arch, Card, Console, Flavour, Init, Machine, Network, Options, Runtime, System};
 
 use crate::{cmd, image, xtask};
 
@@ -26,93 +26,94 @@ const CONFIG: &str = include_str!("cluster/kubeadm.yaml");
 const NETWORK: &str = include_str!("cluster/10-bridge.conflist");
 /// What a node has for volumes: a server and helpers of NFS.
 const PACKAGES: [&str; 1] = ["nfs-kernel-server"];
-/// Memory, in MiB.
+/// Empty disks, in bytes: what volumes are made of. Their serial numbers are `disk0`, `disk1`.
+const DISKS: [u64; 2] = [64 << 20; 2];
+/// Memory of a machine with a control plane, in MiB.
 const MEMORY: u32 = 5120;
+/// The same of one without.
+const WORKER_MEMORY: u32 = 2048;
+/// What a kubelet's container said last.
+const LOG: &str = "tail -n 60 /var/log/kubelet.log";
 /// What compiles and emulates for minutes may do so for this long on a machine that has other work, too.
 pub const LONG: Duration = Duration::from_mins(25);
 
-/// A machine with a node that is Ready. It ends when it is dropped.
+/// Machines with nodes that are Ready. They end when it is dropped.
 pub struct Cluster {
-    /// Where all of it runs.
+    /// Where the control plane runs.
     pub machine: Machine,
+    /// The others, which joined.
+    pub others: Vec<Machine>,
     /// How long each step took.
     pub steps: Vec<(&'static str, Duration)>,
     since: Instant,
-    _disks: TempDir,
+    network: Network,
+    kit: Kit,
+}
+
+/// What a node's machine is made of.
+struct Kit {
+    system: System,
+    /// By the name that a runtime gives it; the node's own image is the first.
+    images: Vec<(String, PathBuf)>,
+    /// An archive of kubectl and crictl.
+    tools: PathBuf,
+    /// README's lines for containerd, with the node's image.
+    recipe: String,
+    dir: TempDir,
 }
 
 impl Cluster {
     /// Boots a machine without systemd, and makes a cluster of it with the image of this attribute, of a variant with
     /// kubeadm and CNI plugins.
     pub fn start(release: &str, attr: &str) -> Result<Self> {
-        let node = xtask::layout(attr)?;
-        let mut cluster = Self::boot(release, &node)?;
-        cluster.init(release, &node)?;
-        Ok(cluster)
-    }
-
-    /// A machine that has this image, all images of the release's control plane, kubectl and crictl.
-    pub fn boot(release: &str, node: &Path) -> Result<Self> {
         let since = Instant::now();
-        let store = || Store::open(Store::default_root()?);
-        let disks = crate::scratch::dir()?;
-        let lab = Lab::new(&crate::root(), store()?, &Silent)?;
-        let images = images(&lab, release, node, disks.path())?;
-        let tools = tools(&lab, release, disks.path())?;
-        let flavour = Flavour {
-            arch: Arch::Amd64,
-            init: Init::Busybox,
-            runtime: Runtime::Containerd,
-            packages: PACKAGES.map(str::to_owned).into(),
-        };
-        let system = System::of(&flavour, &store()?, &Silent)?;
-        let console = Console::Log(disks.path().join("console.log"));
-        let options = Options {
-            memory: MEMORY,
-            images: images.iter().chain([&tools]).cloned().collect(),
-            ..Options::new(Accel::Tcg, console)
-        };
-        let machine = Machine::boot(&system, &options)?;
-        let mut cluster = Self { machine, steps: Vec::new(), since, _disks: disks };
-        cluster.step("boot");
-        cluster.machine.wait_runtime(Runtime::Containerd)?;
-        cluster.step("containerd");
-        cluster.load(images.len())?;
-        cluster.step("images");
+        let kit = Kit::new(release, &xtask::layout(attr)?)?;
+        let network = Network::new()?;
+        let machine = kit.boot(network.card(0)?, MEMORY, |_| true)?;
+        let mut cluster = Self { machine, others: Vec::new(), steps: Vec::new(), since, network, kit };
+        cluster.step("machine and images");
+        cluster.init(release)?;
         Ok(cluster)
-    }
-
-    /// The node's own image goes where a person's are, all others where the kubelet's are; programs to the others.
-    fn load(&mut self, images: usize) -> Result<()> {
-        self.machine.import(Runtime::Containerd, 0)?;
-        let script = format!(
-            "set -e\nfor block in /sys/block/vd*; do\n  serial=$(cat $block/serial)\n  case $serial in\n    \
-             image0) ;;\n    image{images}) tar -C /usr/local/bin -xf /dev/${{block##*/}} ;;\n    \
-             image*) ctr --namespace k8s.io images import /dev/${{block##*/}} ;;\n  esac\ndone\n"
-        );
-        self.machine.ok(&script, LONG).map(drop)
     }
 
     /// Starts the kubelet by README's command, and runs kubeadm.
-    pub fn init(&mut self, release: &str, node: &Path) -> Result<()> {
-        let name = format!("localhost/kubelet:{}", image::tag(node)?);
-        let recipe = recipe(&name)?;
+    fn init(&mut self, release: &str) -> Result<()> {
         let config = CONFIG.replace("RELEASE", release);
-        for (text, mode, path) in [
-            (config.as_str(), 0o644, "/etc/kubernetes/init.yaml"),
-            (NETWORK, 0o644, "/etc/cni/net.d/10-bridge.conflist"),
-            (&KUBELET.replace("RECIPE", &recipe), 0o755, "/usr/local/bin/start-kubelet"),
-            (&KUBEADM.replace("RECIPE", &recipe), 0o755, "/usr/local/bin/run-kubeadm"),
-        ] {
-            self.machine.put(text.as_bytes(), mode, path)?;
-        }
-        self.machine.ok(HOST, Duration::from_mins(2)).context("preparing the host")?;
+        self.machine.put(config.as_bytes(), 0o644, "/etc/kubernetes/init.yaml")?;
+        self.kit.prepare(&mut self.machine, 0)?;
         let said = self.machine.ok("exec run-kubeadm init --config /etc/kubernetes/init.yaml", LONG);
         let said = said.map_err(|error| error.context(self.logs()))?;
         ensure!(said.contains("Your Kubernetes control-plane has initialized successfully!"), "{said}");
         self.step("kubeadm init");
         self.wait("a Ready node", "kubectl wait --for=condition=Ready node/node --timeout=5s", LONG)?;
         self.step("node");
+        Ok(())
+    }
+
+    /// Boots one more machine, and joins it by the words that kubeadm prints. Each knows the way to the other's pods.
+    pub fn join(&mut self) -> Result<()> {
+        let number = u8::try_from(self.others.len() + 1)?;
+        let card = self.network.card(number)?;
+        let (name, address) = (card.name(), card.address());
+        let needed = |image: &str| image.contains("/kube-proxy:") || image.contains("/pause:");
+        let mut machine = self.kit.boot(card, WORKER_MEMORY, needed)?;
+        self.kit.prepare(&mut machine, number)?;
+        let told = self.machine.ok("exec run-kubeadm token create --print-join-command", LONG)?;
+        let words = told.lines().find_map(|line| line.strip_prefix("kubeadm join "));
+        let words = words.with_context(|| format!("kubeadm prints no command: {told}"))?;
+        let said = machine.ok(&format!("exec run-kubeadm join {words}"), LONG);
+        let said = said.with_context(|| machine.ok(LOG, LONG).unwrap_or_default())?;
+        ensure!(said.contains("This node has joined the cluster"), "{said}");
+        machine.ok("ip route add 10.244.0.0/24 via 192.0.2.10", LONG)?;
+        self.machine.ok(&format!("ip route add 10.244.{number}.0/24 via {address}"), LONG)?;
+        self.others.push(machine);
+        self.step("kubeadm join");
+        let ready = format!("kubectl wait --for=condition=Ready node/{name} --timeout=5s");
+        if let Err(error) = self.wait("a second node that is Ready", &ready, LONG) {
+            let log = self.others.last_mut().map(|machine| machine.ok(LOG, LONG));
+            return Err(error.context(format!("its kubelet: {log:?}")));
+        }
+        self.step("node of another machine");
         Ok(())
     }
 
@@ -157,22 +158,84 @@ impl Cluster {
     }
 }
 
-/// The node's image first, then all that kubeadm asks for, as archives.
-fn images(lab: &Lab<'_>, release: &str, node: &Path, dir: &Path) -> Result<Vec<PathBuf>> {
+impl Kit {
+    /// This node's image, all images of the release's control plane, kubectl and crictl.
+    fn new(release: &str, node: &Path) -> Result<Self> {
+        let store = || Store::open(Store::default_root()?);
+        let dir = crate::scratch::dir()?;
+        let lab = Lab::new(&crate::root(), store()?, &Silent)?;
+        let images = images(&lab, release, node, dir.path())?;
+        let tools = tools(&lab, release, dir.path())?;
+        let flavour = Flavour {
+            arch: Arch::Amd64,
+            init: Init::Busybox,
+            runtime: Runtime::Containerd,
+            packages: PACKAGES.map(str::to_owned).into(),
+        };
+        let system = System::of(&flavour, &store()?, &Silent)?;
+        let recipe = recipe(&images[0].0)?;
+        Ok(Self { system, images, tools, recipe, dir })
+    }
+
+    /// A machine of the network's with containerd, the node's image where a person's are, and others that are needed where the
+    /// kubelet's are; programs where a person has them.
+    fn boot(&self, card: Card, memory: u32, needed: impl Fn(&str) -> bool) -> Result<Machine> {
+        let console = Console::Log(self.dir.path().join(format!("{}.log", card.name())));
+        let own = self.images.iter().take(1);
+        let others = self.images.iter().skip(1).filter(|(name, _)| needed(name));
+        let mut images: Vec<PathBuf> = own.chain(others).map(|(_, archive)| archive.clone()).collect();
+        images.push(self.tools.clone());
+        let last = images.len() - 1;
+        let options = Options {
+            memory,
+            disks: DISKS.into(),
+            images,
+            network: Some(card),
+            ..Options::new(Accel::Tcg, console)
+        };
+        let mut machine = Machine::boot(&self.system, &options)?;
+        machine.wait_runtime(Runtime::Containerd)?;
+        machine.import(Runtime::Containerd, 0)?;
+        let script = format!(
+            "set -e\nfor block in /sys/block/vd*; do\n  serial=$(cat $block/serial)\n  case $serial in\n    \
+             image0) ;;\n    image{last}) tar -C /usr/local/bin -xf /dev/${{block##*/}} ;;\n    \
+             image*) ctr --namespace k8s.io images import /dev/${{block##*/}} ;;\n  esac\ndone\n"
+        );
+        machine.ok(&script, LONG)?;
+        Ok(machine)
+    }
+
+    /// What a node is told by whoever owns it; its kubelet, by README's command, waits for a cluster. Pods' addresses differ in
+    /// the machine's number.
+    fn prepare(&self, machine: &mut Machine, number: u8) -> Result<()> {
+        let network = NETWORK.replace("10.244.0.0", &format!("10.244.{number}.0"));
+        for (text, mode, path) in [
+            (network.as_str(), 0o644, "/etc/cni/net.d/10-bridge.conflist"),
+            (&KUBELET.replace("RECIPE", &self.recipe), 0o755, "/usr/local/bin/start-kubelet"),
+            (&KUBEADM.replace("RECIPE", &self.recipe), 0o755, "/usr/local/bin/run-kubeadm"),
+        ] {
+            machine.put(text.as_bytes(), mode, path)?;
+        }
+        machine.ok(HOST, Duration::from_mins(5)).context("preparing the host").map(drop)
+    }
+}
+
+/// The node's image first, then all that kubeadm asks for, as archives, with their names.
+fn images(lab: &Lab<'_>, release: &str, node: &Path, dir: &Path) -> Result<Vec<(String, PathBuf)>> {
     let root = image::unpack(node, &dir.join("bundle"))?;
     let mut list = Command::new(root.join("usr/bin/kubeadm"));
     list.args(["config", "images", "list", "--kubernetes-version", release]);
     let names = cmd::ok(&mut list)?;
     fs::remove_dir_all(dir.join("bundle"))?;
-    let mut layouts = vec![node.to_owned()];
+    let mut layouts = vec![(format!("localhost/kubelet:{}", image::tag(node)?), node.to_owned())];
     for name in names.lines() {
-        layouts.push(lab.image(release, name)?.layout);
+        layouts.push((name.to_owned(), lab.image(release, name)?.layout));
     }
     let mut archives = Vec::new();
-    for (index, layout) in layouts.iter().enumerate() {
+    for (index, (name, layout)) in layouts.into_iter().enumerate() {
         let archive = dir.join(format!("image{index}.tar"));
-        vm::archive::pack(layout, Arch::Amd64, &File::create(&archive)?)?;
-        archives.push(archive);
+        vm::archive::pack(&layout, Arch::Amd64, &File::create(&archive)?)?;
+        archives.push((name, archive));
     }
     Ok(archives)
 }

@@ -1,13 +1,10 @@
-//! A whole cluster in a virtual machine: `kubeadm init` from our image, the control plane as static pods.
+//! `kubeadm init` from our image: a node that is Ready, the control plane as static pods, a network of pods.
 
 use std::time::Duration;
 
 use anyhow::{Result, ensure};
 use tests::cluster::{Cluster, LONG};
-use tests::skip;
 
-const RELEASE: &str = "v1.26.0";
-const ATTR: &str = "kubelet-v1_26_0-kubeadm-cni-micro-amd64";
 /// What runs without the scheduler's help.
 const STATIC: [&str; 4] =
     ["etcd-node", "kube-apiserver-node", "kube-controller-manager-node", "kube-scheduler-node"];
@@ -40,14 +37,11 @@ bash -c 'exec 3<>/dev/tcp/web.default.svc.cluster.local/8080 && printf "GET / HT
 
 #[test]
 fn kubeadm_init_makes_a_node_with_its_control_plane_in_static_pods() -> Result<()> {
-    if skip::unless_full("a cluster in a virtual machine: ten minutes")
-        || skip::without(&["qemu-system-x86_64", "mmdebstrap", "busybox", "iptables", "umoci"])?
-    {
-        return Ok(());
-    }
-    let mut cluster = Cluster::start(RELEASE, ATTR)?;
-    println!("{:?}", cluster.steps);
+    crate::with_cluster(is_whole)
+}
 
+fn is_whole(cluster: &mut Cluster) -> Result<()> {
+    println!("{:?}", cluster.steps);
     let wide =
         "get node node --output=jsonpath='{.status.nodeInfo.kubeletVersion} {.status.nodeInfo.osImage}'";
     let node = cluster.kubectl(wide)?;
