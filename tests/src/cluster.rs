@@ -128,9 +128,11 @@ impl Cluster {
         self.machine.ok(&format!("export KUBECONFIG=/etc/kubernetes/admin.conf\nkubectl {words}\n"), LONG)
     }
 
-    /// Makes of these documents what they describe.
+    /// Makes of these documents what they describe. Where two machines are emulated the server may be too slow for an answer:
+    /// the same again is no harm.
     pub fn apply(&mut self, yaml: &str) -> Result<()> {
-        self.kubectl(&format!("apply -f - <<'END'\n{yaml}\nEND")).map(drop)
+        let script = format!("kubectl apply -f - <<'END'\n{yaml}\nEND");
+        self.wait("server that takes what is applied", &script, Duration::from_mins(5)).map(drop)
     }
 
     /// Runs a script again and again until it ends well, and returns what it wrote then.
