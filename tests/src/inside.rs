@@ -9,6 +9,8 @@ use serde_json::{Value, json};
 
 use crate::{cmd, qemu, skip};
 
+const NET_ADMIN: &str = "CAP_NET_ADMIN";
+
 /// An unpacked image.
 #[derive(Debug)]
 pub struct Inside {
@@ -27,12 +29,21 @@ impl Inside {
         Ok(Self { arch: arch.to_owned(), bundle: bundle.to_owned() })
     }
 
-    /// Runs a program to its end, and returns standard output; a failure is an error.
+    /// Runs a program to its end, and returns standard output; a failure is an error. It may look at the network's rules, as
+    /// the README's containers may: without that `nf_tables` answers nobody.
     pub fn ok(&self, args: &[&str]) -> Result<String> {
         if self.arch != "amd64" {
             return self.emulated(args);
         }
-        configure(&self.bundle, |config| config["process"]["args"] = args.into())?;
+        configure(&self.bundle, |config| {
+            config["process"]["args"] = args.into();
+            for set in ["bounding", "effective", "permitted"] {
+                if let Some(set) = config["process"]["capabilities"][set].as_array_mut() {
+                    set.retain(|capability| capability != NET_ADMIN);
+                    set.push(NET_ADMIN.into());
+                }
+            }
+        })?;
         let id = format!("kubelet-images-test-{}", std::process::id());
         cmd::ok(Command::new("runc").arg("run").arg("--bundle").arg(&self.bundle).arg(id))
     }

@@ -11,7 +11,7 @@ use tests::host::Host;
 use tests::kubelet::{self, Kubelet, Settings, Sharing};
 use tests::{cmd, containerd, host, image, joined, scratch, skip, wait_for, xtask};
 
-const RELEASES: [&str; 3] = [ALWAYS, "v1.25.5", "v1.24.17"];
+const RELEASES: [&str; 7] = ["v1.37.2", "v1.36.3", "v1.35.4", "v1.34.4", ALWAYS, "v1.25.5", "v1.24.17"];
 /// The one that is built on every machine.
 const ALWAYS: &str = "v1.26.0";
 const HOST_CONFIG: &str = "/var/lib/kubelet/config.yaml";
@@ -29,10 +29,28 @@ struct Image {
     layout: PathBuf,
 }
 
+impl Image {
+    /// From 1.35 on kubelets do not start with cgroups v1 unless they are told that they may.
+    fn refuses_cgroups_v1(&self) -> bool {
+        minor(self.release) >= 35
+    }
+
+    /// A configuration that it starts with on any machine that tests run on.
+    fn config(&self, cgroup: &str) -> String {
+        let config = kubelet::config(cgroup);
+        if self.refuses_cgroups_v1() { config + "failCgroupV1: false\n" } else { config }
+    }
+}
+
+/// The second number of a version.
+fn minor(version: &str) -> u32 {
+    version.split('.').nth(1).and_then(|minor| minor.parse().ok()).unwrap_or_default()
+}
+
 #[test]
 fn each_starts_without_arguments_and_becomes_healthy() -> Result<()> {
     each(|containerd, image| {
-        let config = kubelet::config(&containerd.host.cgroup());
+        let config = image.config(&containerd.host.cgroup());
         fs::write(containerd.host.path(HOST_CONFIG), &config)?;
         starts(containerd, image, HOST_CONFIG)?;
         ensure!(
@@ -50,6 +68,9 @@ fn each_starts_without_arguments_on_a_host_without_a_configuration() -> Result<(
         return Ok(());
     }
     each(|containerd, image| {
+        if image.refuses_cgroups_v1() && !Path::new("/sys/fs/cgroup/cgroup.controllers").is_file() {
+            return refuses(containerd, image);
+        }
         containerd.host.confine()?;
         let log = starts(containerd, image, "/usr/share/kubelet/config.yaml")?;
         ensure!(log.contains(&format!("the host has no {HOST_CONFIG}")), "{log}");
@@ -68,7 +89,7 @@ fn docker_and_podman_style_containers_become_healthy() -> Result<()> {
         let host = &containerd.host;
         let scratch = scratch::dir()?;
         let rootfs = image::unpack(&image.layout, &scratch.path().join("bundle"))?;
-        fs::write(host.path(HOST_CONFIG), kubelet::config(&host.cgroup()))?;
+        fs::write(host.path(HOST_CONFIG), image.config(&host.cgroup()))?;
         // crun refuses a cgroup2 with controllers beside cgroups v1, which some machines have.
         cmd::ok(host.command("sh").args(["-c", "umount /sys/fs/cgroup/unified 2>/dev/null || true"]))?;
         for style in [Style::Docker, Style::Podman] {
@@ -100,6 +121,23 @@ fn becomes_healthy(host: &Host, style: Style, rootfs: &Path, release: &str) -> R
     assert_eq!(said, ["entrypoint: container runtime: containerd, unix:///run/containerd/containerd.sock"]);
     ensure!(text.contains(&format!("kubeletVersion=\"{release}\"")), "not {release}: {text}");
     Bundle::end(host, "crun")
+}
+
+/// On a host with cgroups v1 the entrypoint says why the kubelet would not start, and both ways out.
+fn refuses(containerd: &Containerd, image: &Image) -> Result<()> {
+    let settings = Settings { sharing: Sharing::Repair, ..Settings::default() };
+    let name = containerd.import(Namespace::Default, &image.layout, "localhost/kubelet")?;
+    let command = image::entrypoint(&image.layout)?;
+    let kubelet = Kubelet::start_as_is(containerd, &name, &command, &settings)?;
+    let log = wait_for("the end of a start that would fail", Duration::from_mins(1), || {
+        let log = kubelet.log();
+        Ok(log.contains("does not start").then_some(log))
+    })?;
+    for words in ["cgroup version", "systemd.unified_cgroup_hierarchy=1", "failCgroupV1: false"] {
+        ensure!(log.contains(words), "no `{words}` in {log}");
+    }
+    ensure!(!log.contains("kubeletVersion="), "the kubelet was started: {log}");
+    Ok(())
 }
 
 /// Does this for each release, on a new host of a node that has joined.
