@@ -63,7 +63,6 @@ impl Build {
     pub(crate) fn run(&self, context: &Context) -> Result<()> {
         let session = Session::open(context, &self.how)?;
         let plan = session.plan(&self.what)?;
-        self.what.check_omitted(&session.catalog)?;
         tell_ended(context, &session, &plan)?;
         let out = self.out.clone().unwrap_or_else(|| context.root.join("target/images"));
         let executor = session.executor()?;

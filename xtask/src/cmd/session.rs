@@ -64,31 +64,6 @@ impl What {
     }
 }
 
-impl What {
-    /// Refuses images without the very program that they are of, unless they are to have no program at all: started, all
-    /// that their entrypoint could say is that it is missing.
-    pub(crate) fn check_omitted(&self, catalog: &Catalog) -> Result<()> {
-        let omits = |name: &str| self.omit.iter().any(|omit| omit == name);
-        match catalog.products.iter().find(|product| omits(product.name.as_str())) {
-            Some(product) if !omits(ENTRYPOINT) => {
-                let name = product.name.as_str();
-                Err(Fault::new(
-                    Kind::Usage,
-                    format!("--omit {name}: an image of {name} is nothing without it"),
-                )
-                .help(format!(
-                    "an image without any program is made by --omit {ENTRYPOINT} and its links beside it"
-                ))
-                .into())
-            }
-            _ => Ok(()),
-        }
-    }
-}
-
-/// The component that starts all others.
-const ENTRYPOINT: &str = "entrypoint";
-
 /// How to build.
 #[derive(clap::Args, Default)]
 pub(crate) struct How {
