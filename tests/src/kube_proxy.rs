@@ -10,12 +10,18 @@ use std::time::Duration;
 use anyhow::{Context, Result, bail};
 use serde_json::{Value, json};
 
+use crate::api::Api;
 use crate::host::Host;
 use crate::inside::configure;
 use crate::{cmd, wait_for};
 
 /// Its node's name, as the stand-in host has it.
 pub const NODE: &str = "node";
+/// Where the API server has services.
+pub const SERVICES: &str = "/api/v1/services";
+/// Where it has the endpoints of services.
+pub const SLICES: &str = "/apis/discovery.k8s.io/v1/endpointslices";
+const NODES: &str = "/api/v1/nodes";
 /// Where it finds its configuration.
 const DIR: &str = "/var/lib/kube-proxy";
 /// How a person starts the image.
@@ -23,6 +29,21 @@ pub const BY_ENTRYPOINT: [&str; 2] = ["/usr/bin/entrypoint", "kube-proxy"];
 /// How kubeadm's `DaemonSet` does, which puts its command in the entrypoint's place.
 pub const BY_KUBEADM: [&str; 1] = ["/usr/local/bin/kube-proxy"];
 const ID: &str = "kube-proxy";
+
+/// An API server that has a node of this address, on a port of the host's loopback address, which is returned too.
+pub fn api(host: &Host, address: &str) -> Result<(Api, u16)> {
+    let listener = host.listen("127.0.0.1:0")?;
+    let port = listener.local_addr()?.port();
+    let api = Api::new(&[
+        (SERVICES, "v1", "Service"),
+        (SLICES, "discovery.k8s.io/v1", "EndpointSlice"),
+        (NODES, "v1", "Node"),
+    ]);
+    api.serve(listener);
+    let addresses = json!([{ "type": "InternalIP", "address": address }]);
+    api.add(NODES, json!({ "metadata": { "name": NODE }, "status": { "addresses": addresses } }))?;
+    Ok((api, port))
+}
 
 /// An unpacked image, and the host it runs on.
 #[derive(Debug)]

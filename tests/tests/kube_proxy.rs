@@ -8,16 +8,12 @@ use std::time::Duration;
 use anyhow::{Context, Result, ensure};
 use serde_json::{Value, json};
 use tests::alpine::{Place, real};
-use tests::api::Api;
 use tests::host::Host;
 use tests::inside::Inside;
-use tests::kube_proxy::{BY_ENTRYPOINT, BY_KUBEADM, Image, NODE};
+use tests::kube_proxy::{self, BY_ENTRYPOINT, BY_KUBEADM, Image, NODE, SERVICES, SLICES};
 use tests::{cmd, debian, host, image, skip, wait_for};
 
 const ATTR: &str = "kube-proxy-v1_26_0-amd64";
-const SERVICES: &str = "/api/v1/services";
-const SLICES: &str = "/apis/discovery.k8s.io/v1/endpointslices";
-const NODES: &str = "/api/v1/nodes";
 /// The node's address, which the stand-in host has, and where the service's only endpoint is.
 const ADDRESS: &str = "192.0.2.10";
 const BACKENDS: [&str; 2] = ["nft", "legacy"];
@@ -93,16 +89,7 @@ fn its_own_packages_work(bundle: &Path) -> Result<()> {
 
 fn check(host: &Host, bundle: &Path, by: &[&str], chosen: &str, why: Option<&str>) -> Result<()> {
     let before = rules(host)?;
-    let listener = host.listen("127.0.0.1:0")?;
-    let port = listener.local_addr()?.port();
-    let api = Api::new(&[
-        (SERVICES, "v1", "Service"),
-        (SLICES, "discovery.k8s.io/v1", "EndpointSlice"),
-        (NODES, "v1", "Node"),
-    ]);
-    api.serve(listener);
-    let node = json!({ "addresses": [{ "type": "InternalIP", "address": ADDRESS }] });
-    api.add(NODES, json!({ "metadata": { "name": NODE }, "status": node }))?;
+    let (api, port) = kube_proxy::api(host, ADDRESS)?;
     api.add(SERVICES, service("web", "10.96.0.10"))?;
     api.add(SLICES, slice("web"))?;
     let endpoint = host.listen(&format!("{ADDRESS}:8080"))?;

@@ -10,18 +10,14 @@ use std::time::Duration;
 use anyhow::{Context, Result, ensure};
 use serde_json::{Value, json};
 use tests::alpine::{Place, real};
-use tests::api::Api;
 use tests::containerd::{self, Containerd, Namespace};
 use tests::host::{self, Host};
-use tests::kube_proxy::{BY_ENTRYPOINT, Image, NODE};
+use tests::kube_proxy::{self, BY_ENTRYPOINT, Image, NODE, SERVICES, SLICES};
 use tests::kubelet::{Kubelet, Settings, Sharing};
 use tests::{cmd, debian, image, scratch, skip, wait_for, xtask};
 
 const KUBELET: &str = "kubelet-v1_24_17-micro-amd64";
 const KUBE_PROXY: &str = "kube-proxy-v1_24_17-amd64";
-const SERVICES: &str = "/api/v1/services";
-const SLICES: &str = "/apis/discovery.k8s.io/v1/endpointslices";
-const NODES: &str = "/api/v1/nodes";
 /// The node's own address, where the service's endpoint is, a pod of the host's network.
 const NODE_ADDRESS: &str = "192.0.2.10";
 /// The service's, which the host has as those do whose load balancer gives it to a node (keepalived, klipper).
@@ -163,16 +159,7 @@ fn ask(host: &Host, client: &str) -> Result<Option<String>> {
 
 /// An API server on a port of the host's loopback address, which has the service.
 fn api(host: &Host) -> Result<u16> {
-    let listener = host.listen("127.0.0.1:0")?;
-    let port = listener.local_addr()?.port();
-    let api = Api::new(&[
-        (SERVICES, "v1", "Service"),
-        (SLICES, "discovery.k8s.io/v1", "EndpointSlice"),
-        (NODES, "v1", "Node"),
-    ]);
-    api.serve(listener);
-    let addresses = json!([{ "type": "InternalIP", "address": NODE_ADDRESS }]);
-    api.add(NODES, json!({ "metadata": { "name": NODE }, "status": { "addresses": addresses } }))?;
+    let (api, port) = kube_proxy::api(host, NODE_ADDRESS)?;
     api.add(SERVICES, service())?;
     api.add(SLICES, slice())?;
     Ok(port)

@@ -19,23 +19,9 @@ use apk::resolve::{Request, resolve};
 use apk::testrepo::{Item, PackageMaker, Signer};
 use apk::version::Version;
 use common::real_apk::{RealApk, installing, list, write};
-use common::{INDEX, keyring, minirootfs, mirror};
+use common::{INDEX, Numbers, keyring, minirootfs, mirror};
 
 const NONE: Expected<'static> = Expected { size: None, sha256: None };
-
-/// Numbers that look random and are the same each time.
-struct Numbers(u64);
-
-impl Numbers {
-    fn below(&mut self, limit: usize) -> usize {
-        self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-        usize::try_from(self.0 >> 33).unwrap() % limit
-    }
-
-    fn pick<'a, T>(&mut self, from: &'a [T]) -> &'a T {
-        &from[self.below(from.len())]
-    }
-}
 
 #[test]
 fn versions_compare_as_in_apk() {

@@ -11,6 +11,7 @@ use apk::index;
 use apk::record::Record;
 use apk::resolve::{Request, resolve};
 use apk::testrepo::Signer;
+use common::Numbers;
 use common::real_apk::{RealApk, installing};
 
 /// Both answers to one world of one repository.
@@ -90,29 +91,20 @@ impl Bench {
     }
 }
 
-/// Numbers that look random and are the same each time.
-struct Numbers(u64);
+/// Names, needs and whole repositories by chance.
+struct Chance(Numbers);
 
-impl Numbers {
-    fn below(&mut self, limit: usize) -> usize {
-        self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-        usize::try_from(self.0 >> 33).unwrap() % limit
-    }
-
-    fn chance(&mut self, one_in: usize) -> bool {
-        self.below(one_in) == 0
-    }
-
+impl Chance {
     fn name(&mut self) -> &'static str {
-        ["a", "b", "c", "d", "e", "f", "x", "y", "z"][self.below(9)]
+        ["a", "b", "c", "d", "e", "f", "x", "y", "z"][self.0.below(9)]
     }
 
     /// Lists of needs: some with versions, some conflicts.
     fn needs(&mut self, most: usize, conflicts: bool) -> String {
         let mut needs = Vec::new();
-        for _ in 0..self.below(most + 1) {
-            let not = if conflicts && self.chance(6) { "!" } else { "" };
-            let version = match self.below(8) {
+        for _ in 0..self.0.below(most + 1) {
+            let not = if conflicts && self.0.chance(6) { "!" } else { "" };
+            let version = match self.0.below(8) {
                 0 => "=1-r0",
                 1 => ">1-r0",
                 2 => "<2",
@@ -129,18 +121,18 @@ impl Numbers {
 
     fn record(&mut self, name: &str, version: &str) -> String {
         let mut text = format!("P:{name}\nV:{version}\n");
-        if self.chance(5) {
-            text += &format!("k:{}\n", 1 + self.below(2));
+        if self.0.chance(5) {
+            text += &format!("k:{}\n", 1 + self.0.below(2));
         }
         let needs = self.needs(2, true);
         if !needs.is_empty() {
             text += &format!("D:{needs}\n");
         }
-        if self.chance(3) {
-            let version = ["", "=1-r0", "=2-r0"][self.below(3)];
-            text += &format!("p:{}{version}\n", ["x", "y", "z"][self.below(3)]);
+        if self.0.chance(3) {
+            let version = ["", "=1-r0", "=2-r0"][self.0.below(3)];
+            text += &format!("p:{}{version}\n", ["x", "y", "z"][self.0.below(3)]);
         }
-        if self.chance(5) {
+        if self.0.chance(5) {
             let needs = self.needs(2, true);
             if !needs.is_empty() {
                 text += &format!("i:{needs}\n");
@@ -153,7 +145,7 @@ impl Numbers {
         let mut records = Vec::new();
         for name in ["a", "b", "c", "d", "e", "f"] {
             records.push(self.record(name, "1-r0"));
-            if self.chance(3) {
+            if self.0.chance(3) {
                 records.push(self.record(name, "2-r0"));
             }
         }
@@ -198,7 +190,7 @@ fn each_rule_is_apks() {
 #[test]
 fn any_world_comes_to_the_same() {
     let Some(bench) = Bench::new() else { return };
-    let mut numbers = Numbers(3);
+    let mut numbers = Chance(Numbers(3));
     let (mut same, mut refused, mut only_here) = (0, 0, 0);
     let mut others = Vec::new();
     for _ in 0..400 {

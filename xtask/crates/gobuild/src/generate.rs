@@ -53,7 +53,7 @@ pub fn generate(
     let read =
         |name: &str| fs::read_to_string(work.module().join(name)).with_context(|| format!("reading {name}"));
     let path = |module: &str| module.split_once('@').map_or(String::new(), |(path, _)| path.to_owned());
-    // Modules of the release that cannot be had: nothing that is built may need them.
+    // Modules of the release that are not available: nothing that is built may need them.
     let mut absent: BTreeMap<String, String> = BTreeMap::new();
     let tidied = loop {
         fs::write(work.module().join("go.mod"), spec.text(&file)).context("writing go.mod")?;
@@ -136,7 +136,7 @@ fn hold(spec: &Spec, file: &mut ModFile, tidied: &ModFile) -> bool {
     held
 }
 
-/// Takes the release's own modules that cannot be had out of a go.mod, if all that is missing are such and some program is
+/// Takes the release's own modules that are not available out of a go.mod, if all that is missing are such and some program is
 /// perhaps made without them: Kubernetes requires a few for its tests alone. Returns whether it did.
 fn drop_staging(spec: &Spec, file: &mut ModFile, failed: &BTreeMap<String, String>) -> Result<bool> {
     let Some(staging) = spec.staging_version()? else { return Ok(false) };

@@ -52,3 +52,21 @@ pub(crate) fn minirootfs(arch: &str) -> Option<Tree> {
 
 pub(crate) const INDEX: &str = "v3.16/main/x86_64/APKINDEX.tar.gz";
 pub(crate) const PACKAGE: &str = "v3.16/main/aarch64/alpine-baselayout-3.2.0-r23.apk";
+
+/// Numbers that look random and are the same each time.
+pub(crate) struct Numbers(pub(crate) u64);
+
+impl Numbers {
+    pub(crate) fn below(&mut self, limit: usize) -> usize {
+        self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        usize::try_from(self.0 >> 33).unwrap() % limit
+    }
+
+    pub(crate) fn chance(&mut self, one_in: usize) -> bool {
+        self.below(one_in) == 0
+    }
+
+    pub(crate) fn pick<'a, T>(&mut self, from: &'a [T]) -> &'a T {
+        &from[self.below(from.len())]
+    }
+}
