@@ -22,18 +22,33 @@ let
     else if has "kubeadm" then "${release.version}/kubeadm"
     else "${release.version}/kube";
 
+  underscored = builtins.replaceStrings [ "." ] [ "_" ];
+  # The base of a variant's attributes that name none: the default one, else the first that the variant comes on.
+  defaultBase = variant:
+    let
+      on = builtins.filter (isOn variant) catalog.base;
+      default = builtins.filter (base: base.default or false) on;
+    in
+    (builtins.head (default ++ on)).name;
+
   # An image, or with `arch = null` the index over those of all architectures.
-  attribute = variant: release: base: arch: {
-    inherit release variant base arch;
-    product = product variant.product;
-    name = join [
-      variant.product
-      (builtins.replaceStrings [ "." ] [ "_" ] release.version)
-      (variantSuffix variant)
-      (if base.default or false then "" else base.name)
-      (if arch == null then "" else arch.name)
-    ];
-  };
+  attribute = variant: release: base: arch:
+    let
+      nameOn = base: join [
+        variant.product
+        (underscored release.version)
+        (variantSuffix variant)
+        base
+        (if arch == null then "" else arch.name)
+      ];
+      name = nameOn (if base.name == defaultBase variant then "" else underscored base.name);
+    in
+    {
+      inherit name release variant base arch;
+      product = product variant.product;
+      # What else it may be asked for by: with its base, as attributes and as tags spell it.
+      aliases = builtins.filter (alias: alias != name) (map nameOn [ (underscored base.name) base.name ]);
+    };
 in
 catalog // {
   componentOf = component;

@@ -26,9 +26,9 @@ let
     ${script}
   '';
   host = { x86_64-linux = "amd64"; aarch64-linux = "arm64"; }.${pkgs.stdenv.hostPlatform.system};
-  # The newest release's plain image on no distribution, for this machine.
+  # The newest release's plain image on the default base, for this machine.
   newest = builtins.head (builtins.filter
-    ({ variant, base, arch, ... }: variant.name == "kubelet" && base.name == "micro" && arch != null && arch.name == host)
+    ({ variant, base, arch, ... }: variant.name == "kubelet" && base.default or false && arch != null && arch.name == host)
     catalog.attributes);
   text = "quotes \" and \\, lines\n, tabs\t, \${variables} and ümlauts";
 in
@@ -48,6 +48,10 @@ in
   attributes = check "attributes" [ xtask ] ''
     xtask list | cut -d ' ' -f 1 | sort > listed
     printf '%s\n' ${toString (map (attribute: attribute.name) catalog.attributes)} | sort | diff listed -
+    xtask list --json > all.json
+    for alias in ${toString (builtins.concatMap (attribute: attribute.aliases) catalog.attributes)}; do
+      grep --quiet --fixed-strings "\"$alias\"" all.json || { echo "xtask has no alias $alias"; exit 1; }
+    done
   '';
 
   # What a slice of the catalog says is what was meant, whatever letters it has.

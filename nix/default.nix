@@ -26,20 +26,24 @@ let
   set = attributes: builtins.listToAttrs
     (map (attribute: { inherit (attribute) name; value = image attribute; }) attributes);
   images = set catalog.attributes;
+  aliases = builtins.listToAttrs (builtins.concatMap
+    (attribute: map (name: { inherit name; value = images.${attribute.name}; }) attribute.aliases)
+    catalog.attributes);
   isLocked = attribute: (!(attribute.base ? alpine) || alpine.isLocked attribute.base)
     && builtins.all (closure: hashes ? ${closure}) (catalog.closures attribute);
   without = program: (import ./. { inherit pkgs rust-bin; omit = [ program ]; }).images;
 in
 {
   inherit images;
-  # All attributes: those for which something is not locked yet are errors that say so, and no packages.
-  legacyPackages = images // {
+  # All attributes, by their other names too: those for which something is not locked yet are errors that say so, and no
+  # packages.
+  legacyPackages = aliases // images // {
     # Go modules by closure, to learn the hash of new ones: `go-modules."v1.26.0/kube"`.
     go-modules = builtins.listToAttrs (builtins.concatMap
       (release: map (closure: { name = closure; value = go-modules release closure; })
         [ "${release.version}/kube" "${release.version}/kubeadm" "cni-plugins-${release.cni-plugins}" ])
       catalog.release);
-    # The same images without a program: `without.crictl.kubelet-v1_26_0-kubeadm-micro-amd64`.
+    # The same images without a program: `without.crictl.kubelet-v1_26_0-kubeadm-amd64`.
     without = builtins.listToAttrs
       (map (program: { inherit (program) name; value = without program.name; }) catalog.program);
   };

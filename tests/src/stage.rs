@@ -16,7 +16,7 @@ const KUBELET: &str = "echo started; [ -z \"$VOLUME\" ] || mount -t tmpfs volume
 /// The flag that the kubelet gets.
 pub const ENDPOINT: &str = "--container-runtime-endpoint=unix:///run/containerd/containerd.sock";
 /// The image.
-pub const ATTR: &str = "kubelet-v1_26_0-micro-amd64";
+pub const ATTR: &str = "kubelet-v1_26_0-amd64";
 
 /// Host and image; both end with it.
 pub struct Stage {

@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use tests::xtask::{self, Xtask};
 use tests::{scratch, skip};
 
-const IMAGE: &str = "kubelet-v1_26_0-micro-amd64";
+const IMAGE: &str = "kubelet-v1_26_0-amd64";
 
 /// A database in the format of Go's, version 1: <https://go.dev/doc/security/vuln/database>.
 fn database(dir: &Path, modules: &[(&str, &str)]) -> Result<()> {

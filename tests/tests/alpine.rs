@@ -26,7 +26,7 @@ fn a_missing_lock_is_made_and_locked_refuses_to() -> Result<()> {
     let Some(real) = real() else { return Ok(()) };
     let place = Place::new(&real)?;
     let xtask = &place.xtask;
-    let attr = "kubelet-v1_26_0-amd64";
+    let attr = "kubelet-v1_26_0-alpine3_15-amd64";
     xtask.fails(&["fetch", attr, "--locked"], Kind::Stale, &[LOCK, "--locked", "cargo xtask lock alpine"])?;
     ensure!(!place.lock().exists(), "a lock was made all the same");
     let lonely = xtask.clone().env("KUBELET_IMAGES_MIRROR", "").store(&place.dir.path().join("store"));
@@ -81,7 +81,7 @@ fn layers_that_undo_what_a_package_says_are_refused_before_anything_is_compiled(
     let place = Place::with(&real, &[Item::directory("usr/bin").mode(0o700)])?;
     let xtask = place.xtask.clone().store(&place.dir.path().join("store"));
     let out = place.dir.path().join("out");
-    let attr = "kubelet-v1_26_0-amd64";
+    let attr = "kubelet-v1_26_0-alpine3_15-amd64";
     let args = [xtask::build_args(attr, &out)?, vec!["--offline"]].concat();
     xtask.fails(&args, Kind::Data, &[attr, "usr/bin", "mode 700", "mode 755"])?;
     xtask::nothing_half_made(&place.dir.path().join("store"), &out)
@@ -96,8 +96,8 @@ fn real_root_filesystems_with_packages_become_images_that_run() -> Result<()> {
     let place = Place::new(&real)?;
     let out = place.dir.path().join("out");
     for (arch, _) in ARCHES {
-        let attr = format!("kubelet-v1_26_0-{arch}");
-        let micro = format!("kubelet-v1_26_0-cni-micro-{arch}");
+        let attr = format!("kubelet-v1_26_0-alpine3_15-{arch}");
+        let micro = format!("kubelet-v1_26_0-cni-{arch}");
         // Alpine's part of the image is tried on every machine; other tests compile amd64's kubelet anyway.
         let whole = arch == "amd64"
             || xtask::at_hand(&micro)?
@@ -145,7 +145,7 @@ fn the_kubelets_image_has_the_tools_that_the_catalog_names() -> Result<()> {
     }
     let Some(real) = real() else { return Ok(()) };
     let place = Place::of_this_machine(&real)?;
-    let layout = place.xtask.build("kubelet-v1_26_0-amd64", &place.dir.path().join("out"))?;
+    let layout = place.xtask.build("kubelet-v1_26_0-alpine3_15-amd64", &place.dir.path().join("out"))?;
     let bundle = place.dir.path().join("bundle");
     let root = image::unpack(&layout, &bundle)?;
     let inside = Inside::new("amd64", &bundle)?;
@@ -232,7 +232,7 @@ fn lock_and_root_filesystems_are_the_same_from_another_machine() -> Result<()> {
         let mut xtask = place.xtask.clone().store(&store);
         let out_name = out.to_str().context("the directory's name is not UTF-8")?;
         // All architectures' bases alone: what is compiled has tests of its own.
-        let attr = "kubelet-v1_26_0";
+        let attr = "kubelet-v1_26_0-alpine3_15";
         let mut args = vec!["build", attr, "--out", out_name, "--offline"];
         args.extend(OMITTED);
         if other {

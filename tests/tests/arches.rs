@@ -14,7 +14,7 @@ fn their_kubelets_and_plugins_run() -> Result<()> {
         return Ok(());
     }
     for (arch, machine) in ARCHES {
-        let attr = format!("kubelet-v1_26_0-cni-micro-{arch}");
+        let attr = format!("kubelet-v1_26_0-cni-{arch}");
         if !xtask::at_hand(&attr)?
             && skip::unless_full(&format!("`{attr}` was never built here, and compiles for long"))
         {

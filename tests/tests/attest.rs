@@ -14,7 +14,7 @@ use sha2::{Digest as _, Sha256};
 use tests::alpine::{Place, real};
 use tests::{cmd, image, key_pair, scratch, skip, xtask};
 
-const ATTR: &str = "kubelet-v1_26_0-micro-amd64";
+const ATTR: &str = "kubelet-v1_26_0-amd64";
 
 /// A copy of the image's layout, to change.
 fn copy(to: &Path) -> Result<PathBuf> {
@@ -87,7 +87,7 @@ fn go_modules_are_those_that_go_lists() -> Result<()> {
 fn alpine_packages_are_those_of_the_installed_database() -> Result<()> {
     let Some(real) = real() else { return Ok(()) };
     let place = Place::new(&real)?;
-    let layout = place.xtask.build("kubelet-v1_26_0-amd64", &place.dir.path().join("out"))?;
+    let layout = place.xtask.build("kubelet-v1_26_0-alpine3_15-amd64", &place.dir.path().join("out"))?;
     let (base, _) = image::layers(&layout)?.into_iter().next().context("no layer")?;
     let mut tar = Command::new("tar");
     let database = cmd::ok(tar.arg("-xOf").arg(image::blob(&layout, &base)).arg("lib/apk/db/installed"))?;

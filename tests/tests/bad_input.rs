@@ -13,13 +13,13 @@ use serde_json::Value;
 use tests::overlay::{self, Store};
 use tests::{image, scratch, skip, wait_for, xtask};
 
-const ATTR: &str = "kubelet-v1_26_0-micro-amd64";
-const CNI: &str = "kubelet-v1_26_0-flannel-micro-amd64";
+const ATTR: &str = "kubelet-v1_26_0-amd64";
+const CNI: &str = "kubelet-v1_26_0-flannel-amd64";
 
 #[test]
 fn an_unknown_attribute_is_answered_with_the_nearest_ones() -> Result<()> {
     let out = scratch::dir()?;
-    let misspelt = "kubelet-v1_26_0-flanel-micro-amd64";
+    let misspelt = "kubelet-v1_26_0-flanel-amd64";
     let args = xtask::build_args(misspelt, out.path())?;
     xtask::Xtask::new()?.fails(&args, Kind::Unknown, &[misspelt, CNI])?;
     ensure!(image::names(out.path())?.is_empty(), "something was built");

@@ -9,7 +9,7 @@ use serde_json::Value;
 use tests::xtask::Xtask;
 use tests::{containerd, host, image, scratch, skip, xtask};
 
-const ATTR: &str = "kubelet-v1_26_0-micro-amd64";
+const ATTR: &str = "kubelet-v1_26_0-amd64";
 /// As short as it can be.
 const SHORT: [&str; 9] = ["--pods", "2", "--cycles", "1", "--rounds", "1", "--rest", "5", "--json"];
 

@@ -44,7 +44,7 @@ fn what_makes_no_sense_has_its_exit_code() -> Result<()> {
     xtask.fails(&["fuzz", "no-such-target"], Kind::Unknown, &["no-such-target", "oci-layer"])?;
     // Layouts are pushed from anywhere; what is to be built first is not.
     let outside = xtask.cwd(scratch.path());
-    for args in [&["list"][..], &["push", "kubelet-v1_26_0-micro-amd64", "--to", "localhost:1/kubelet"]] {
+    for args in [&["list"][..], &["push", "kubelet-v1_26_0-amd64", "--to", "localhost:1/kubelet"]] {
         outside.fails(args, Kind::Usage, &["images/catalog.toml", "checkout"])?;
     }
     Ok(())

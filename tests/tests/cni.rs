@@ -34,7 +34,7 @@ impl Stage {
     }
 
     fn unpack(&self, variant: &str) -> Result<PathBuf> {
-        let layout = xtask::layout(&format!("kubelet-v1_26_0{variant}-micro-amd64"))?;
+        let layout = xtask::layout(&format!("kubelet-v1_26_0{variant}-amd64"))?;
         image::unpack(&layout, &self.scratch.path().join(format!("bundle{variant}")))
     }
 

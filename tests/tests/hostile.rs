@@ -18,7 +18,7 @@ use tests::registry::Registry;
 use tests::xtask::Xtask;
 use tests::{cmd, go_tool, image, key_pair, made, scratch, server, skip, xtask};
 
-const ATTR: &str = "kubelet-v1_26_0-micro-amd64";
+const ATTR: &str = "kubelet-v1_26_0-amd64";
 
 fn text(path: &Path) -> Result<&str> {
     path.to_str().context("not UTF-8")

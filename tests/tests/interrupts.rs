@@ -158,7 +158,7 @@ fn a_build_ends_and_leaves_nothing_half_made() -> Result<()> {
     let (dir, mut random) = (scratch::dir()?, Random::new()?);
     let (store, out) = (dir.path().join("store"), dir.path().join("out"));
     let xtask = Xtask::new()?.store(&store);
-    let args = ["build", "kubelet-v1_26_0-micro-amd64", "--out", out.to_str().context("not UTF-8")?];
+    let args = ["build", "kubelet-v1_26_0-amd64", "--out", out.to_str().context("not UTF-8")?];
     at_random_moments(&xtask, &args, Duration::from_secs(12), dir.path(), &mut random, || {
         tests::xtask::nothing_half_made(&store, &out)
     })

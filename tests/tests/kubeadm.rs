@@ -11,7 +11,7 @@ use tests::bundle::{self, Bundle, Style};
 use tests::host::Host;
 use tests::{cmd, host, image, root, scratch, skip, xtask};
 
-const ATTR: &str = "kubelet-v1_26_0-kubeadm-micro-amd64";
+const ATTR: &str = "kubelet-v1_26_0-kubeadm-amd64";
 /// What a host has that passes.
 const PROGRAMS: [&str; 5] = ["conntrack", "ebtables", "ip", "iptables", "tc"];
 /// Nobody answers there: the preflight is over when it is asked.

@@ -9,7 +9,7 @@ use tests::containerd::{self, Containerd, Namespace};
 use tests::registry::Registry;
 use tests::{cmd, go_tool, host, image, scratch, skip, xtask};
 
-const ATTR: &str = "kubelet-v1_26_0-micro-amd64";
+const ATTR: &str = "kubelet-v1_26_0-amd64";
 const TAG: &str = "v1.26.0-micro";
 
 #[test]

@@ -10,7 +10,7 @@ use anyhow::{Context, Result, ensure};
 use tests::nix::{Nix, StandIns};
 use tests::{cmd, image, scratch, skip, wait_for};
 
-const ATTR: &str = "kubelet-v1_26_0-micro-amd64";
+const ATTR: &str = "kubelet-v1_26_0-amd64";
 const BUILDER: &str = "192.0.2.2";
 const PORT: &str = "2022";
 /// What a machine does first, and then waits until its standard input is closed. `$1` is a directory of its own, which

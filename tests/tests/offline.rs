@@ -5,7 +5,7 @@ use anyhow::Result;
 use fault::Kind;
 use tests::{image, scratch, skip, xtask};
 
-const ATTR: &str = "kubelet-v1_26_0-micro-amd64";
+const ATTR: &str = "kubelet-v1_26_0-amd64";
 
 #[test]
 fn what_is_in_the_store_is_built_without_a_network() -> Result<()> {

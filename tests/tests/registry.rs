@@ -104,7 +104,7 @@ fn what_was_pushed_is_pulled_with_all_that_is_attached() -> Result<()> {
     let xtask = Xtask::new()?.env("DOCKER_CONFIG", dir.path());
     let layout = dir.path().join("layout");
     let mut copy = Command::new("cp");
-    cmd::ok(copy.arg("-r").arg(tests::xtask::layout("kubelet-v1_26_0-micro-amd64")?).arg(&layout))?;
+    cmd::ok(copy.arg("-r").arg(tests::xtask::layout("kubelet-v1_26_0-amd64")?).arg(&layout))?;
     let [key, public] = key_pair::make(dir.path(), "signing")?;
     let text = |path: &Path| path.to_str().map(str::to_owned).context("not UTF-8");
     xtask.ok(&["attest", &text(&layout)?, "--key", &text(&key)?])?;

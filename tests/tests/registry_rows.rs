@@ -151,8 +151,7 @@ fn a_release_goes_to_registries_of_all_kinds() -> Result<()> {
         fs::create_dir(&place)?;
         let (server, xtask) = registry(rows, &place)?;
         let out = place.join("out");
-        let args =
-            ["release", "kubelet-v1_26_0-micro", "--to", &server.address, "--arch", "amd64", "--partial"];
+        let args = ["release", "kubelet-v1_26_0", "--to", &server.address, "--arch", "amd64", "--partial"];
         let args =
             [&args[..], &["--no-rebuild", "--json", "--key", text(&key)?, "--out", text(&out)?]].concat();
         let done: Value = serde_json::from_str(&xtask.ok(&args).with_context(|| format!("{rows:?}"))?)?;

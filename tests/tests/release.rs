@@ -12,7 +12,7 @@ use tests::registry::Registry;
 use tests::xtask::{self, Xtask};
 use tests::{alpine, cmd, go_tool, key_pair, scratch, skip};
 
-const INDEX: &str = "kubelet-v1_26_0-micro";
+const INDEX: &str = "kubelet-v1_26_0";
 const TAG: &str = "v1.26.0-micro";
 
 fn text(path: &Path) -> Result<&str> {
@@ -35,9 +35,9 @@ fn what_cannot_be_released_is_said_before_anything_is_built() -> Result<()> {
         xtask.fails(&[&["release"], args].concat(), kind, words).map(drop)
     };
     fails(
-        &[&["kubelet-v1_26_0-micro-arm64"], &to[..]].concat(),
+        &[&["kubelet-v1_26_0-arm64"], &to[..]].concat(),
         Kind::Usage,
-        &["`kubelet-v1_26_0-micro-arm64` is an image", "--arch arm64 --partial"],
+        &["`kubelet-v1_26_0-arm64` is an image", "--arch arm64 --partial"],
     )?;
     fails(&[INDEX, "--to", "edge"], Kind::Usage, &["\"edge\" is no registry", "HOST[:PORT][/PATH]"])?;
     fails(&[&[INDEX, "--arch", "amd65"], &to[..]].concat(), Kind::Unknown, &["amd65", "amd64, arm64"])?;
@@ -55,9 +55,9 @@ fn what_cannot_be_released_is_said_before_anything_is_built() -> Result<()> {
     fs::remove_dir_all(place.path().join("images/go/v1.25.5"))?;
     let words = ["alpine-3.15.json is missing", "cargo xtask lock alpine"];
     let xtask = xtask.clone().cwd(place.path());
-    xtask.fails(&["release", "kubelet-v1_26_0", "--to", to[1]], Kind::Stale, &words)?;
+    xtask.fails(&["release", "kubelet-v1_26_0-alpine3.15", "--to", to[1]], Kind::Stale, &words)?;
     let words = ["images/go/v1.25.5/kube is missing", "cargo xtask lock go"];
-    xtask.fails(&["release", "kubelet-v1_25_5-micro", "--to", to[1]], Kind::Stale, &words)?;
+    xtask.fails(&["release", "kubelet-v1_25_5", "--to", to[1]], Kind::Stale, &words)?;
     Ok(())
 }
 
@@ -93,7 +93,7 @@ fn a_partial_index_is_published_when_told_with_all_that_is_said_of_it() -> Resul
     let [image] = index["manifests"].as_array().context("no index")?.as_slice() else {
         anyhow::bail!("not one image: {index}")
     };
-    let alone = xtask::layout("kubelet-v1_26_0-micro-amd64")?;
+    let alone = xtask::layout("kubelet-v1_26_0-amd64")?;
     ensure!(image["digest"] == tests::image::digest(&alone)?.as_str(), "another image: {image}");
 
     // Signatures call it what it is.
@@ -173,7 +173,7 @@ fn what_is_too_large_is_not_published() -> Result<()> {
     fs::write(&catalog, narrow)?;
     let to = registry.address();
     let args = ["release", INDEX, "--to", to, "--arch", "amd64", "--partial", "--no-rebuild"];
-    let words = ["kubelet-v1_26_0-micro-amd64", "over the budget"];
+    let words = ["kubelet-v1_26_0-amd64", "over the budget"];
     Xtask::new()?.cwd(&checkout).fails(&args, Kind::Budget, &words)?;
     ensure!(registry.puts()? == 0 && tagged(&format!("{to}/kubelet"))?.is_none(), "something was sent");
     Ok(())

@@ -149,7 +149,7 @@ fn each(test: impl Fn(&mut Containerd, &Image) -> Result<()>) -> Result<()> {
         return Ok(());
     }
     for release in RELEASES {
-        let attr = format!("kubelet-{}-micro-amd64", release.replace('.', "_"));
+        let attr = format!("kubelet-{}-amd64", release.replace('.', "_"));
         if release != ALWAYS
             && !xtask::at_hand(&attr)?
             && skip::unless_full(&format!("`{attr}` was never built here, and compiles for long"))

@@ -12,7 +12,7 @@ use tests::containerd::{Containerd, Namespace, POD_IMAGE};
 use tests::kubelet::{Kubelet, MANIFESTS, Sharing};
 use tests::{cmd, containerd, host, image, scratch, skip, wait_for, xtask};
 
-const ATTR: &str = "kubelet-v1_26_0-micro-amd64";
+const ATTR: &str = "kubelet-v1_26_0-amd64";
 /// The size limit of the pod's volume, as the table of mounts has it.
 const VOLUME_SIZE: &str = "size=8192k";
 /// What the entrypoint says where everything is there.

@@ -8,7 +8,7 @@ use anyhow::Result;
 use tests::overlay::{self, Store};
 use tests::{image, scratch, skip, xtask};
 
-const ATTR: &str = "kubelet-v1_26_0-flannel-micro-amd64";
+const ATTR: &str = "kubelet-v1_26_0-flannel-amd64";
 
 /// One build shows several things, because it is not a cheap one: another checkout whose files were made in another
 /// order, an empty store, another home, umask, time zone, language and number of jobs, and a network that is cut off

@@ -12,7 +12,7 @@ use serde_json::Value;
 use tests::registry::Registry;
 use tests::{cmd, image, scratch, skip, xtask};
 
-const CNI: &str = "kubelet-v1_26_0-cni-micro-amd64";
+const CNI: &str = "kubelet-v1_26_0-cni-amd64";
 
 const MIB: f64 = 1_048_576.0;
 
@@ -20,7 +20,7 @@ const MIB: f64 = 1_048_576.0;
 #[test]
 fn compressed_sizes_are_as_promised() -> Result<()> {
     for (variant, promised) in [("", 20.0), ("-cni", 24.5), ("-kubeadm", 24.0)] {
-        let attr = format!("kubelet-v1_26_0{variant}-micro-amd64");
+        let attr = format!("kubelet-v1_26_0{variant}-amd64");
         #[expect(clippy::cast_precision_loss, reason = "megabytes fit")]
         let size = image::compressed(&xtask::layout(&attr)?)? as f64 / MIB;
         ensure!(size <= promised, "`{attr}` has {size:.3} MiB compressed, more than its {promised:.1}");
@@ -31,7 +31,7 @@ fn compressed_sizes_are_as_promised() -> Result<()> {
 #[test]
 fn every_image_that_is_built_here_is_within_its_budget() -> Result<()> {
     let attrs = ["", "-flannel", "-cni", "-kubeadm", "-kubeadm-cni"]
-        .map(|variant| format!("kubelet-v1_26_0{variant}-micro-amd64"));
+        .map(|variant| format!("kubelet-v1_26_0{variant}-amd64"));
     let mut dir = None;
     for attr in &attrs {
         dir = xtask::layout(attr)?.parent().map(Path::to_owned);
@@ -115,7 +115,7 @@ fn an_image_in_a_registry_is_compared_with_a_layout() -> Result<()> {
     if skip::without(&["skopeo", "docker-registry"])? {
         return Ok(());
     }
-    let (plain, cni) = (xtask::layout("kubelet-v1_26_0-flannel-micro-amd64")?, xtask::layout(CNI)?);
+    let (plain, cni) = (xtask::layout("kubelet-v1_26_0-flannel-amd64")?, xtask::layout(CNI)?);
     let scratch = scratch::dir()?;
     let registry = Registry::start(scratch.path())?;
     let name = format!("{}/kubelet:flannel", registry.address());
@@ -154,7 +154,7 @@ fn the_entrypoint_is_small_and_starts_at_once() -> Result<()> {
         return Ok(());
     }
     let scratch = scratch::dir()?;
-    let root = image::unpack(&xtask::layout("kubelet-v1_26_0-micro-amd64")?, &scratch.path().join("bundle"))?;
+    let root = image::unpack(&xtask::layout("kubelet-v1_26_0-amd64")?, &scratch.path().join("bundle"))?;
     let entrypoint = root.join("usr/bin/entrypoint");
     let size = std::fs::metadata(&entrypoint)?.len();
     ensure!(size < 700_000, "the entrypoint has {size} bytes");
@@ -180,7 +180,7 @@ fn the_entrypoint_is_small_and_starts_at_once() -> Result<()> {
 #[test]
 fn a_second_build_does_nothing_and_takes_no_time() -> Result<()> {
     let out = scratch::dir()?;
-    let attr = "kubelet-v1_26_0-micro-amd64";
+    let attr = "kubelet-v1_26_0-amd64";
     let xtask = xtask::Xtask::new()?;
     let layout = xtask.build(attr, out.path())?;
     let before = image::digest(&layout)?;

@@ -16,7 +16,7 @@ use tests::kube_proxy::{self, BY_ENTRYPOINT, Image, NODE, SERVICES, SLICES};
 use tests::kubelet::{Kubelet, Settings, Sharing};
 use tests::{cmd, debian, image, scratch, skip, wait_for, xtask};
 
-const KUBELET: &str = "kubelet-v1_24_17-micro-amd64";
+const KUBELET: &str = "kubelet-v1_24_17-amd64";
 const KUBE_PROXY: &str = "kube-proxy-v1_24_17-amd64";
 /// The node's own address, where the service's endpoint is, a pod of the host's network.
 const NODE_ADDRESS: &str = "192.0.2.10";

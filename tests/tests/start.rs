@@ -13,9 +13,9 @@ use tests::host::Host;
 use tests::kubelet::{self, Kubelet, Settings, Sharing};
 use tests::{cmd, containerd, host, image, joined, scratch, skip, wait_for, xtask};
 
-const ATTR: &str = "kubelet-v1_26_0-micro-amd64";
+const ATTR: &str = "kubelet-v1_26_0-amd64";
 /// Tried where they were built before.
-const OTHERS: [&str; 2] = ["kubelet-v1_25_5-micro-amd64", "kubelet-v1_24_17-micro-amd64"];
+const OTHERS: [&str; 2] = ["kubelet-v1_25_5-amd64", "kubelet-v1_24_17-amd64"];
 const CONFIG: &str = "/var/lib/kubelet/config.yaml";
 const FLAGS: &str = "/var/lib/kubelet/kubeadm-flags.env";
 const BOOTSTRAP: &str = "/etc/kubernetes/bootstrap-kubelet.conf";

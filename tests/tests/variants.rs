@@ -29,7 +29,7 @@ const ALL: [&str; 17] = [
 ];
 
 fn layout(variant: &str) -> Result<PathBuf> {
-    xtask::layout(&format!("kubelet-v1_26_0{variant}-micro-amd64"))
+    xtask::layout(&format!("kubelet-v1_26_0{variant}-amd64"))
 }
 
 fn digests(variant: &str) -> Result<Vec<String>> {

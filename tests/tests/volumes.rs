@@ -13,7 +13,7 @@ use tests::{scratch, skip, xtask};
 use vm::accel::Accel;
 use vm::{Arch, Console, Flavour, Init, Machine, Options, Runtime, System, archive};
 
-const ATTR: &str = "kubelet-v1_26_0-micro-amd64";
+const ATTR: &str = "kubelet-v1_26_0-amd64";
 const HOST: &str = include_str!("volumes/host.sh");
 const POD: &str = include_str!("volumes/pod.yaml");
 /// What the machine has from the tests for pods, as the vm library imports it.

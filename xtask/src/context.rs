@@ -6,16 +6,19 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use anyhow::{Context as _, Result};
-use catalog::Catalog;
+use catalog::{Attributes, Catalog};
 use exec::Run;
 use fault::{Fault, Kind};
 use progress::Progress;
 use serde::Serialize;
+use sizes::budget::Set;
 
 use crate::ui::{self, Color};
 
 /// What makes a directory the top of the repository.
 const CATALOG: &str = "images/catalog.toml";
+/// Where `build` puts layouts unless it is told otherwise.
+pub(crate) const IMAGES: &str = "target/images";
 
 /// Flags of every verb.
 #[derive(clap::Args)]
@@ -95,6 +98,14 @@ impl Context {
         let text =
             std::fs::read_to_string(&path).with_context(|| format!("{} cannot be read", path.display()))?;
         Catalog::parse(&text, CATALOG)
+    }
+
+    /// Where `build` puts the layout of an attribute, by whichever of its names; what is none is taken as it is.
+    pub(crate) fn built(&self, name: &str) -> Result<PathBuf> {
+        let catalog = self.catalog()?;
+        let (set, attribute) = Set::of(name);
+        let found = Attributes::of(&catalog).find(attribute).map(|found| found.name.clone() + set.suffix());
+        Ok(self.root.join(IMAGES).join(found.as_deref().unwrap_or(name)))
     }
 
     /// Writes a result for a machine: one line of JSON on standard output.

@@ -11,7 +11,7 @@ mod node;
 mod volumes;
 
 const RELEASE: &str = "v1.26.0";
-const ATTR: &str = "kubelet-v1_26_0-kubeadm-cni-micro-amd64";
+const ATTR: &str = "kubelet-v1_26_0-kubeadm-cni-amd64";
 
 /// It ends when this process does.
 static CLUSTER: Mutex<Option<Cluster>> = Mutex::new(None);

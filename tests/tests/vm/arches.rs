@@ -9,7 +9,7 @@ fn runs_a_pod(kind: Kind, arch: &str, machine: &str) -> Result<()> {
         return Ok(());
     }
     vm::with(kind, |session| {
-        let image = session.image(&format!("kubelet-v1_26_0-micro-{arch}"), "ctr")?;
+        let image = session.image(&format!("kubelet-v1_26_0-{arch}"), "ctr")?;
         let command = vm::readme("ctr run -d")?.replace("localhost/kubelet:v1.26.0-micro", &image).replace(
             "ctr run -d",
             "ctr run -d --env KUBELET_STANDALONE=1 --log-uri file:///var/log/kubelet.log",

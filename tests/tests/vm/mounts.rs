@@ -4,7 +4,7 @@ use anyhow::{Context, Result, ensure};
 use tests::skip;
 use tests::vm::{self, Kind, Session};
 
-const ATTR: &str = "kubelet-v1_26_0-micro-amd64";
+const ATTR: &str = "kubelet-v1_26_0-amd64";
 
 /// Functions that start the kubelet's container by the README's command, with more flags, and end it.
 fn functions(session: &mut Session) -> Result<String> {

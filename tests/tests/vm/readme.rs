@@ -39,7 +39,7 @@ fn command(client: &str, image: &str) -> Result<String> {
 
 /// Starts it by the README's words, and waits for a pod.
 fn start(session: &mut Session, client: &'static str, release: &str) -> Result<()> {
-    let attr = format!("kubelet-{}-micro-amd64", release.replace('.', "_"));
+    let attr = format!("kubelet-{}-amd64", release.replace('.', "_"));
     let image = session.image(&attr, client)?;
     let logs = match client {
         "ctr" => "cat /var/log/kubelet.log".to_owned(),

@@ -163,7 +163,7 @@ impl AddRelease {
             }
             done => done?,
         }
-        let attribute = format!("kubelet-{}-micro-amd64", release.attribute());
+        let attribute = format!("kubelet-{}-amd64", release.attribute());
         let unread = session.plan(&What::of(vec![attribute.clone()]))?.unread()?;
         drop(session);
         if !self.no_build {

@@ -28,9 +28,9 @@ const ELF: &[u8] = b"\x7fELF";
 /// code is reached. Modules that are edited for the build count as the versions they were made of.
 #[derive(clap::Args)]
 #[command(after_help = "Examples:
-  cargo xtask advisories kubelet-v1_26_0-micro-amd64            the layout in target/images
-  cargo xtask advisories target/images/kubelet-v1_26_0-micro-amd64 --db vulndb --vex kubelet.vex.json
-  cargo xtask advisories kubelet-v1_26_0-micro-amd64 --json")]
+  cargo xtask advisories kubelet-v1_26_0-amd64            the layout in target/images
+  cargo xtask advisories target/images/kubelet-v1_26_0-amd64 --db vulndb --vex kubelet.vex.json
+  cargo xtask advisories kubelet-v1_26_0-amd64 --json")]
 pub(crate) struct Advisories {
     /// Layouts, or attributes of layouts in target/images.
     #[arg(value_name = "ATTR|LAYOUT", required = true)]
@@ -93,8 +93,7 @@ impl Advisories {
         let mut programs = Vec::new();
         for image in &self.images {
             let here = Path::new(image);
-            let layout =
-                if here.is_dir() { here.to_owned() } else { context.root.join("target/images").join(image) };
+            let layout = if here.is_dir() { here.to_owned() } else { context.built(image)? };
             if !layout.join("oci-layout").is_file() {
                 return Err(Fault::new(Kind::Unknown, format!("there is no layout `{image}`"))
                     .help(format!("`cargo xtask build {image}` makes it, if it is an attribute"))

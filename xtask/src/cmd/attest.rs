@@ -19,8 +19,8 @@ use crate::context::{Context, write_out};
 /// Attach SBOMs, provenance and, with a key, signatures to a layout.
 #[derive(clap::Args)]
 #[command(after_help = "Examples:
-  cargo xtask attest kubelet-v1_26_0-micro-amd64
-  cargo xtask attest kubelet-v1_26_0-micro-amd64 --key cosign.key")]
+  cargo xtask attest kubelet-v1_26_0-amd64
+  cargo xtask attest kubelet-v1_26_0-amd64 --key cosign.key")]
 pub(crate) struct Attest {
     /// An image that is built, by attribute, or the directory of its OCI layout.
     #[arg(value_name = "ATTR|LAYOUT")]

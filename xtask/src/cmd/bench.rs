@@ -7,7 +7,7 @@ use anyhow::{Context as _, Result};
 use fault::{Fault, Kind};
 
 use super::session::{How, Session, What};
-use crate::context::{Context, write_out};
+use crate::context::{Context, IMAGES, write_out};
 
 /// How often `--version` is run in each life.
 const STARTS: usize = 20;
@@ -41,7 +41,7 @@ impl Bench {
 /// in the order A B B A, each with a containerd of its own. As root.
 #[derive(clap::Args)]
 #[command(after_help = "Examples:
-  cargo xtask bench kubelet kubelet-v1_26_0-micro-amd64 ./kubelet     an image's kubelet against one of your own
+  cargo xtask bench kubelet kubelet-v1_26_0-amd64 ./kubelet     an image's kubelet against one of your own
   cargo xtask bench kubelet old/layout new/layout --rounds 20 --check
   cargo xtask bench kubelet ./kubelet ./kubelet --env-b GOGC=20       the same one, with another environment
 
@@ -147,7 +147,7 @@ impl Kubelet {
     fn build(&self, context: &Context, attributes: Vec<String>) -> Result<PathBuf> {
         let session = Session::open(context, &self.how)?;
         let plan = session.plan(&What::of(attributes))?;
-        let built = session.executor()?.build(&plan, &context.root.join("target/images"))?;
+        let built = session.executor()?.build(&plan, &context.root.join(IMAGES))?;
         let layout = built.into_iter().next().context("a plan of nothing")?.layout;
         bench::check_layout(&layout)?;
         Ok(layout)

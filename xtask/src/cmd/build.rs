@@ -10,7 +10,7 @@ use plan::Plan;
 use serde::Serialize;
 
 use super::session::{How, Session, What};
-use crate::context::{Context, write_out};
+use crate::context::{Context, IMAGES, write_out};
 use crate::local::{Built, BuiltImage, Timings};
 use crate::runtime::Runtime;
 use crate::support::{self, Support};
@@ -20,10 +20,10 @@ use crate::ui::mib;
 #[derive(clap::Args)]
 #[command(after_help = "Examples:
   cargo xtask build --run                             the newest micro kubelet for this machine, and show it running
-  cargo xtask build kubelet-v1_26_0-cni-micro-arm64
-  cargo xtask build kubelet-v1_26_0-micro             three architectures and their index
-  cargo xtask build kubelet-v1_26_0-kubeadm-micro-amd64 --omit crictl --load
-  cargo xtask build kubelet-v1_26_0-cni-micro --zstd  the same images with smaller layers, as ...-zstd")]
+  cargo xtask build kubelet-v1_26_0-cni-arm64
+  cargo xtask build kubelet-v1_26_0             three architectures and their index
+  cargo xtask build kubelet-v1_26_0-kubeadm-amd64 --omit crictl --load
+  cargo xtask build kubelet-v1_26_0-cni --zstd  the same images with smaller layers, as ...-zstd")]
 pub(crate) struct Build {
     #[command(flatten)]
     what: What,
@@ -64,7 +64,7 @@ impl Build {
         let session = Session::open(context, &self.how)?;
         let plan = session.plan(&self.what)?;
         tell_ended(context, &session, &plan)?;
-        let out = self.out.clone().unwrap_or_else(|| context.root.join("target/images"));
+        let out = self.out.clone().unwrap_or_else(|| context.root.join(IMAGES));
         let executor = session.executor()?;
         let built = executor.build(&plan, &out)?;
         let said = self.load_and_run(context, &built)?;

@@ -10,8 +10,8 @@ use crate::context::Context;
 /// Fetch all that a later build needs, so that it runs without a network.
 #[derive(clap::Args)]
 #[command(after_help = "Example:
-  cargo xtask fetch kubelet-v1_26_0-cni-micro-amd64
-  unshare -n cargo xtask build kubelet-v1_26_0-cni-micro-amd64 --offline")]
+  cargo xtask fetch kubelet-v1_26_0-cni-amd64
+  unshare -n cargo xtask build kubelet-v1_26_0-cni-amd64 --offline")]
 pub(crate) struct Fetch {
     #[command(flatten)]
     what: What,

@@ -24,6 +24,8 @@ struct Listing {
 #[derive(Serialize)]
 struct Row {
     name: String,
+    /// What else it may be asked for by.
+    aliases: Vec<String>,
     kind: &'static str,
     product: String,
     release: String,
@@ -48,6 +50,7 @@ impl Row {
         };
         Self {
             name: attribute.name.clone(),
+            aliases: attribute.aliases.clone(),
             kind: if arch.is_some() { "image" } else { "index" },
             product: attribute.product.name.to_string(),
             release: attribute.release.version.to_string(),

@@ -11,7 +11,7 @@ use crate::runtime::Runtime;
 /// Load layouts that were built already, here or elsewhere, into docker or containerd, whichever runs here.
 #[derive(clap::Args)]
 #[command(after_help = "Examples:
-  cargo xtask load target/images/kubelet-v1_26_0-micro-amd64
+  cargo xtask load target/images/kubelet-v1_26_0-amd64
   cargo xtask load result                            what Nix built
 
 `build --load` builds and loads. DOCKER_HOST, CONTAINERD_ADDRESS and CONTAINERD_NAMESPACE say where to.")]

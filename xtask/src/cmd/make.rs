@@ -23,7 +23,7 @@ use crate::local::LAYER_FILES;
 #[command(after_help = "Examples:
   cargo xtask make component kubelet --release v1.26.0 --arch arm64 --mirror inputs --out component
   cargo xtask make layer kubelet --release v1.26.0 --arch arm64 --part component --out layer
-  cargo xtask make image kubelet-v1_26_0-micro-arm64 --part base --part layer --out layout
+  cargo xtask make image kubelet-v1_26_0-arm64 --part base --part layer --out layout
 
 Go modules come by GOPROXY, crates from CARGO_HOME, Rust from PATH. Neither the store nor its caches are used.")]
 pub(crate) struct Make {
@@ -47,11 +47,11 @@ enum What {
     Layer(Placed),
     /// An image of these layers, as an OCI layout.
     #[command(after_help = "Example:
-  cargo xtask make image kubelet-v1_26_0-micro-arm64 --part base --part layer --out layout")]
+  cargo xtask make image kubelet-v1_26_0-arm64 --part base --part layer --out layout")]
     Image(Single),
     /// A multi-arch index over images of these layers, as an OCI layout.
     #[command(after_help = "Example:
-  cargo xtask make index kubelet-v1_26_0-micro --part base --part layer --out layout")]
+  cargo xtask make index kubelet-v1_26_0 --part base --part layer --out layout")]
     Index(Single),
 }
 

@@ -8,13 +8,13 @@ use registry::{Options, Reference};
 use serde::Serialize;
 
 use super::session::{How, Session, What};
-use crate::context::{Context, write_out};
+use crate::context::{Context, IMAGES, write_out};
 
 /// Push images and indexes to a registry: each blob once, tags last.
 #[derive(clap::Args)]
 #[command(after_help = "Examples:
-  cargo xtask push kubelet-v1_26_0-micro --to registry.example.org/kubelet
-  cargo xtask push target/images/kubelet-v1_26_0-micro --to localhost:5000/mirror/kubelet --mount-from kubelet
+  cargo xtask push kubelet-v1_26_0 --to registry.example.org/kubelet
+  cargo xtask push target/images/kubelet-v1_26_0 --to localhost:5000/mirror/kubelet --mount-from kubelet
 
 Credentials are those of `docker login`. What the registry has is not sent again: after a push that was killed the next
 sends what is missing.")]
@@ -119,7 +119,7 @@ impl Push {
         if !attributes.is_empty() {
             let session = Session::open(context, &self.how)?;
             let plan = session.plan(&What::of(attributes))?;
-            let built = session.executor()?.build(&plan, &context.root.join("target/images"))?;
+            let built = session.executor()?.build(&plan, &context.root.join(IMAGES))?;
             layouts.extend(built.into_iter().map(|built| built.layout));
         }
         let pushed = registry::push(&layouts, &self.to, &self.remote.options(context))?;

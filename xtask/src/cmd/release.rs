@@ -28,7 +28,7 @@ use crate::local::Built;
 #[derive(clap::Args)]
 #[command(after_help = "Examples:
   cargo xtask release --to registry.example.org/edge --key cosign.key
-  cargo xtask release kubelet-v1_26_0-micro --to localhost:5000 --no-rebuild
+  cargo xtask release kubelet-v1_26_0 --to localhost:5000 --no-rebuild
   cargo xtask release --to registry.example.org/edge --arch arm64 --partial --dry-run    one machine's part, not sent
 
 Repositories are the catalog's, below REGISTRY: `kubelet` and `kube-proxy`. Indexes without a lock are left out and named;

@@ -15,8 +15,8 @@ use crate::ui::plain_json;
 /// Say what is in an image: packages, Go modules, crates, as SPDX or `CycloneDX`.
 #[derive(clap::Args)]
 #[command(after_help = "Examples:
-  cargo xtask sbom kubelet-v1_26_0-micro-amd64
-  cargo xtask sbom kubelet-v1_26_0-micro-amd64 --format cyclonedx --out sbom.json")]
+  cargo xtask sbom kubelet-v1_26_0-amd64
+  cargo xtask sbom kubelet-v1_26_0-amd64 --format cyclonedx --out sbom.json")]
 pub(crate) struct Sbom {
     /// An image that is built, by attribute, or the directory of an OCI layout.
     #[arg(value_name = "ATTR|LAYOUT")]

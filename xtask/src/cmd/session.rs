@@ -22,7 +22,7 @@ pub(crate) const READ: &str = "read the files it names, and put the version into
 /// What to build.
 #[derive(clap::Args, Default)]
 pub(crate) struct What {
-    /// Images and indexes, as `cargo xtask list` names them [default: the newest micro kubelet for this machine].
+    /// Images and indexes, as `cargo xtask list` names them [default: the newest kubelet for this machine].
     #[arg(value_name = "ATTR")]
     attributes: Vec<String>,
     /// Leave out a program or component, such as crictl; the image says so.

@@ -23,8 +23,11 @@ pub(crate) struct Source {
 impl Source {
     /// A directory with a layout, else the attribute's below target/images.
     pub(crate) fn local(context: &Context, name: &str) -> Result<Self> {
-        let built = context.root.join("target/images").join(name);
-        let found = [PathBuf::from(name), built].into_iter().find(|dir| dir.join("oci-layout").exists());
+        let is_layout = |dir: &PathBuf| dir.join("oci-layout").exists();
+        let found = match Some(PathBuf::from(name)).filter(is_layout) {
+            Some(dir) => Some(dir),
+            None => Some(context.built(name)?).filter(is_layout),
+        };
         let layout = found.ok_or_else(|| {
             Fault::new(Kind::Unknown, format!("`{name}` is no layout, and none is built of that name"))
                 .help("`cargo xtask list` names images; `cargo xtask build ATTR` builds one")

@@ -20,8 +20,8 @@ use crate::context::{Context, write_out};
 /// What nobody signed is built only with --rebuild: anybody may have written what it is to be built from.
 #[derive(clap::Args)]
 #[command(after_help = "Examples:
-  cargo xtask verify kubelet-v1_26_0-micro-amd64
-  cargo xtask verify kubelet-v1_26_0-micro-amd64 --rebuild
+  cargo xtask verify kubelet-v1_26_0-amd64
+  cargo xtask verify kubelet-v1_26_0-amd64 --rebuild
   cargo xtask verify registry.example.org/kubelet:v1.26.0-micro --key cosign.pub")]
 pub(crate) struct Verify {
     /// A layout's directory, an image that is built, by attribute, or one in a registry.

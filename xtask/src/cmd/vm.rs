@@ -15,7 +15,7 @@ use vm::accel::Accel;
 use vm::{Arch, Console, Flavour, Init, Machine, Options, Runtime, Sink, System, archive};
 
 use super::session::{How, Session, What};
-use crate::context::Context;
+use crate::context::{Context, IMAGES};
 
 /// Start a virtual machine, with images in its container runtime, and run scripts in it.
 ///
@@ -25,9 +25,9 @@ use crate::context::Context;
 #[derive(clap::Args)]
 #[command(after_help = "Examples:
   cargo xtask vm                                                a shell as root in a machine
-  cargo xtask vm --image kubelet-v1_26_0-micro --run script.sh  $IMAGE is the image's name there
+  cargo xtask vm --image kubelet-v1_26_0 --run script.sh  $IMAGE is the image's name there
   echo 'cat /proc/1/comm' | cargo xtask vm --init systemd --runtime podman --run -
-  cargo xtask vm --arch arm64 --image target/images/kubelet-v1_26_0-micro-arm64 --run script.sh --timeout 1200
+  cargo xtask vm --arch arm64 --image target/images/kubelet-v1_26_0-arm64 --run script.sh --timeout 1200
 
 Ends with the exit code of the first script that fails; 124 if that took too long. More: docs/vm.md.")]
 pub(crate) struct Vm {
@@ -262,7 +262,7 @@ impl Vm {
             if attribute.ends_with(&suffix) { attribute.to_owned() } else { format!("{attribute}{suffix}") };
         let session = Session::open(context, &self.how)?;
         let plan = session.plan(&What::of(vec![attribute]))?;
-        let built = session.executor()?.build(&plan, &context.root.join("target/images"))?;
+        let built = session.executor()?.build(&plan, &context.root.join(IMAGES))?;
         Ok(built.into_iter().next().context("a plan of nothing")?.layout)
     }
 }

@@ -20,8 +20,11 @@ pub enum Scope<'a> {
 /// Something that can be built, and its place in the catalog.
 #[derive(Clone)]
 pub struct Attribute<'a> {
-    /// `kubelet-v1_26_0-cni-micro-arm64`.
+    /// `kubelet-v1_26_0-cni-arm64`, or with the base unless it is the variant's default one:
+    /// `kubelet-v1_26_0-cni-alpine3_15-arm64`.
     pub name: String,
+    /// What else it may be asked for by: with its base, as attributes and as tags spell it.
+    pub aliases: Vec<String>,
     /// The product.
     pub product: &'a Product,
     /// The release.
@@ -35,6 +38,11 @@ pub struct Attribute<'a> {
 }
 
 impl Attribute<'_> {
+    /// Is it called this, or is that another name of it?
+    pub fn is_called(&self, name: &str) -> bool {
+        self.name == name || self.aliases.iter().any(|alias| alias == name)
+    }
+
     /// The tag: `vX.Y.Z[-VARIANT]-BASE`.
     pub fn tag(&self) -> String {
         [self.release.version.as_str(), self.variant.suffix(), self.base.name.as_str()]
@@ -65,6 +73,7 @@ impl<'a> Attributes<'a> {
             else {
                 continue; // validation has refused it
             };
+            let default = catalog.default_base(variant).map(|base| base.name.as_str());
             for release in &catalog.releases {
                 for base in &catalog.bases {
                     let on = variant.bases.as_ref();
@@ -72,13 +81,15 @@ impl<'a> Attributes<'a> {
                         continue;
                     }
                     let scopes = catalog.arches.iter().map(Scope::Image).chain([Scope::Index]);
-                    all.extend(scopes.map(|scope| Attribute {
-                        name: name(product, release, variant, base, scope),
-                        product,
-                        release,
-                        variant,
-                        base,
-                        scope,
+                    all.extend(scopes.map(|scope| {
+                        let on = |base: &str| name(product, release, variant, base, scope);
+                        let full = on(&base.attribute());
+                        let short = default.is_some_and(|default| base.name == *default);
+                        let name = if short { on("") } else { full.clone() };
+                        let mut aliases = vec![full, on(base.name.as_str())];
+                        aliases.dedup();
+                        aliases.retain(|alias| *alias != name);
+                        Attribute { name, aliases, product, release, variant, base, scope }
                     }));
                 }
             }
@@ -91,9 +102,17 @@ impl<'a> Attributes<'a> {
         self.all.iter()
     }
 
-    /// The attribute of this name; an error suggests the nearest ones.
+    /// The attribute that is called this, if there is one.
+    pub fn find(&self, name: &str) -> Option<&Attribute<'a>> {
+        self.all.iter().find(|attribute| attribute.is_called(name))
+    }
+
+    /// The attribute that is called this.
+    ///
+    /// # Errors
+    /// [`Kind::Unknown`] if there is none; it suggests the nearest names.
     pub fn get(&self, name: &str) -> Result<&Attribute<'a>> {
-        if let Some(found) = self.all.iter().find(|attribute| attribute.name == name) {
+        if let Some(found) = self.find(name) {
             return Ok(found);
         }
         let mut near: Vec<(f64, &str)> = self
@@ -108,19 +127,30 @@ impl<'a> Attributes<'a> {
             .into())
     }
 
-    /// What `build` builds when nothing is named: the newest release's plain image for this host, on the base that
-    /// stands on no distribution.
+    /// What `build` builds when nothing is named: the newest release's plain image for this host, on the default base.
     pub fn default_for(&self, architecture: &str) -> Option<&Attribute<'a>> {
         self.all.iter().find(|attribute| {
             attribute.variant.suffix().is_empty()
-                && attribute.base.alpine.is_none()
+                && attribute.base.default
                 && matches!(attribute.scope, Scope::Image(arch) if arch.architecture == architecture)
         })
     }
 }
 
-fn name(product: &Product, release: &Release, variant: &Variant, base: &Base, scope: Scope<'_>) -> String {
-    let base = if base.default { "" } else { base.name.as_str() };
+impl Catalog {
+    /// The base of a variant's attributes that name none: the default one, else the first that the variant comes on.
+    pub fn default_base(&self, variant: &Variant) -> Option<&Base> {
+        let comes_on = |base: &&Base| {
+            variant.bases.as_ref().is_none_or(|on| on.iter().any(|name| *name == *base.name.as_str()))
+        };
+        self.bases
+            .iter()
+            .find(|base| base.default && comes_on(base))
+            .or_else(|| self.bases.iter().find(comes_on))
+    }
+}
+
+fn name(product: &Product, release: &Release, variant: &Variant, base: &str, scope: Scope<'_>) -> String {
     let arch = match scope {
         Scope::Image(arch) => arch.name.as_str(),
         Scope::Index => "",

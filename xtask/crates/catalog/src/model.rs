@@ -170,15 +170,22 @@ impl Arch {
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Base {
-    /// As in tags; also the suffix in attributes, unless it is the default.
+    /// As in tags; also the suffix in attributes, unless it is the variant's default ([`Catalog::default_base`]).
     pub name: Name,
-    /// The base of attributes that name none.
+    /// The base of attributes that name none, of variants that come on it.
     #[serde(default)]
     pub default: bool,
     /// The Alpine it stands on, if it does.
     pub alpine: Option<Alpine>,
     /// What it holds.
     pub components: Vec<Name>,
+}
+
+impl Base {
+    /// The name as attributes spell it: `alpine3_15`.
+    pub fn attribute(&self) -> String {
+        self.name.as_str().replace('.', "_")
+    }
 }
 
 /// Alpine as a base: a root filesystem that it publishes, and packages.

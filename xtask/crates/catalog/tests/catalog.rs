@@ -38,27 +38,56 @@ fn it_spans_the_published_matrix_and_more() {
     assert_eq!(names.len(), catalog.releases.len() * (5 * 2 + 1) * (3 + 1));
     for name in [
         "kubelet-v1_26_0-cni-arm64",
-        "kubelet-v1_26_0-kubeadm-cni-micro-amd64",
+        "kubelet-v1_26_0-cni-alpine3_15-arm64",
+        "kubelet-v1_26_0-kubeadm-cni-amd64",
         "kubelet-v1_26_0-cni",
-        "kubelet-v1_24_9-micro-arm32v7",
+        "kubelet-v1_24_9-arm32v7",
         "kubelet-v1_26_0",
         "kube-proxy-v1_26_0-arm32v7",
     ] {
         assert!(names.contains(&name), "{name}");
     }
-    assert_eq!(
-        attributes.get("kubelet-v1_26_0-cni-arm64").unwrap().reference(),
-        "kubelet:v1.26.0-cni-alpine3.15"
-    );
-    assert_eq!(attributes.get("kubelet-v1_26_0-micro-amd64").unwrap().tag(), "v1.26.0-micro");
-    assert!(names.iter().all(|name| !name.starts_with("kube-proxy") || !name.contains("micro")));
 }
 
 #[test]
-fn the_default_is_the_newest_plain_micro_image() {
+fn a_base_is_named_where_it_is_not_the_variants_default_and_may_be_everywhere() {
+    let catalog = repository();
+    let attributes = Attributes::of(&catalog);
+    let all = |attribute: &catalog::Attribute<'_>| {
+        std::iter::once(&attribute.name).chain(&attribute.aliases).cloned().collect::<Vec<_>>()
+    };
+    for (names, reference) in [
+        (&["kubelet-v1_26_0-cni-arm64", "kubelet-v1_26_0-cni-micro-arm64"][..], "kubelet:v1.26.0-cni-micro"),
+        (
+            &["kubelet-v1_26_0-cni-alpine3_15-arm64", "kubelet-v1_26_0-cni-alpine3.15-arm64"],
+            "kubelet:v1.26.0-cni-alpine3.15",
+        ),
+        (
+            &["kube-proxy-v1_26_0", "kube-proxy-v1_26_0-alpine3_15", "kube-proxy-v1_26_0-alpine3.15"],
+            "kube-proxy:v1.26.0-alpine3.15",
+        ),
+    ] {
+        for name in names {
+            let attribute = attributes.get(name).unwrap();
+            assert_eq!(
+                (all(attribute), attribute.reference()),
+                (names.iter().map(|name| (*name).to_owned()).collect(), reference.to_owned())
+            );
+        }
+    }
+    assert!(attributes.get("kube-proxy-v1_26_0-micro").is_err(), "it has no micro form");
+    let names: Vec<String> = attributes.iter().flat_map(all).collect();
+    let mut different = names.clone();
+    different.sort();
+    different.dedup();
+    assert_eq!(different.len(), names.len(), "a name of two attributes");
+}
+
+#[test]
+fn the_default_is_the_newest_plain_image_on_the_default_base() {
     let catalog = frozen();
     let attributes = Attributes::of(&catalog);
-    assert_eq!(attributes.default_for("arm64").unwrap().name, "kubelet-v1_26_0-micro-arm64");
+    assert_eq!(attributes.default_for("arm64").unwrap().name, "kubelet-v1_26_0-arm64");
 }
 
 #[test]
@@ -91,9 +120,9 @@ fn a_commit_need_not_be_known() {
 #[test]
 fn an_unknown_attribute_gets_the_nearest_names() {
     let catalog = frozen();
-    let error = Attributes::of(&catalog).get("kubelet-v1_26-micro-amd64").err().unwrap();
+    let error = Attributes::of(&catalog).get("kubelet-v1_26-amd64").err().unwrap();
     assert_eq!(fault::exit_code(&error), 4);
-    insta::assert_snapshot!(fault::of(&error).unwrap().hint().unwrap(), @"nearest: `kubelet-v1_26_0-micro-amd64`, `kubelet-v1_25_5-micro-amd64`, `kubelet-v1_26_0-micro-arm64`; `cargo xtask list` prints them all");
+    insta::assert_snapshot!(fault::of(&error).unwrap().hint().unwrap(), @"nearest: `kubelet-v1_26_0-amd64`, `kubelet-v1_26_0-arm64`, `kubelet-v1_26_0-cni-amd64`; `cargo xtask list` prints them all");
 }
 
 #[test]

@@ -105,10 +105,10 @@ impl Plan {
         let attributes = Attributes::of(catalog);
         let mut plan = Self { suffix: options.compression.suffix(), ..Self::default() };
         for name in names {
-            if plan.targets.iter().any(|target| target.attribute() == name) {
+            let attribute = attributes.get(name)?;
+            if plan.targets.iter().any(|target| target.attribute() == attribute.name) {
                 continue;
             }
-            let attribute = attributes.get(name)?;
             let target = match attribute.scope {
                 Scope::Image(_) => {
                     plan.add_image(catalog, sources, attribute, options)?;

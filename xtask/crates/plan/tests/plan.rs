@@ -39,17 +39,14 @@ fn layers(plan: &Plan, attribute: &str) -> Vec<String> {
 
 #[test]
 fn the_same_files_give_the_same_keys() {
-    let name = "kubelet-v1_26_0-cni-micro-arm64";
+    let name = "kubelet-v1_26_0-cni-arm64";
     assert_eq!(layers(&plan(&[name]), name), layers(&plan(&[name]), name));
 }
 
 #[test]
 fn images_of_a_release_share_base_kubelet_and_plugins() {
-    let [plain, cni, kubeadm] = [
-        "kubelet-v1_26_0-micro-amd64",
-        "kubelet-v1_26_0-cni-micro-amd64",
-        "kubelet-v1_26_0-kubeadm-cni-micro-amd64",
-    ];
+    let [plain, cni, kubeadm] =
+        ["kubelet-v1_26_0-amd64", "kubelet-v1_26_0-cni-amd64", "kubelet-v1_26_0-kubeadm-cni-amd64"];
     let plan = plan_with(&catalog(), &[plain, cni, kubeadm], &without_crictl()).unwrap();
     let [plain, cni, kubeadm] = [plain, cni, kubeadm].map(|name| layers(&plan, name));
     assert_eq!(plain[..], cni[..2]);
@@ -61,24 +58,24 @@ fn images_of_a_release_share_base_kubelet_and_plugins() {
 
 #[test]
 fn an_index_holds_one_image_of_each_architecture() {
-    let plan = plan(&["kubelet-v1_26_0-micro"]);
+    let plan = plan(&["kubelet-v1_26_0"]);
     let [Target::Index(index)] = &plan.targets[..] else { panic!("not an index") };
-    assert_eq!(
-        index.images,
-        ["amd64", "arm64", "arm32v7"].map(|arch| format!("kubelet-v1_26_0-micro-{arch}"))
-    );
+    assert_eq!(index.images, ["amd64", "arm64", "arm32v7"].map(|arch| format!("kubelet-v1_26_0-{arch}")));
     let platforms: BTreeSet<_> = plan.images.values().map(|image| image.platform.to_string()).collect();
     assert_eq!(platforms.into_iter().collect::<Vec<_>>(), ["linux/amd64", "linux/arm/v7", "linux/arm64/v8"]);
 }
 
 #[test]
 fn what_is_asked_for_twice_is_planned_once() {
-    assert_eq!(plan(&["kubelet-v1_26_0-micro-amd64", "kubelet-v1_26_0-micro-amd64"]).targets.len(), 1);
+    for again in ["kubelet-v1_26_0-amd64", "kubelet-v1_26_0-micro-amd64"] {
+        let plan = plan(&["kubelet-v1_26_0-amd64", again]);
+        assert_eq!((plan.targets.len(), plan.targets[0].attribute()), (1, "kubelet-v1_26_0-amd64"));
+    }
 }
 
 #[test]
 fn joined_programs_are_one_file_by_several_names() {
-    let plan = plan(&["kubelet-v1_26_0-flannel-micro-amd64"]);
+    let plan = plan(&["kubelet-v1_26_0-flannel-amd64"]);
     let layer = plan.layers.values().find(|layer| layer.name == "cni-flannel").unwrap();
     let (files, links): (Vec<_>, Vec<_>) = layer
         .entries
@@ -95,7 +92,7 @@ fn joined_programs_are_one_file_by_several_names() {
 
 #[test]
 fn what_is_omitted_is_gone_and_recorded() {
-    let name = "kubelet-v1_26_0-kubeadm-cni-micro-amd64";
+    let name = "kubelet-v1_26_0-kubeadm-cni-amd64";
     let all = plan(&[name]);
     assert!(!all.images[name].annotations.contains_key("io.containerized-kubelet.omitted"));
     let options = Options { omit: vec!["crictl".into(), "cni".into()], ..Options::default() };
@@ -117,7 +114,7 @@ fn what_is_omitted_is_gone_and_recorded() {
 
 #[test]
 fn an_image_knows_its_release_and_variant() {
-    let [micro, cni] = ["kubelet-v1_26_0-micro-amd64", "kubelet-v1_26_0-cni-micro-amd64"];
+    let [micro, cni] = ["kubelet-v1_26_0-amd64", "kubelet-v1_26_0-cni-amd64"];
     let plan = plan(&[micro, cni]);
     let env = |image: &str, name: &str| plan.images[image].env[name].clone();
     let variables = ["KUBELET_IMAGE_RELEASE", "KUBELET_IMAGE_VARIANT"];
@@ -131,7 +128,7 @@ fn an_image_knows_its_release_and_variant() {
 
 #[test]
 fn the_default_configuration_is_also_where_no_mount_hides_it() {
-    let plan = plan(&["kubelet-v1_26_0-micro-amd64"]);
+    let plan = plan(&["kubelet-v1_26_0-amd64"]);
     let base = plan.layers.values().find(|layer| layer.name == "micro").unwrap();
     let default = base.entries.iter().find(|entry| entry.path == "usr/share/kubelet/config.yaml").unwrap();
     assert!(matches!(&default.content, Content::HardLink { to } if to == "var/lib/kubelet/config.yaml"));
@@ -139,7 +136,7 @@ fn the_default_configuration_is_also_where_no_mount_hides_it() {
 
 #[test]
 fn var_run_leads_to_run_wherever_the_image_is_unpacked() {
-    let plan = plan(&["kubelet-v1_26_0-micro-amd64"]);
+    let plan = plan(&["kubelet-v1_26_0-amd64"]);
     let base = plan.layers.values().find(|layer| layer.name == "micro").unwrap();
     let link = base.entries.iter().find(|entry| entry.path == "var/run").unwrap();
     assert!(matches!(&link.content, Content::Symlink { target } if target == "../run"), "{link:?}");
@@ -148,7 +145,7 @@ fn var_run_leads_to_run_wherever_the_image_is_unpacked() {
 
 #[test]
 fn a_change_of_one_release_changes_no_other() {
-    let names = ["kubelet-v1_26_0-cni-micro-amd64", "kubelet-v1_25_5-cni-micro-amd64"];
+    let names = ["kubelet-v1_26_0-cni-amd64", "kubelet-v1_25_5-cni-amd64"];
     let before = plan(&names);
     let text = catalog().replace("2022-12-08T19:51:45Z", "2022-12-09T19:51:45Z");
     let after = plan_with(&text, &names, &Options::default()).unwrap();
@@ -158,7 +155,7 @@ fn a_change_of_one_release_changes_no_other() {
 
 #[test]
 fn a_change_of_policy_changes_the_component_and_is_recorded() {
-    let name = "kubelet-v1_26_0-micro-amd64";
+    let name = "kubelet-v1_26_0-amd64";
     let plain = plan(&[name]);
     assert!(!plain.images[name].labels.contains_key(UPX));
     let text = catalog().replacen("pack = \"none\"", "pack = \"lzma\"", 1);
@@ -185,7 +182,7 @@ fn a_change_of_policy_changes_the_component_and_is_recorded() {
 
 #[test]
 fn each_compression_has_its_layers_of_the_same_components_and_its_record() {
-    let name = "kubelet-v1_26_0-micro-amd64";
+    let name = "kubelet-v1_26_0-amd64";
     let plain = plan(&[name]);
     for compression in [Compression::Gzip(Gzip::Fast), Compression::Zstd] {
         let options = Options { compression, ..Options::default() };
@@ -201,7 +198,7 @@ fn each_compression_has_its_layers_of_the_same_components_and_its_record() {
 #[test]
 fn zstd_images_and_indexes_have_tags_and_layouts_of_their_own() {
     let options = Options { compression: Compression::Zstd, ..Options::default() };
-    let plan = plan_with(&catalog(), &["kubelet-v1_26_0-cni-micro"], &options).unwrap();
+    let plan = plan_with(&catalog(), &["kubelet-v1_26_0-cni"], &options).unwrap();
     let [Target::Index(index)] = &plan.targets[..] else { panic!("not an index") };
     assert_eq!((index.reference.as_str(), plan.suffix), ("kubelet:v1.26.0-cni-micro-zstd", "-zstd"));
     assert!(plan.images.values().all(|image| image.reference == index.reference));
@@ -214,7 +211,7 @@ fn a_component_is_planned_by_itself_as_images_have_it() {
         let (release, arch) = (catalog.release("v1.26.0").unwrap(), &catalog.arches[0]);
         plan::go_component(&catalog, &sources, name, release, arch, pack, &Options::default())
     };
-    let whole = plan(&["kubelet-v1_26_0-cni-micro-amd64"]);
+    let whole = plan(&["kubelet-v1_26_0-cni-amd64"]);
     assert!(whole.components.contains_key(&planned("cni", Pack::None).unwrap().key().unwrap()));
     assert!(!whole.components.contains_key(&planned("cni", Pack::Nrv).unwrap().key().unwrap()));
     let refused = |name| {
@@ -235,22 +232,23 @@ fn what_cannot_be_planned_is_refused() {
     };
     assert_eq!(refused(&["kubelet-v9"], &Options::default()).0, 4);
     let text = catalog().replace("branch = \"v3.15\"", "branch = \"v3.99\"");
-    let error = plan_with(&text, &["kubelet-v1_26_0-cni-amd64"], &Options::default()).err().unwrap();
+    let error =
+        plan_with(&text, &["kubelet-v1_26_0-cni-alpine3_15-amd64"], &Options::default()).err().unwrap();
     assert_eq!(
         (fault::exit_code(&error), error.to_string().as_str()),
         (9, "images/locks/alpine-3.99.json is missing")
     );
     let omit = Options { omit: vec!["systemd".into()], ..Options::default() };
     assert_eq!(
-        refused(&["kubelet-v1_26_0-micro-amd64"], &omit),
+        refused(&["kubelet-v1_26_0-amd64"], &omit),
         (4, "there is no component or program `systemd` to omit".to_owned())
     );
     let text = catalog().replace("go = \"1.26.8\"", "go = \"1.99.0\"");
-    let error = plan_with(&text, &["kubelet-v1_26_0-micro-amd64"], &Options::default()).err().unwrap();
+    let error = plan_with(&text, &["kubelet-v1_26_0-amd64"], &Options::default()).err().unwrap();
     assert_eq!(fault::exit_code(&error), 9, "{error:#}");
     // A directory that a higher layer would give another mode.
     let text = catalog().replacen("directory = \"usr/bin\"", "directory = \"tmp\"", 1);
-    let error = plan_with(&text, &["kubelet-v1_26_0-micro-amd64"], &Options::default()).err().unwrap();
+    let error = plan_with(&text, &["kubelet-v1_26_0-amd64"], &Options::default()).err().unwrap();
     assert_eq!(fault::exit_code(&error), 3, "{error:#}");
 }
 
@@ -258,7 +256,7 @@ fn what_cannot_be_planned_is_refused() {
 fn an_index_may_be_over_some_architectures_of_the_catalog() {
     let of = |arches: &[&str]| {
         let arches = arches.iter().map(|name| (*name).to_owned()).collect();
-        plan_with(&catalog(), &["kubelet-v1_26_0-micro"], &Options { arches, ..Options::default() })
+        plan_with(&catalog(), &["kubelet-v1_26_0"], &Options { arches, ..Options::default() })
     };
     let images = |plan: Plan| match plan.targets.as_slice() {
         [Target::Index(index)] => {
@@ -267,7 +265,7 @@ fn an_index_may_be_over_some_architectures_of_the_catalog() {
         }
         other => panic!("{other:?}"),
     };
-    let name = |arch: &str| format!("kubelet-v1_26_0-micro-{arch}");
+    let name = |arch: &str| format!("kubelet-v1_26_0-{arch}");
     assert_eq!(images(of(&["arm64", "amd64"]).unwrap()), [name("amd64"), name("arm64")]);
     assert_eq!(images(of(&[]).unwrap()).len(), 3);
     let error = of(&["amd64", "riscv64"]).unwrap_err();

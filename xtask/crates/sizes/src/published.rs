@@ -142,8 +142,8 @@ mod tests {
         let of = |name: &str| {
             published.of(attributes.get(name).unwrap()).map(|mib| (mib.compressed, mib.extracted))
         };
-        assert_eq!(of("kubelet-v1_26_0-micro-amd64"), Some((26.37, 79.15)));
-        assert_eq!(of("kubelet-v1_26_0-amd64"), Some((26.37, 79.15)), "whatever the base");
+        assert_eq!(of("kubelet-v1_26_0-amd64"), Some((26.37, 79.15)));
+        assert_eq!(of("kubelet-v1_26_0-alpine3_15-amd64"), Some((26.37, 79.15)), "whatever the base");
         assert_eq!(of("kubelet-v1_24_9-kubeadm-cni-arm32v7"), Some((54.93, 99.88)));
         assert_eq!(of("kubelet-v1_24_17-arm64"), None);
         assert_eq!(of("kube-proxy-v1_26_0-amd64"), None, "nothing is made up");

@@ -192,9 +192,9 @@ pub(crate) mod tests {
             ..image(vec![base.clone(), layer("kubelet", "cc", 30_000, 90_000)])
         };
         let images = [
-            ("kubelet-v1_26_0-micro-amd64".to_owned(), image(vec![base.clone(), kubelet])),
-            ("kubelet-v1_26_0-kubeadm-micro-amd64".to_owned(), joined),
-            ("kubelet-v1_25_5-micro-amd64".to_owned(), image(vec![base])),
+            ("kubelet-v1_26_0-amd64".to_owned(), image(vec![base.clone(), kubelet])),
+            ("kubelet-v1_26_0-kubeadm-amd64".to_owned(), joined),
+            ("kubelet-v1_25_5-amd64".to_owned(), image(vec![base])),
         ];
         Record { images: images.into() }
     }

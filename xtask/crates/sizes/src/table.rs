@@ -137,9 +137,9 @@ mod tests {
         let plain = image(vec![layer("kubelet", "aa", 17_000_000, 60_000_000)]);
         let without = Image { omitted: vec!["crictl".into()], ..plain.clone() };
         let images = [
-            ("kubelet-v1_26_0-micro-amd64".to_owned(), plain.clone()),
-            ("kubelet-v1_26_0-kubeadm-micro-arm64".to_owned(), without),
-            ("kubelet-v1_24_17-micro-arm32v7".to_owned(), plain),
+            ("kubelet-v1_26_0-amd64".to_owned(), plain.clone()),
+            ("kubelet-v1_26_0-kubeadm-arm64".to_owned(), without),
+            ("kubelet-v1_24_17-arm32v7".to_owned(), plain),
         ];
         let record = Record { images: images.into() };
         insta::assert_snapshot!(markdown(&catalog, &record, &published));

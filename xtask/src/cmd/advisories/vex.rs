@@ -101,7 +101,7 @@ mod tests {
             ..Advisory::default()
         };
         vec![Scanned {
-            image: "kubelet-v1_26_0-micro-amd64".into(),
+            image: "kubelet-v1_26_0-amd64".into(),
             title: "kubelet".into(),
             digest: format!("sha256:{}", "0".repeat(64)),
             program: "usr/bin/kubelet".into(),

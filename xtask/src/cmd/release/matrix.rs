@@ -1,7 +1,7 @@
 //! Which indexes can be released: those whose locks are there.
 
 use anyhow::Result;
-use catalog::{Attributes, Scope};
+use catalog::{Attribute, Attributes, Scope};
 use fault::{Fault, Kind};
 use plan::Options;
 use serde::Serialize;
@@ -37,7 +37,9 @@ impl Matrix {
         }
         let mut matrix = Self { names: Vec::new(), lacking: Vec::new() };
         let indexes = attributes.iter().filter(|attribute| matches!(attribute.scope, Scope::Index));
-        for name in indexes.map(|index| &index.name).filter(|name| asked.is_empty() || asked.contains(name)) {
+        let is_asked =
+            |index: &&Attribute<'_>| asked.is_empty() || asked.iter().any(|name| index.is_called(name));
+        for name in indexes.filter(is_asked).map(|index| &index.name) {
             match lock_missing(session, name, omit)? {
                 None => matrix.names.push(name.clone()),
                 Some((why, help)) if !asked.is_empty() => {

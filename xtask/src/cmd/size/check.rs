@@ -22,7 +22,7 @@ use crate::context::{Context, write_out};
 #[derive(clap::Args)]
 #[command(after_help = "Examples:
   cargo xtask size check                                    all recorded images that are built here
-  cargo xtask size check kubelet-v1_26_0-cni-micro-amd64    builds it first
+  cargo xtask size check kubelet-v1_26_0-cni-amd64    builds it first
   cargo xtask size check --layouts target/images")]
 pub(crate) struct Check {
     #[command(flatten)]

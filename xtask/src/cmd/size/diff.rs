@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use anyhow::{Context as _, Result};
+use catalog::Attributes;
 use exec::Run;
 use fault::{Fault, Kind};
 use registry::Take;
@@ -24,7 +25,7 @@ use crate::context::{Context, write_out};
 #[command(after_help = "Examples:
   cargo xtask size diff main HEAD --markdown
   cargo xtask size diff HEAD target/images
-  cargo xtask size diff old/kubelet-v1_26_0-micro-amd64 target/images/kubelet-v1_26_0-micro-amd64
+  cargo xtask size diff old/kubelet-v1_26_0-amd64 target/images/kubelet-v1_26_0-amd64
   cargo xtask size diff registry.example.org/kubelet:v1.25.5-micro registry.example.org/kubelet:v1.26.0-micro")]
 pub(crate) struct DiffSizes {
     /// The state before.
@@ -101,13 +102,13 @@ impl Side {
         }
         if path.is_file() {
             let text = std::fs::read_to_string(path).with_context(|| format!("{what} cannot be read"))?;
-            return Self::record(&text, what);
+            return Self::record(context, &text, what);
         }
         let named = what.strip_prefix("docker://");
         if named.is_none()
             && let Some(text) = revision(context, what)?
         {
-            return Self::record(&text, &format!("{what}:{RECORD}"));
+            return Self::record(context, &text, &format!("{what}:{RECORD}"));
         }
         let reference = named.unwrap_or(what);
         if named.is_some() || reference.contains(['/', ':']) {
@@ -132,8 +133,17 @@ impl Side {
         Ok(Self { images, coarse: false })
     }
 
-    fn record(text: &str, name: &str) -> Result<Self> {
-        Ok(Self { images: Record::parse(text, name)?.images, coarse: true })
+    fn record(context: &Context, text: &str, name: &str) -> Result<Self> {
+        let catalog = context.catalog()?;
+        let attributes = Attributes::of(&catalog);
+        // An older record may call images by what is now another name of theirs.
+        let renamed = |(name, image): (String, Image)| {
+            (attributes.find(&name).map_or(name.clone(), |found| found.name.clone()), image)
+        };
+        Ok(Self {
+            images: Record::parse(text, name)?.images.into_iter().map(renamed).collect(),
+            coarse: true,
+        })
     }
 }
 

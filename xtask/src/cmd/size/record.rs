@@ -13,7 +13,7 @@ use crate::context::{Context, write_out};
 #[derive(clap::Args)]
 #[command(after_help = "Examples:
   cargo xtask size record                                   all recorded images that are built here
-  cargo xtask size record kubelet-v1_26_0-cni-micro         the images of an index
+  cargo xtask size record kubelet-v1_26_0-cni         the images of an index
   cargo xtask size record --layouts target/images")]
 pub(crate) struct RecordSizes {
     #[command(flatten)]

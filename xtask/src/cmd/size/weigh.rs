@@ -70,7 +70,7 @@ fn images_of(catalog: &Catalog, name: &str) -> Result<Vec<String>> {
     let asked = attributes.get(name)?;
     let is_meant = |image: &&catalog::Attribute<'_>| {
         let part = matches!(asked.scope, Scope::Index) && image.reference() == asked.reference();
-        matches!(image.scope, Scope::Image(_)) && (image.name == name || part)
+        matches!(image.scope, Scope::Image(_)) && (image.name == asked.name || part)
     };
     Ok(attributes.iter().filter(is_meant).map(|image| image.name.clone()).collect())
 }
@@ -104,6 +104,12 @@ fn built(session: &Session<'_>, name: &str, omit: &[String]) -> Result<Weighed> 
 
 /// Weighs the layouts in a directory: those of these attributes, or all that there are.
 fn ready(context: &Context, catalog: &Catalog, dir: &Path, attributes: &[String]) -> Result<Weighed> {
+    let all = Attributes::of(catalog);
+    let full = |name: &String| {
+        let (set, attribute) = Set::of(name);
+        Ok(all.get(attribute)?.name.clone() + set.suffix())
+    };
+    let attributes = attributes.iter().map(full).collect::<Result<Vec<_>>>()?;
     let dirs: Vec<PathBuf> = if attributes.is_empty() {
         layouts(dir)?
     } else {

@@ -2,7 +2,7 @@ use super::*;
 use crate::record::tests::{image, layer};
 use catalog::Ratios;
 
-const ATTRIBUTE: &str = "kubelet-v1_26_0-cni-micro-amd64";
+const ATTRIBUTE: &str = "kubelet-v1_26_0-cni-amd64";
 const MIB: u64 = 1 << 20;
 
 /// The catalog with limits of the tests' own.
@@ -75,7 +75,7 @@ fn the_published_image_is_a_limit_of_its_own() {
     insta::assert_snapshot!(error);
     assert_eq!(
         verdict.cells[0].notes,
-        ["not recorded yet: `cargo xtask size record kubelet-v1_26_0-cni-micro-amd64`"]
+        ["not recorded yet: `cargo xtask size record kubelet-v1_26_0-cni-amd64`"]
     );
 }
 
@@ -94,10 +94,10 @@ fn what_lacks_something_is_listed_but_not_counted() {
 fn the_mean_is_over_all_that_is_recorded() {
     let catalog = catalog();
     let good = stack(MIB, MIB);
-    let images = ["amd64", "arm64"].map(|arch| (format!("kubelet-v1_26_0-cni-micro-{arch}"), good.clone()));
+    let images = ["amd64", "arm64"].map(|arch| (format!("kubelet-v1_26_0-cni-{arch}"), good.clone()));
     let record = Record { images: images.into() };
     let rules = Rules { catalog: &catalog, record: &record, published: &published(&catalog) };
-    let weighed = ("kubelet-v1_26_0-kubeadm-cni-micro-arm32v7".to_owned(), good.clone());
+    let weighed = ("kubelet-v1_26_0-kubeadm-cni-arm32v7".to_owned(), good.clone());
     let verdict = judge(rules, &[weighed].into()).unwrap();
     let ours = mib(good.compressed);
     let expected = ours / (44.43 * 41.32 * 59.19_f64).cbrt();
@@ -110,13 +110,12 @@ fn the_mean_is_over_all_that_is_recorded() {
 fn judged_zstd(compressed: &[(&str, u64)]) -> Verdict {
     let catalog = catalog();
     // Far smaller than what is weighed: held against the record, each would be over its budget.
-    let images =
-        ["amd64", "arm64"].map(|arch| (format!("kubelet-v1_26_0-cni-micro-{arch}"), stack(MIB, MIB)));
+    let images = ["amd64", "arm64"].map(|arch| (format!("kubelet-v1_26_0-cni-{arch}"), stack(MIB, MIB)));
     let record = Record { images: images.into() };
     let rules = Rules { catalog: &catalog, record: &record, published: &published(&catalog) };
     let weighed = compressed
         .iter()
-        .map(|(arch, size)| (format!("kubelet-v1_26_0-cni-micro-{arch}-zstd"), stack(*size, 2 * MIB)));
+        .map(|(arch, size)| (format!("kubelet-v1_26_0-cni-{arch}-zstd"), stack(*size, 2 * MIB)));
     judge(rules, &weighed.collect()).unwrap()
 }
 
@@ -125,7 +124,7 @@ fn zstd_images_are_compared_with_the_published_ones_and_not_with_the_record() {
     let verdict = judged_zstd(&[("amd64", MIB), ("arm64", 0)]);
     verdict.check().unwrap();
     let cell = &verdict.cells[0];
-    assert_eq!((cell.attribute.as_str(), cell.set), ("kubelet-v1_26_0-cni-micro-amd64-zstd", Set::Zstd));
+    assert_eq!((cell.attribute.as_str(), cell.set), ("kubelet-v1_26_0-cni-amd64-zstd", Set::Zstd));
     assert_eq!(cell.notes, ["not compared with the record: only gzip images are recorded"]);
     assert!((cell.ratio.unwrap().compressed - mib(16 * MIB + 101_000) / 44.43).abs() < 1e-9, "{cell:?}");
     let [gzip, zstd] = &verdict.means[..] else { panic!("{:?}", verdict.means) };
@@ -148,7 +147,7 @@ fn the_mean_of_zstd_images_has_a_limit_of_its_own() {
     let error = judged_zstd(&[("amd64", 15 * MIB), ("arm64", MIB)]).check().unwrap_err();
     insta::assert_snapshot!(error, @r"
     over the budget, 2 times:
-      kubelet-v1_26_0-cni-micro-amd64-zstd: compressed is 0.677, more than 0.65, of the published image
+      kubelet-v1_26_0-cni-amd64-zstd: compressed is 0.677, more than 0.65, of the published image
       base micro, zstd: compressed is 0.514, more than 0.37, in the mean of 2 images
     ");
 }
@@ -159,5 +158,5 @@ fn the_mean_of_some_zstd_images_is_shown_but_not_held() {
     verdict.check().unwrap();
     let mean = &verdict.means[1];
     assert!(!mean.held && mean.ratio.compressed > 0.37, "{mean:?}");
-    insta::assert_snapshot!(mean.notes.join("\n"), @"the mean is held to its limit once all 2 images are weighed; missing: kubelet-v1_26_0-cni-micro-amd64-zstd");
+    insta::assert_snapshot!(mean.notes.join("\n"), @"the mean is held to its limit once all 2 images are weighed; missing: kubelet-v1_26_0-cni-amd64-zstd");
 }
