@@ -27,7 +27,7 @@ const RESET: &str = include_str!("vm/reset.sh");
 /// A part of a script: serves NFS to the machine itself, from /srv/export. It needs the package `nfs-kernel-server`.
 pub const NFS_SERVER: &str = include_str!("vm/nfs.sh");
 /// How long a script may take, on a machine that emulates others for other tests as well.
-pub const LIMIT: Duration = Duration::from_mins(12);
+pub const LIMIT: Duration = Duration::from_mins(25);
 
 /// Which machine.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]

@@ -49,7 +49,7 @@ fn start(session: &mut Session, client: &'static str, release: &str) -> Result<(
         r"{first}
 static_pod web
 {command}
-if ! await 300 healthy || ! await 300 says web app=; then {logs} | tail -n 60 >&2; exit 1; fi
+if ! await 600 healthy || ! await 600 says web app=; then {logs} | tail -n 60 >&2; exit 1; fi
 pod_log web
 echo; echo MOUNTS; cat /proc/1/mountinfo; echo LOG; {logs}
 ",

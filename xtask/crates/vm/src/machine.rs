@@ -25,8 +25,9 @@ const GRACE: Duration = Duration::from_secs(3);
 const TAIL: usize = 40;
 /// What a kernel says when it can go on no more.
 const PANIC: &str = "Kernel panic - not syncing";
-/// How long the agent may take to come.
-const BOOT_LIMIT: Duration = Duration::from_mins(5);
+/// How long the agent may take to come, and a runtime to answer or to import an image: with systemd, docker and a busy host
+/// it was eight minutes.
+const BOOT_LIMIT: Duration = Duration::from_mins(20);
 
 /// Where the first serial port leads.
 #[derive(Clone, Debug, PartialEq, Eq)]
