@@ -2,10 +2,11 @@
 #![allow(unsafe_code)]
 
 use std::ffi::OsStr;
-use std::fs::File;
+use std::fs::OpenOptions;
 use std::io;
 use std::os::fd::AsRawFd;
 use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::OpenOptionsExt;
 
 /// `LOOP_CLR_FD` of linux/loop.h.
 const LOOP_CLR_FD: libc::Ioctl = 0x4C01;
@@ -15,7 +16,8 @@ pub(crate) fn detach(source: &OsStr) -> io::Result<()> {
     if !is_loop(source) {
         return Ok(());
     }
-    let device = File::open(source)?;
+    // Not waiting, should it be a pipe.
+    let device = OpenOptions::new().read(true).custom_flags(libc::O_NONBLOCK).open(source)?;
     // SAFETY: the descriptor is open, and LOOP_CLR_FD takes no pointer.
     if unsafe { libc::ioctl(device.as_raw_fd(), LOOP_CLR_FD, 0) } == 0 {
         return Ok(());

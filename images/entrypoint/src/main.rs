@@ -24,6 +24,7 @@ mod mount;
 mod mountinfo;
 mod path;
 mod preflight;
+mod regular;
 mod repair;
 mod signals;
 mod stop;

@@ -111,10 +111,11 @@ fn enter(request: &Request) -> Done {
     // All is opened before anything changes: afterwards paths are others.
     let mut namespaces = Vec::new();
     for ((_, _, file, kind), wish) in KINDS.iter().zip(&request.kinds) {
-        if let Some(opened) = open(request, wish, &format!("ns/{file}"), OFlags::RDONLY)? {
+        if let Some(opened) = open(request, wish, &format!("ns/{file}"), OFlags::RDONLY | OFlags::NONBLOCK)? {
             namespaces.push((*file, *kind, opened));
         } else if request.all && is_another(request.target, file) {
-            let opened = open(request, &Some(None), &format!("ns/{file}"), OFlags::RDONLY)?;
+            let opened =
+                open(request, &Some(None), &format!("ns/{file}"), OFlags::RDONLY | OFlags::NONBLOCK)?;
             namespaces.extend(opened.map(|opened| (*file, *kind, opened)));
         }
     }

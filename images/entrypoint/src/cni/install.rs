@@ -8,12 +8,13 @@ use std::io::{self, Read, Write};
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
-use rustix::fs::{FlockOperation, flock};
 use sha2::{Digest, Sha256};
 
+use super::lock::lock;
 use super::manifest::{FILE, Manifest};
 use super::source::Source;
 use crate::preflight::describe;
+use crate::regular;
 
 /// What an installation did.
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -48,28 +49,21 @@ impl Done {
     }
 }
 
-/// Installs all plugins of the image; writes nothing where all are there.
+/// Installs all plugins of the image; writes nothing where all are there, and waits for nobody then.
 pub(crate) fn install(source: &Source, dir: &Path, release: &str) -> Result<Done, String> {
+    let look = || {
+        let manifest = read(dir)?.unwrap_or_default();
+        Ok::<_, String>((compare(source, dir, &manifest)?, manifest))
+    };
+    let ((done, writes), _) = look()?;
+    if writes.is_empty() && !has_temporary(dir) {
+        return Ok(done);
+    }
     let _lock = lock(dir)?;
     // Of a run that was interrupted.
     remove_temporary(dir);
-    let mut manifest = read(dir)?.unwrap_or_default();
-    let mut done = Done::default();
-    let mut writes = Vec::new();
-    let mut hashes = Hashes::default();
-    for names in &source.groups {
-        let mut missing = Vec::new();
-        for name in names {
-            match state(source, dir, name, &manifest, &mut hashes)? {
-                State::Same => done.current.push(name.clone()),
-                State::Foreign => done.foreign.push(name.clone()),
-                State::Absent | State::Ours => missing.push(name.as_str()),
-            }
-        }
-        if !missing.is_empty() {
-            writes.push(missing);
-        }
-    }
+    // Another may have installed them by now.
+    let ((mut done, writes), mut manifest) = look()?;
     if writes.is_empty() {
         return Ok(done);
     }
@@ -95,6 +89,29 @@ pub(crate) fn install(source: &Source, dir: &Path, release: &str) -> Result<Done
     }
     write_manifest(dir, &after)?;
     Ok(done)
+}
+
+/// How the plugins stand, and the names that are to be written, by content.
+fn compare<'a>(
+    source: &'a Source,
+    dir: &Path,
+    manifest: &Manifest,
+) -> Result<(Done, Vec<Vec<&'a str>>), String> {
+    let (mut done, mut writes, mut hashes) = (Done::default(), Vec::new(), Hashes::default());
+    for names in &source.groups {
+        let mut missing = Vec::new();
+        for name in names {
+            match state(source, dir, name, manifest, &mut hashes)? {
+                State::Same => done.current.push(name.clone()),
+                State::Foreign => done.foreign.push(name.clone()),
+                State::Absent | State::Ours => missing.push(name.as_str()),
+            }
+        }
+        if !missing.is_empty() {
+            writes.push(missing);
+        }
+    }
+    Ok((done, writes))
 }
 
 /// Removes every file that was installed and has not been changed since; a line that says so.
@@ -174,7 +191,7 @@ struct Hashes {
 
 impl Hashes {
     fn of(&mut self, path: &Path) -> io::Result<String> {
-        let file = File::open(path)?;
+        let file = regular::open(path)?;
         let inode = file.metadata()?.ino();
         if let Some((_, hash)) = self.hashes.iter().find(|(known, _)| *known == inode) {
             return Ok(hash.clone());
@@ -191,7 +208,7 @@ impl Hashes {
         if let Some((.., same)) = self.same.iter().find(|(host, image, _)| (*host, *image) == pair) {
             return Ok(*same);
         }
-        let same = meta.len() == image.len() && equal(File::open(path)?, ours)?;
+        let same = meta.len() == image.len() && equal(regular::open(path)?, ours)?;
         self.same.push((pair.0, pair.1, same));
         Ok(same)
     }
@@ -255,8 +272,14 @@ fn temporary(dir: &Path, what: &str) -> PathBuf {
     std::iter::once(first.clone()).chain(others).find(|path| !is_directory(path)).unwrap_or(first)
 }
 
+const TEMPORARY: [&str; 3] = ["file", "link", "new"];
+
+fn has_temporary(dir: &Path) -> bool {
+    TEMPORARY.iter().any(|what| temporary(dir, what).symlink_metadata().is_ok())
+}
+
 fn remove_temporary(dir: &Path) {
-    for what in ["file", "link", "new"] {
+    for what in TEMPORARY {
         let _ = fs::remove_file(temporary(dir, what));
     }
 }
@@ -274,16 +297,8 @@ fn write_file(
     file.sync_all()
 }
 
-/// One run at a time; ends with the file.
-fn lock(dir: &Path) -> Result<File, String> {
-    let at = |error: &io::Error| format!("{}: {}", dir.display(), describe(error));
-    let file = File::open(dir).map_err(|error| at(&error))?;
-    flock(&file, FlockOperation::LockExclusive).map_err(|error| at(&error.into()))?;
-    Ok(file)
-}
-
 fn read(dir: &Path) -> Result<Option<Manifest>, String> {
-    match fs::read_to_string(dir.join(FILE)) {
+    match regular::read_text(&dir.join(FILE)) {
         Ok(text) => match Manifest::parse(&text) {
             Some(manifest) => Ok(Some(manifest)),
             None => Err(format!(

@@ -5,6 +5,7 @@
 //! where the host's directory is mounted, unless `KUBELET_CNI=off`.
 
 mod install;
+mod lock;
 mod manifest;
 mod source;
 

@@ -10,7 +10,7 @@ use super::join::{self, Unfinished};
 use super::node::{Node, STANDALONE};
 use super::release::{self, Image, Release};
 use super::runtime::{self, Found, WITHOUT_DOCKERSHIM};
-use super::{at, check_flags, kubeadm, standalone, words};
+use super::{at, check_flags, kubeadm, refuse_special, standalone, words};
 use crate::stop::{CONFIG, HOST, Stop};
 
 /// Where a host has the kubelet's configuration; kubeadm writes it there.
@@ -62,7 +62,7 @@ pub(crate) fn plan(user: Vec<OsString>, node: &Node) -> Result<(Start, Option<St
     if !has("config") {
         flags.push(format!("--config={file}"));
     }
-    let config = read_config(&file, &given, root);
+    let config = if prints { Config::default() } else { read_config(&file, &given, root)? };
     if !has("register-node") && !standalone && !decides_registration(&config, image) {
         flags.push("--register-node".to_owned());
     }
@@ -134,13 +134,16 @@ fn not_joined(found: &Unfinished) -> Stop {
         .help(format!("without kubeadm: write {HOST_CONFIG}, or name a file by --config=FILE (the image's own: {IMAGE_CONFIG})"))
 }
 
-/// The file and, over it, those of `--config-dir`. What cannot be read is left for the kubelet to report.
-fn read_config(file: &str, given: &[Given], root: &Path) -> Config {
-    let mut config = Config::read(&at(root, file)).unwrap_or_default();
+/// The file and, over it, those of `--config-dir`. What cannot be read is left for the kubelet to report, unless it would
+/// wait for it without end.
+fn read_config(file: &str, given: &[Given], root: &Path) -> Result<Config, Stop> {
+    let path = at(root, file);
+    refuse_special(&path)?;
+    let mut config = Config::read(&path).unwrap_or_default();
     if let Some(dir) = given::path(given, "config-dir") {
-        config.read_over(&at(root, dir));
+        config.read_over(&at(root, dir)).iter().try_for_each(|path| refuse_special(path))?;
     }
-    config
+    Ok(config)
 }
 
 /// Does the file say whether to register the node? The flag would overrule it.
@@ -182,13 +185,21 @@ fn kebab(key: &str) -> String {
 /// The kubeconfig and the one to bootstrap from, if neither is here. The kubelet needs one of them, unless it is told to be
 /// without a cluster.
 pub(super) fn missing_kubeconfigs<'a>(given: &'a [Given], root: &Path) -> Option<[&'a str; 2]> {
-    let [own, bootstrap] = [("kubeconfig", KUBECONFIG), ("bootstrap-kubeconfig", BOOTSTRAP)]
-        .map(|(name, default)| given::value(given, name).unwrap_or(default));
+    let [own, bootstrap] = kubeconfigs(given);
     let is_there = |path: &str| !path.is_empty() && at(root, path).exists();
     (!own.is_empty() && !is_there(own) && !is_there(bootstrap)).then_some([own, bootstrap])
 }
 
+/// The kubeconfig and the one to bootstrap from, by the flags or by default.
+fn kubeconfigs(given: &[Given]) -> [&str; 2] {
+    [("kubeconfig", KUBECONFIG), ("bootstrap-kubeconfig", BOOTSTRAP)]
+        .map(|(name, default)| given::value(given, name).unwrap_or(default))
+}
+
 fn check_kubeconfig(given: &[Given], root: &Path) -> Result<(), Stop> {
+    for path in kubeconfigs(given) {
+        refuse_special(&at(root, path))?;
+    }
     let Some([own, bootstrap]) = missing_kubeconfigs(given, root) else { return Ok(()) };
     let message = if bootstrap.is_empty() {
         format!("no kubeconfig: {own} is not here")

@@ -1,13 +1,10 @@
 //! The kubelet's configuration: its file and, over it, those of the drop-in directory.
 
-use std::fs::File;
-use std::io::{self, Read};
-use std::path::Path;
+use std::io;
+use std::path::{Path, PathBuf};
 
+use crate::regular;
 use crate::yaml::Scalars;
-
-/// More is not read of a file: no configuration is that long.
-const LIMIT: u64 = 1 << 20;
 
 /// Values by the paths of their keys.
 #[derive(Debug, Default)]
@@ -16,25 +13,30 @@ pub(crate) struct Config(Scalars);
 impl Config {
     /// Reads a file.
     pub(crate) fn read(path: &Path) -> io::Result<Self> {
-        let mut bytes = Vec::new();
-        File::open(path)?.take(LIMIT).read_to_end(&mut bytes)?;
-        Ok(Self::parse(&String::from_utf8_lossy(&bytes)))
+        Ok(Self::parse(&String::from_utf8_lossy(&regular::read(path)?)))
     }
 
     /// Reads the files `*.conf` of a directory and of those in it over this, as the kubelet does: by name, later ones
     /// win. Source: `mergeKubeletConfigurations` in `cmd/kubelet/app/server.go` of Kubernetes.
-    pub(crate) fn read_over(&mut self, dir: &Path) {
-        let Ok(entries) = dir.read_dir() else { return };
+    /// Returns those that the kubelet would wait for without end.
+    pub(crate) fn read_over(&mut self, dir: &Path) -> Vec<PathBuf> {
+        let Ok(entries) = dir.read_dir() else { return Vec::new() };
         let mut entries: Vec<_> = entries.filter_map(Result::ok).collect();
         entries.sort_by_key(std::fs::DirEntry::file_name);
+        let mut special = Vec::new();
         for entry in entries {
             // Of the entry itself: links to directories are not followed.
             if entry.file_type().is_ok_and(|kind| kind.is_dir()) {
-                self.read_over(&entry.path());
+                special.extend(self.read_over(&entry.path()));
             } else if entry.file_name().as_encoded_bytes().ends_with(b".conf") {
-                self.0.extend(Self::read(&entry.path()).unwrap_or_default().0);
+                match Self::read(&entry.path()) {
+                    Ok(config) => self.0.extend(config.0),
+                    Err(error) if regular::is_special(&error) => special.push(entry.path()),
+                    Err(_) => {}
+                }
             }
         }
+        special
     }
 
     /// Reads the text of a file.

@@ -14,6 +14,7 @@ use super::compose::{BOOTSTRAP, HOST_CONFIG, KUBECONFIG, missing_kubeconfigs};
 use super::given::{self, Given};
 use super::kubeadm::FLAGS;
 use crate::failure::err;
+use crate::regular;
 use crate::signals::{self, Held};
 use crate::stop::{Stop, USAGE};
 
@@ -67,7 +68,7 @@ pub(crate) fn unfinished(root: &Path, given: &[Given]) -> Option<Unfinished> {
         return Some(Unfinished { why: format!("{mark} is here, {HOST_CONFIG} is not yet"), since: None });
     }
     if exists(KUBECONFIG)
-        || !fs::read_to_string(at(root, BOOTSTRAP)).is_ok_and(|text| text.contains(TOKEN_USER))
+        || !regular::read_text(&at(root, BOOTSTRAP)).is_ok_and(|text| text.contains(TOKEN_USER))
     {
         return None;
     }

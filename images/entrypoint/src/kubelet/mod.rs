@@ -20,7 +20,8 @@ use std::path::{Path, PathBuf};
 
 use crate::args::Command;
 use crate::failure::err;
-use crate::stop::{Stop, USAGE};
+use crate::regular;
+use crate::stop::{CONFIG, Stop, USAGE};
 pub(crate) use config::Config;
 use facts::Fact;
 use given::Given;
@@ -82,6 +83,16 @@ pub(crate) fn has_field(name: &str, release: Release) -> bool {
 fn at(root: &Path, path: impl AsRef<Path>) -> PathBuf {
     let path = path.as_ref();
     path.strip_prefix("/").map_or_else(|_| path.to_owned(), |inner| root.join(inner))
+}
+
+/// Refuses a file that is there, but whose reader would wait for it, or find no end of it.
+fn refuse_special(path: &Path) -> Result<(), Stop> {
+    regular::why_unreadable(path).map_or(Ok(()), |why| Err(special(path, &why)))
+}
+
+/// Why and what to do, for a file that is not a regular one.
+fn special(path: &Path, why: &str) -> Stop {
+    Stop::new(CONFIG, format!("{}: {why}", path.display())).help("put a regular file there, or remove it")
 }
 
 /// Flags as words.

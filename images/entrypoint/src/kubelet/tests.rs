@@ -1,6 +1,7 @@
 //! Tables: a host, an image and a user's arguments, and the kubelet's arguments of them; or the refusal.
 
 mod cluster;
+mod special;
 
 use std::ffi::OsString;
 use std::fs;

@@ -1,7 +1,5 @@
 //! What can be seen of this container, and by way of process 1 of the host.
 
-use std::fs::File;
-use std::io::Read;
 use std::os::fd::OwnedFd;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
@@ -11,14 +9,12 @@ use rustix::io::Errno;
 
 use crate::host::{self, namespace};
 use crate::mountinfo::{self, Entry};
+use crate::regular;
 
 pub(crate) use crate::host::Answer;
 
 /// The number that the kernel gives the first UTS namespace of a machine (`linux/proc_ns.h`).
 const FIRST_UTS_NAMESPACE: u64 = 0xEFFF_FFFE;
-
-/// More is not read of a file of the host.
-const LONGEST: u64 = 1 << 20;
 
 /// Everything that checks look at more than once.
 #[derive(Debug)]
@@ -92,17 +88,10 @@ impl Facts {
         }
     }
 
-    /// The text of a file of this container; of a pipe or a device none.
-    pub(crate) fn read(path: &Path) -> Option<String> {
-        text_of(
-            rustix::fs::open(path, OFlags::RDONLY | OFlags::NONBLOCK | OFlags::CLOEXEC, Mode::empty())
-                .ok()?,
-        )
-    }
-
-    /// The text of a file of the host.
+    /// The text of a regular file of the host.
     pub(crate) fn read_on_host(&self, path: &str) -> Option<String> {
-        text_of(self.on_host(Path::new(path), OFlags::RDONLY | OFlags::NONBLOCK)?.ok()?)
+        let open = |flags| self.on_host(Path::new(path), flags).unwrap_or(Err(Errno::NOENT));
+        regular::text_of(regular::open_by(open).ok()?).ok()
     }
 
     /// The names in a directory of the host; none where it cannot be seen.
@@ -137,12 +126,6 @@ impl Facts {
         }
         namespace("1", name).map_or(Answer::Unknown, |init| (init == own).into())
     }
-}
-
-fn text_of(file: OwnedFd) -> Option<String> {
-    let mut text = String::new();
-    File::from(file).take(LONGEST).read_to_string(&mut text).ok()?;
-    Some(text)
 }
 
 /// A mask of capabilities from /proc/PID/status.

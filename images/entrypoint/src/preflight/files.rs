@@ -11,6 +11,7 @@ use super::flags::Repair;
 use super::mounts::mounted_from_host;
 use super::settings::Settings;
 use super::table::{Access, Propagation};
+use crate::regular;
 
 /// What is there to be looked for.
 struct Named {
@@ -78,9 +79,9 @@ pub(crate) fn check(facts: &Facts, settings: &Settings) -> Vec<Finding> {
 fn configuration(settings: &Settings) -> Finding {
     let (name, why) = ("configuration", "the kubelet ends without the file that --config names");
     match (&settings.file, &settings.unreadable) {
-        (None, _) => Finding::ok(name, why, "flags only"),
+        (None, None) => Finding::ok(name, why, "flags only"),
         (Some(file), None) => Finding::ok(name, why, file),
-        (Some(file), Some(error)) => {
+        (_, Some((file, error))) => {
             let text =
                 "`kubeadm join` writes it; or give a file of yours by --config=FILE, or none by --config=";
             let joining = settings
@@ -105,7 +106,7 @@ fn kubeconfig(settings: &Settings) -> Option<Finding> {
     let bootstrap = settings.flag("bootstrap-kubeconfig").filter(|file| !file.is_empty());
     let there = [Some(kubeconfig), bootstrap].into_iter().flatten().find(|file| Path::new(file).exists());
     if let Some(file) = there {
-        return Some(Finding::ok(name, why, file));
+        return Some(special(name, why, file).unwrap_or_else(|| Finding::ok(name, why, file)));
     }
     let found = match bootstrap {
         Some(bootstrap) => {
@@ -123,7 +124,10 @@ fn resolv_conf(facts: &Facts, settings: &Settings) -> Finding {
     if file.is_empty() {
         return Finding::ok(name, why, "none is wanted");
     }
-    let Ok(text) = std::fs::read_to_string(file) else {
+    if let Some(special) = special(name, why, file) {
+        return special;
+    }
+    let Ok(text) = regular::read_text(Path::new(file)) else {
         return Finding::bad(
             Status::Error,
             name,
@@ -143,8 +147,18 @@ fn resolv_conf(facts: &Facts, settings: &Settings) -> Finding {
     Finding::ok(name, why, file)
 }
 
+/// The row of a file that the kubelet would wait for without end, or find no end of.
+fn special(name: &str, why: &'static str, path: &str) -> Option<Finding> {
+    let found = format!("{path}: {}", regular::why_unreadable(Path::new(path))?);
+    let repair = Repair::Text("put a regular file there".to_owned());
+    Some(Finding::bad(Status::Error, name, why, found, repair))
+}
+
 fn named_file(facts: &Facts, named: &Named, path: &str) -> Finding {
     let name = if named.config.is_empty() { named.flag } else { named.config };
+    if let Some(special) = special(name, named.why, path) {
+        return special;
+    }
     let exists = Path::new(path).exists();
     let mounted = mounted_from_host(facts, Path::new(path)).is_some();
     match (exists, mounted) {
@@ -188,5 +202,48 @@ fn file_repair(facts: &Facts, path: &str) -> Repair {
         path: path.to_string_lossy().into_owned(),
         propagation: Propagation::Default,
         access: Access::Read,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::ffi::OsString;
+
+    use super::*;
+    use crate::preflight::facts::Answer;
+    use crate::regular::tests::{in_time, specials};
+
+    #[test]
+    fn what_is_not_a_file_is_named() {
+        let dir = std::env::temp_dir().join(format!("entrypoint-named-{}", std::process::id()));
+        for (path, what) in specials(&dir) {
+            for flag in [
+                "config",
+                "kubeconfig",
+                "bootstrap-kubeconfig",
+                "resolv-conf",
+                "client-ca-file",
+                "tls-private-key-file",
+                "pod-manifest-path",
+            ] {
+                let args: Vec<OsString> =
+                    vec!["--kubeconfig=/missing".into(), format!("--{flag}={}", path.display()).into()];
+                let rows = in_time(move || {
+                    let facts = Facts {
+                        mounts: vec![],
+                        host_pid: Answer::No,
+                        host_mounts: None,
+                        capabilities: 0,
+                        host_capabilities: u64::MAX,
+                    };
+                    check(&facts, &Settings::of(&args))
+                });
+                let found: Vec<_> = rows.iter().filter(|row| row.found.contains(what)).collect();
+                assert_eq!(found.len(), 1, "--{flag} {}: {rows:#?}", path.display());
+                assert_eq!(found[0].status, Status::Error);
+                assert!(found[0].found.contains(&path.display().to_string()), "{}", found[0].found);
+            }
+        }
+        std::fs::remove_dir_all(&dir).unwrap();
     }
 }

@@ -7,6 +7,7 @@ use super::finding::{Finding, Status};
 use super::flags::Repair;
 use super::table::{Access, Propagation};
 use crate::mountinfo;
+use crate::regular;
 use crate::repair::files::{HostFile, MACHINE_ID, OS_RELEASE, put_over};
 
 /// Both checks.
@@ -33,7 +34,7 @@ fn mount(file: &HostFile) -> Repair {
 
 fn operating_system(facts: &Facts) -> Finding {
     let (name, why) = ("operating system", "the node's status names it");
-    let own = std::fs::read_to_string(OS_RELEASE.path).unwrap_or_default();
+    let own = regular::read_text(Path::new(OS_RELEASE.path)).unwrap_or_default();
     let mounted = Path::new(OS_RELEASE.path).canonicalize().is_ok_and(|path| {
         mountinfo::of_path(&facts.mounts, &path).is_some_and(|entry| entry.target == path.as_os_str())
     });
@@ -58,7 +59,7 @@ fn operating_system(facts: &Facts) -> Finding {
 
 fn machine_id(facts: &Facts) -> Finding {
     let (name, why) = ("machine id", "identity of the node in its status");
-    let own = std::fs::read_to_string(MACHINE_ID.path).unwrap_or_default();
+    let own = regular::read_text(Path::new(MACHINE_ID.path)).unwrap_or_default();
     if is_id(&own) {
         return Finding::ok(name, why, own.trim());
     }

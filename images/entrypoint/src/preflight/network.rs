@@ -8,6 +8,7 @@ use super::finding::{Finding, Status};
 use super::flags::Repair;
 use super::mounts::mounted_from_host;
 use crate::cni::Plugins;
+use crate::regular;
 use crate::yaml::Scalars;
 
 /// Where runtimes look for it, by their defaults.
@@ -40,7 +41,7 @@ fn configuration(facts: &Facts) -> Option<(String, String)> {
     names.sort_unstable();
     let file: PathBuf = Path::new(DIRECTORY).join(names.first()?);
     let file = file.to_str()?.to_owned();
-    let text = if own { Facts::read(Path::new(&file)) } else { facts.read_on_host(&file) }?;
+    let text = if own { regular::read_text(Path::new(&file)).ok() } else { facts.read_on_host(&file) }?;
     Some((file, text))
 }
 

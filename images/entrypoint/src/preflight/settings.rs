@@ -1,11 +1,12 @@
 //! What the kubelet will be told: by its flags, then by its configuration file.
 
 use std::ffi::OsString;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use crate::kubelet::Config;
 use crate::kubelet::given::{self, Given};
 use crate::kubelet::join::{self, Unfinished};
+use crate::regular;
 
 /// Flags and configuration of the kubelet that is to be started.
 #[derive(Debug, Default)]
@@ -15,8 +16,8 @@ pub(crate) struct Settings {
     pub(crate) file: Option<String>,
     /// What the file says, and over it the files of `--config-dir`; nothing where they cannot be read.
     config: Config,
-    /// Why it cannot.
-    pub(crate) unreadable: Option<String>,
+    /// Which of them cannot, and why.
+    pub(crate) unreadable: Option<(String, String)>,
 }
 
 impl Settings {
@@ -32,11 +33,13 @@ impl Settings {
         if let Some(file) = &settings.file {
             match Config::read(&directory.join(file)) {
                 Ok(config) => settings.config = config,
-                Err(error) => settings.unreadable = Some(crate::preflight::describe(&error)),
+                Err(error) => settings.unreadable = Some((file.clone(), crate::preflight::describe(&error))),
             }
         }
         if let Some(dir) = settings.flag("config-dir").filter(|dir| !dir.is_empty()).map(str::to_owned) {
-            settings.config.read_over(&directory.join(&dir));
+            let special = settings.config.read_over(&directory.join(&dir)).into_iter().next();
+            let why = |path: PathBuf| Some((path.display().to_string(), regular::why_unreadable(&path)?));
+            settings.unreadable = settings.unreadable.or_else(|| special.and_then(why));
         }
         settings
     }
@@ -109,6 +112,6 @@ mod tests {
         std::fs::remove_dir_all(&dir).unwrap();
         assert_eq!(given.value("", "authentication.x509.clientCAFile"), Some("/ca"));
         let gone = settings(&format!("--config={}", file.display()));
-        assert!(gone.unreadable.unwrap().contains("No such file"));
+        assert!(gone.unreadable.unwrap().1.contains("No such file"));
     }
 }

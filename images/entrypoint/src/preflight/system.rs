@@ -2,6 +2,8 @@
 
 use std::path::Path;
 
+use rustix::fs::{Mode, OFlags};
+
 use super::facts::{Answer, Facts};
 use super::finding::{Finding, Status};
 use super::flags::Repair;
@@ -153,7 +155,10 @@ fn kernel_settings(facts: &Facts) -> Finding {
 
 fn kernel_log() -> Finding {
     let (name, why) = ("/dev/kmsg", "it learns there of processes that ran out of memory");
-    match std::fs::File::open("/dev/kmsg") {
+    // Not waiting, should it be a pipe.
+    let open =
+        rustix::fs::open("/dev/kmsg", OFlags::RDONLY | OFlags::NONBLOCK | OFlags::CLOEXEC, Mode::empty());
+    match open.map_err(std::io::Error::from) {
         Ok(_) => Finding::ok(name, why, "readable"),
         Err(error) => Finding::bad(
             Status::Error,

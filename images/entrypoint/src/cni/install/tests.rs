@@ -113,3 +113,43 @@ fn a_directory_by_a_temporary_name_blocks_nothing_and_is_left_alone() {
     assert!(dirs.host().join(format!("{FILE}.file.1/x")).is_dir());
     assert!(remove(&dirs.host()).unwrap().ends_with(": 2 plugins removed"));
 }
+
+#[test]
+fn pipes_in_the_directory_are_waited_for_by_nobody() {
+    use crate::regular::tests::{in_time, specials};
+    let others = Dirs::new("specials");
+    for (number, (special, what)) in specials(&others.0).into_iter().enumerate() {
+        let dirs = Dirs::new(&format!("special-{number}"));
+        std::os::unix::fs::symlink(&special, dirs.host().join(FILE)).unwrap();
+        // A plugin of this name is not from here, and a temporary one is nobody's.
+        std::os::unix::fs::symlink(&special, dirs.host().join("vlan")).unwrap();
+        std::os::unix::fs::symlink(&special, dirs.host().join(format!("{FILE}.file"))).unwrap();
+        in_time(move || {
+            let why = dirs.install("one", &["bridge", "vlan"]).unwrap_err();
+            assert_eq!(why, format!("{FILE}: it is {what}, not a regular file"));
+            assert_eq!(remove(&dirs.host()).unwrap_err(), why);
+            fs::remove_file(dirs.host().join(FILE)).unwrap();
+            assert_eq!(dirs.install("one", &["bridge", "vlan"]).unwrap().foreign, ["vlan"]);
+            assert_eq!(dirs.names(), [FILE, "bridge", "vlan"]);
+        });
+    }
+}
+
+#[test]
+fn who_locks_the_directory_keeps_only_those_waiting_who_have_to_write() {
+    let dirs = Dirs::new("locked");
+    dirs.install("one", &["bridge"]).unwrap();
+    let held = lock(&dirs.host()).unwrap();
+    let begin = std::time::Instant::now();
+    assert_eq!(dirs.install("one", &["bridge"]).unwrap().current, ["bridge"]);
+    assert!(begin.elapsed() < std::time::Duration::from_secs(5));
+    let why = dirs.install("two", &["bridge"]).unwrap_err();
+    assert!(why.contains("locked (flock) by process"), "{why}");
+    assert!(begin.elapsed() < std::time::Duration::from_mins(1));
+    drop(held);
+    assert_eq!(dirs.install("two", &["bridge"]).unwrap().installed, ["bridge"]);
+    // Of an interrupted run there is something to be removed.
+    fs::write(dirs.host().join(format!("{FILE}.link")), "").unwrap();
+    assert!(dirs.install("two", &["bridge"]).unwrap().installed.is_empty());
+    assert_eq!(dirs.names(), [FILE, "bridge"]);
+}
