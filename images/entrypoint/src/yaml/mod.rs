@@ -35,7 +35,7 @@ pub(crate) struct Scalars(Vec<(String, Value)>);
 impl Scalars {
     /// Reads a document. The kubelet itself says what is wrong with its file.
     pub(crate) fn parse(text: &str) -> Self {
-        let lines = text.trim_start_matches('\u{feff}').lines().collect();
+        let lines = lines(text.trim_start_matches('\u{feff}')).collect();
         let mut reader = Reader { lines, ..Reader::default() };
         reader.document();
         Self(reader.found)
@@ -127,21 +127,12 @@ impl<'a> Reader<'a> {
         while let Some(item) = item(content) {
             dash = Some(indent);
             self.parents.push((indent, ".".to_owned()));
-            indent += content.len() - item.trim_start().len();
-            content = item.trim_start();
+            indent += content.len() - item.len();
+            content = item;
             begins = true;
         }
-        if content == "?" || content.starts_with("? ") {
-            // A key on a line of its own, whose value comes after a colon on another; or on several lines, or in braces.
-            let key = without_comment(properties(content[1..].trim_start()).1);
-            let key = Flow::whole(key).unwrap_or_else(|| key.to_owned());
-            let key = if key.is_empty() || key.starts_with(['{', '[', '|', '>', '-']) {
-                MERGE.to_owned()
-            } else {
-                key
-            };
-            self.found.push((self.path(Some(&key)), Value::Unknown));
-            self.parents.push((indent, key));
+        if let Some(key) = mark('?', content) {
+            self.explicit(indent, key);
         } else if content.starts_with(['{', '[']) {
             self.node(self.path(None), content, indent, Tag::None);
         } else if let Some((key, value)) = split_key(properties(content).1) {
@@ -157,6 +148,61 @@ impl<'a> Reader<'a> {
         {
             // Whatever the lines begin with that it goes on in.
             self.plain(content, dash);
+        }
+    }
+
+    /// A key after `?`, of as many lines as it has, whose value comes after a colon on another.
+    fn explicit(&mut self, indent: usize, key: &'a str) {
+        let Some(key) = self.explicit_key(indent, key) else {
+            // A map, a list or an alias: it may be any key.
+            self.found.push((self.path(Some(MERGE)), Value::Unknown));
+            self.parents.push((indent, MERGE.to_owned()));
+            return;
+        };
+        let rest = self.lines.get(self.at..).unwrap_or_default();
+        let empty = rest.iter().take_while(|line| without_comment(line.trim()).is_empty()).count();
+        let next = rest.get(empty).map(|line| indentation(line)).filter(|(depth, _)| *depth == indent);
+        let Some((content, value)) = next.and_then(|(_, content)| Some((content, mark(':', content)?)))
+        else {
+            self.found.push((self.path(Some(&key)), Value::Nothing));
+            return;
+        };
+        self.at += empty + 1;
+        let inner = properties(value).1;
+        let is_block = item(value).is_some()
+            || mark('?', value).is_some()
+            || !inner.starts_with(['{', '[']) && split_key(inner).is_some();
+        if is_block {
+            // A list or a map that begins on the line of its colon.
+            self.found.push((self.path(Some(&key)), Value::Nothing));
+            self.parents.push((indent, key));
+            self.line(indent + content.len() - value.len(), value);
+        } else {
+            self.entry(indent, key, value);
+        }
+    }
+
+    /// The text of such a key; none if it is not one.
+    fn explicit_key(&mut self, indent: usize, key: &'a str) -> Option<String> {
+        let mut key = properties(key).1;
+        if without_comment(key).is_empty() {
+            key = self.below(indent).map_or("", |(_, key)| key);
+        }
+        let is_map = !key.starts_with(['|', '>']) && split_key(key).is_some();
+        if is_map
+            || key.is_empty()
+            || key.starts_with(['{', '[', '*'])
+            || item(key).or_else(|| mark('?', key)).is_some()
+        {
+            return None;
+        }
+        match key.as_bytes()[0] {
+            b'"' | b'\'' => Flow::whole(&self.inline(key)),
+            b'|' | b'>' => match self.block(key, indent) {
+                Value::Text(text) => Some(text),
+                _ => None,
+            },
+            _ => Some(self.plain(key, indent)),
         }
     }
 
@@ -203,7 +249,7 @@ impl<'a> Reader<'a> {
         let is_value = depth > indent
             && (tag != Tag::None || !value.is_empty())
             && item(value).is_none()
-            && !value.starts_with("? ")
+            && mark('?', value).is_none()
             && (value.starts_with(['{', '[']) || split_key(value).is_none());
         is_value.then(|| {
             self.at = next + 1;
@@ -283,9 +329,29 @@ impl<'a> Reader<'a> {
     }
 }
 
+/// The lines of a text, which a carriage return ends, too.
+fn lines(text: &str) -> impl Iterator<Item = &str> {
+    let mut rest = text;
+    std::iter::from_fn(move || {
+        if rest.is_empty() {
+            return None;
+        }
+        let end = rest.find(['\r', '\n']).unwrap_or(rest.len());
+        let (line, after) = rest.split_at(end);
+        rest = after.strip_prefix("\r\n").or_else(|| after.get(1..)).unwrap_or_default();
+        Some(line)
+    })
+}
+
 /// What comes after the dash of a list's item.
 fn item(content: &str) -> Option<&str> {
-    content.strip_prefix('-').filter(|rest| rest.is_empty() || rest.starts_with(char::is_whitespace))
+    mark('-', content)
+}
+
+/// What comes after this letter, where it stands alone.
+fn mark(letter: char, content: &str) -> Option<&str> {
+    let rest = content.strip_prefix(letter)?;
+    (rest.is_empty() || rest.starts_with(char::is_whitespace)).then(|| rest.trim_start())
 }
 
 /// How far a line is indented, which only blanks do, and what it has.

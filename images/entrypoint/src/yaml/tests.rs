@@ -209,7 +209,7 @@ fn what_is_not_understood_is_known_to_be_there() {
 
 #[test]
 fn depth_is_bounded() {
-    for open in ["[", "{a: ", "- ", "{[", "a:\n "] {
+    for open in ["[", "{a: ", "- ", "{[", "a:\n ", "? ", ": "] {
         Scalars::parse(&open.repeat(100_000));
     }
 }
@@ -225,16 +225,14 @@ fn any_text_is_survived() {
 }
 
 #[test]
-fn merged_keys_and_keys_of_their_own_lines_are_not_known() {
-    let scalars = Scalars::parse(
-        "a: &x {b: 1}\nm:\n  <<: *x\n  c: 2\n? q\n: r\n'z': !!str no\nf: {d: !!str no, e: !x y}\n",
-    );
+fn merged_keys_are_not_known() {
+    let scalars =
+        Scalars::parse("a: &x {b: 1}\nm:\n  <<: *x\n  c: 2\n'z': !!str no\nf: {d: !!str no, e: !x y}\n");
     for (path, value, unknown) in [
         ("a.b", Some("1"), false),
         ("m.c", Some("2"), true),
         ("m.b", None, true),
         ("m", None, false),
-        ("q", None, true),
         ("z", Some("no"), false),
         ("f.d", Some("no"), false),
         ("f.e", None, true),
@@ -242,5 +240,42 @@ fn merged_keys_and_keys_of_their_own_lines_are_not_known() {
         assert_eq!((scalars.get(path), scalars.is_unknown(path)), (value, unknown), "{path}");
     }
     assert!(Scalars::parse("b: 1\n<<: *x\n").is_unknown("any"));
-    assert!(Scalars::parse("? {a: b}\n: c\n").is_unknown("any"));
+    assert!(Scalars::parse("? <<\n: *x\nb: 1\n").is_unknown("any"));
+}
+
+#[test]
+fn keys_after_a_question_mark() {
+    let text = "? a\n: 1\n? 'b'  # c\n\n# d\n:\n  x\n?\n  c d\n  e\n: {f: 1}\n? g\n: h: 1\n  i: 2\n? j\n: - k: 1\n? |-\n  l\n:\n  m: ~\n\
+        ? n\no:\n- ? p\n  : 1\nq: 2\n";
+    let scalars = Scalars::parse(text);
+    for (path, value) in [
+        ("a", Some("1")),
+        ("b", Some("x")),
+        ("c d e.f", Some("1")),
+        ("g.h", Some("1")),
+        ("g.i", Some("2")),
+        ("j", None),
+        ("j.k", None),
+        ("l.m", None),
+        ("n", None),
+        ("o", None),
+        ("p", None),
+        ("q", Some("2")),
+    ] {
+        assert_eq!((scalars.get(path), scalars.is_unknown(path)), (value, false), "{path}");
+    }
+    let keys: Vec<_> = scalars.keys().collect();
+    assert_eq!(keys, ["a", "b", "c d e", "g", "j", "l", "n", "o", "q"]);
+    // What may be any key.
+    for key in ["{a: b}", "[a]", "- a", "*x", "a: b", "? a", ""] {
+        assert!(Scalars::parse(&format!("z: 1\n? {key}\n: c\n")).is_unknown("any"), "{key}");
+    }
+}
+
+#[test]
+fn a_carriage_return_ends_a_line() {
+    let scalars = Scalars::parse("a: 1\rb: # c\r  d: x\r   y\r\ne: |\r  1\r\r  2\r\nf: '3\r\r4'");
+    for (path, value) in [("a", "1"), ("b.d", "x y"), ("e", "1\n\n2\n"), ("f", "3\n4")] {
+        assert_eq!(scalars.get(path), Some(value), "{path}");
+    }
 }

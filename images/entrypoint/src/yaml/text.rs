@@ -74,7 +74,7 @@ pub(super) fn block(header: &str, lines: &[&str], parent: usize) -> Option<Strin
         } else {
             text.push_str(&"\n".repeat(breaks + usize::from(!folds)));
         }
-        text.push_str(line.trim_end_matches('\r'));
+        text.push_str(line);
         breaks = 0;
     }
     match keep {
