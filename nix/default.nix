@@ -12,7 +12,7 @@ let
   # What a checkout needs besides what the build fetches by itself.
   tools = [ rust pkgs.go (pkgs.python3.withPackages (packages: [ packages.pip ])) ];
   inputs = import ./inputs.nix { inherit pkgs lock; };
-  alpine = import ./alpine.nix { inherit pkgs; };
+  alpine = import ./alpine.nix { inherit pkgs catalog; };
   crates = import ./crates.nix { inherit pkgs; };
   xtask = import ./xtask.nix { inherit pkgs rust crates; };
   make = import ./make.nix { inherit pkgs xtask; };
@@ -29,7 +29,7 @@ let
   aliases = builtins.listToAttrs (builtins.concatMap
     (attribute: map (name: { inherit name; value = images.${attribute.name}; }) attribute.aliases)
     catalog.attributes);
-  isLocked = attribute: (!(attribute.base ? alpine) || alpine.isLocked attribute.base)
+  isLocked = attribute: alpine.isLocked attribute
     && builtins.all (closure: hashes ? ${closure}) (catalog.closures attribute);
   without = program: (import ./. { inherit pkgs rust-bin; omit = [ program ]; }).images;
 in

@@ -8,10 +8,13 @@ use anyhow::{Context, Result};
 use apk::testrepo::{Item, PackageMaker, Signer};
 use tempfile::TempDir;
 
-use crate::{debian, scratch, skip, xtask};
+use crate::{debian, measured, scratch, skip, xtask};
 
 /// The catalog's names of architectures, and Alpine's.
 pub const ARCHES: [(&str, &str); 3] = [("amd64", "x86_64"), ("arm64", "aarch64"), ("arm32v7", "armv7")];
+/// What is said where the lock is missing, by xtask and by Nix.
+pub const MISSING: &str = "images/locks/alpine-3.15.json is missing: `cargo xtask lock alpine` makes it from Alpine's \
+                           servers, or a mirror of them, in about a minute";
 /// The lock, in a checkout.
 pub const LOCK: &str = "images/locks/alpine-3.15.json";
 
@@ -40,26 +43,39 @@ impl Place {
 
     /// With more in both of them.
     pub fn with(real: &Path, more: &[Item]) -> Result<Self> {
-        Self::make(real, Some("test-tool"), |arch| {
-            Ok(["test-tool", "test-libs"]
-                .map(|name| {
-                    let mut package = test_package(name, arch);
-                    package.items.extend_from_slice(more);
-                    package
-                })
-                .into())
+        Self::make(real, Some("test-tool"), |mirror, arch, signer| {
+            let packages = ["test-tool", "test-libs"].map(|name| {
+                let mut package = test_package(name, arch);
+                package.items.extend_from_slice(more);
+                package
+            });
+            publish(mirror, arch, signer, "v3.15.11-1-gtest", &packages)
+        })
+    }
+
+    /// Images have the packages that the catalog names, made to measure of what Alpine published.
+    pub fn made_to_measure(real: &Path, data: &Path) -> Result<Self> {
+        Self::make(real, None, |mirror, arch, signer| {
+            let made = measured::make(data, &mirror.join(rootfs(arch)), arch, signer)?;
+            let main = mirror.join("v3.15/main").join(arch);
+            for parts in &made.packages {
+                put(&main.join(parts.record.file_name()), &parts.file())?;
+            }
+            put(&main.join("APKINDEX.tar.gz"), &signer.index(&made.description, &made.records)?)
         })
     }
 
     /// Images have the packages that the catalog names, made of this machine's programs.
     pub fn of_this_machine(real: &Path) -> Result<Self> {
-        Self::make(real, None, debian::packages)
+        Self::make(real, None, |mirror, arch, signer| {
+            publish(mirror, arch, signer, "v3.15.11-1-gtest", &debian::packages(arch)?)
+        })
     }
 
     fn make(
         real: &Path,
         only: Option<&str>,
-        packages: impl Fn(&str) -> Result<Vec<PackageMaker>>,
+        fill: impl Fn(&Path, &str, &Signer) -> Result<()>,
     ) -> Result<Self> {
         let dir = scratch::dir()?;
         let [checkout, mirror] = ["checkout", "mirror"].map(|name| dir.path().join(name));
@@ -79,25 +95,51 @@ impl Place {
         let signer = Signer::new("test.rsa.pub", 9)?;
         for (_, arch) in ARCHES {
             fs::write(checkout.join("images/keys/alpine").join(arch).join(signer.name()), signer.pem())?;
-            let name = format!("v3.15/releases/{arch}/alpine-minirootfs-3.15.11-{arch}.tar.gz");
+            let name = rootfs(arch);
             put(&mirror.join(&name), &fs::read(real.join(&name)).with_context(|| format!("no {name}"))?)?;
-            let main = mirror.join("v3.15/main").join(arch);
-            let mut records = Vec::new();
-            for package in packages(arch)? {
-                let parts = package.make(&signer)?;
-                put(&main.join(parts.record.file_name()), &parts.file())?;
-                records.push(parts.record);
-            }
-            put(&main.join("APKINDEX.tar.gz"), &signer.index("v3.15.11-1-gtest", &records)?)?;
+            fill(&mirror, arch, &signer)?;
         }
         let xtask = xtask::Xtask::new()?.cwd(&checkout).env("KUBELET_IMAGES_MIRROR", &mirror);
         Ok(Self { dir, xtask })
+    }
+
+    /// Gives the mirror an index with this description, over these of the tests' packages.
+    pub fn publish(&self, description: &str, packages: &[&str]) -> Result<()> {
+        let signer = Signer::new("test.rsa.pub", 9)?;
+        let mirror = self.dir.path().join("mirror");
+        ARCHES.iter().try_for_each(|(_, arch)| {
+            let packages: Vec<_> = packages.iter().map(|name| test_package(name, arch)).collect();
+            publish(&mirror, arch, &signer, description, &packages)
+        })
     }
 
     /// Where the checkout's lock is.
     pub fn lock(&self) -> PathBuf {
         self.dir.path().join("checkout").join(LOCK)
     }
+}
+
+/// Where Alpine has the root filesystem of an architecture.
+fn rootfs(arch: &str) -> String {
+    format!("v3.15/releases/{arch}/alpine-minirootfs-3.15.11-{arch}.tar.gz")
+}
+
+/// Puts packages of an architecture, and an index of them, into a mirror.
+fn publish(
+    mirror: &Path,
+    arch: &str,
+    signer: &Signer,
+    description: &str,
+    packages: &[PackageMaker],
+) -> Result<()> {
+    let main = mirror.join("v3.15/main").join(arch);
+    let mut records = Vec::new();
+    for package in packages {
+        let parts = package.make(signer)?;
+        put(&main.join(parts.record.file_name()), &parts.file())?;
+        records.push(parts.record);
+    }
+    put(&main.join("APKINDEX.tar.gz"), &signer.index(description, &records)?)
 }
 
 fn put(to: &Path, bytes: &[u8]) -> Result<()> {

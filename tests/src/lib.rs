@@ -18,6 +18,7 @@ pub mod joined;
 pub mod key_pair;
 pub mod kube_proxy;
 pub mod made;
+pub mod measured;
 pub mod meter;
 pub mod newer_nix;
 pub mod nix;

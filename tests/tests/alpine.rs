@@ -10,7 +10,7 @@ use anyhow::{Context, Result, ensure};
 use apk::testrepo::Item;
 use fault::Kind;
 use serde_json::Value;
-use tests::alpine::{ARCHES, LOCK, Place, real};
+use tests::alpine::{ARCHES, LOCK, MISSING, Place, real};
 use tests::inside::Inside;
 use tests::{cmd, debian, image, skip, xtask};
 
@@ -27,7 +27,7 @@ fn a_missing_lock_is_made_and_locked_refuses_to() -> Result<()> {
     let place = Place::new(&real)?;
     let xtask = &place.xtask;
     let attr = "kubelet-v1_26_0-alpine3_15-amd64";
-    xtask.fails(&["fetch", attr, "--locked"], Kind::Stale, &[LOCK, "--locked", "cargo xtask lock alpine"])?;
+    xtask.fails(&["fetch", attr, "--locked"], Kind::Stale, &[MISSING, "--locked"])?;
     ensure!(!place.lock().exists(), "a lock was made all the same");
     let lonely = xtask.clone().env("KUBELET_IMAGES_MIRROR", "").store(&place.dir.path().join("store"));
     let words = ["https://", "minirootfs-3.15.11-x86_64", "SHA-256 1040dc3c", "--mirror"];
@@ -35,7 +35,7 @@ fn a_missing_lock_is_made_and_locked_refuses_to() -> Result<()> {
     ensure!(!place.lock().exists(), "a lock was made of nothing");
     let said = xtask.output(&["fetch", attr, "--offline"])?;
     ensure!(said.status.success(), "{}", said.stderr);
-    ensure!(said.stderr.contains(&format!("{LOCK} is missing: making it")), "{}", said.stderr);
+    ensure!(said.stderr.contains(&format!("{MISSING}: making it")), "{}", said.stderr);
     ensure!(!said.stderr.contains("git add"), "this is no git checkout: {}", said.stderr);
 
     // The same again; and what `--check` sees.
@@ -245,6 +245,62 @@ fn lock_and_root_filesystems_are_the_same_from_another_machine() -> Result<()> {
     }
     assert_eq!(found[0].0, found[1].0, "the lock");
     assert_eq!(found[0].1, found[1].1, "the index");
+    Ok(())
+}
+
+/// Packages that nobody has yet: the lock says so wherever it is read, and is completed when somebody has them.
+#[test]
+fn a_lock_of_what_the_index_pins_is_said_and_completed() -> Result<()> {
+    let Some(real) = real() else { return Ok(()) };
+    let place = Place::new(&real)?;
+    let xtask = place.xtask.clone().store(&place.dir.path().join("store"));
+    let (attr, out) = ("kubelet-v1_26_0-alpine3_15-arm64", place.dir.path().join("out"));
+    let (index, out) = ("kubelet-v1_26_0-alpine3_15", out.to_str().context("not UTF-8")?);
+    let said = xtask.output(&["lock", "alpine", "--index-only", "--offline"])?;
+    ensure!(
+        said.stderr.contains("6 packages are pinned by Alpine's index: `cargo xtask lock alpine --complete`"),
+        "{}",
+        said.stderr
+    );
+    let list = xtask.ok(&["list"])?;
+    for (name, count) in [(attr, 2), (index, 6), ("kube-proxy-v1_26_0-amd64", 2)] {
+        let line =
+            list.lines().find(|line| line.split(' ').next() == Some(name)).context("not in the list")?;
+        ensure!(line.contains(&format!("({count} packages pinned by Alpine's index)")), "{line}");
+    }
+    ensure!(
+        list.lines().filter(|line| line.contains("-micro")).all(|line| !line.contains("pinned")),
+        "micro"
+    );
+    xtask.ok(&["lock", "alpine", "--index-only", "--check", "--offline"])?;
+
+    let build = |xtask: &xtask::Xtask, name: &str| {
+        let args = [&["build", name, "--out", out, "--offline"], &OMITTED[..]].concat();
+        xtask.ok(&args).map(drop)
+    };
+    build(&xtask, attr)?;
+    let digest = image::digest(&Path::new(out).join(attr))?;
+    let package = place.dir.path().join("mirror/v3.15/main/aarch64/test-tool-1.0-r0.apk");
+    let bytes = fs::read(&package)?;
+    fs::remove_file(&package)?;
+    // What was fetched is in the store, and nowhere else.
+    build(&xtask, attr)?;
+    let fresh = xtask.clone().store(&place.dir.path().join("fresh"));
+    let words = ["v3.15/main/aarch64/test-tool-1.0-r0.apk", "--mirror"];
+    fresh.fails(&["fetch", attr, "--offline"], Kind::Unavailable, &words)?;
+    let incomplete = [LOCK, "is not complete", words[0]];
+    fresh.fails(&["lock", "alpine", "--complete", "--offline"], Kind::Unavailable, &incomplete)?;
+    let pins = || Ok::<_, anyhow::Error>(fs::read_to_string(place.lock())?.matches("\"checksum\"").count());
+    let sums = || Ok::<_, anyhow::Error>(fs::read_to_string(place.lock())?.matches("\"sha256\"").count());
+    // Root filesystems and indexes have one each, too.
+    assert_eq!((pins()?, sums()?), (6, 5 + 6));
+    fs::write(&package, bytes)?;
+    fresh.ok(&["lock", "alpine", "--complete", "--offline"])?;
+    assert_eq!((pins()?, sums()?), (6, 6 + 6));
+    ensure!(!xtask.ok(&["list"])?.contains("pinned by"), "a complete lock is not said to be one");
+    xtask.ok(&["lock", "alpine", "--check", "--offline"])?;
+    build(&fresh, attr)?;
+    assert_eq!(image::digest(&Path::new(out).join(attr))?, digest, "the same packages give another image");
     Ok(())
 }
 

@@ -104,7 +104,7 @@ impl Executor<'_> {
     /// Fetches what the plan needs that is not in the store.
     pub(crate) fn fetch(&self, plan: &Plan) -> Result<()> {
         for recipe in plan.layers.values().filter_map(|layer| layer.alpine.as_ref()) {
-            recipe.files().try_for_each(|file| self.fetcher(recipe).locked(&file).map(drop))?;
+            recipe.fetch(&self.fetcher(recipe), &self.sources.alpine_keys()?)?;
         }
         plan.components.values().try_for_each(|component| {
             exec::interrupt::check()?;

@@ -52,6 +52,9 @@ struct Report {
 struct Locked {
     name: String,
     state: String,
+    /// Packages that came or went, `+ PATH` and `- PATH`.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    changed: Vec<String>,
 }
 
 impl Report {
@@ -62,7 +65,17 @@ impl Report {
     /// Takes note of a lock's state, and tells it.
     fn add(&mut self, context: &Context, name: &str, state: &str) {
         context.progress.note(&format!("{name}: {state}"));
-        self.locks.push(Locked { name: name.to_owned(), state: state.to_owned() });
+        self.locks.push(Locked { name: name.to_owned(), state: state.to_owned(), changed: Vec::new() });
+    }
+
+    /// Takes note of what the last lock has now and had not before, or the other way, and tells it.
+    fn changed(&mut self, context: &Context, lines: Vec<String>) {
+        for line in &lines {
+            context.progress.note(&format!("  {line}"));
+        }
+        if let Some(lock) = self.locks.last_mut() {
+            lock.changed = lines;
+        }
     }
 
     /// For machines; people have heard it already.

@@ -116,6 +116,7 @@ impl<'a> Session<'a> {
     pub(crate) fn anew(&self, dir: &Path) -> Result<Self> {
         let store = Store::open(dir.join("store"))?;
         store.link_inputs(&self.store)?;
+        store.link_objects(&self.store, alpine::package::KIND)?;
         let session = Self::with(self.context, self.how, store)?;
         Ok(Self { go_cache: Some(dir.join("go-build")), ..session })
     }

@@ -17,6 +17,15 @@ pub fn path(branch: &str) -> String {
     format!("images/locks/alpine-{}.json", branch.trim_start_matches('v'))
 }
 
+/// What to say where a branch has no lock; nix/alpine.nix has the same words.
+pub fn missing(branch: &str) -> Fault {
+    let path = path(branch);
+    let message = format!(
+        "{path} is missing: `cargo xtask lock alpine` makes it from Alpine's servers, or a mirror of them, in about a minute"
+    );
+    Fault::new(Kind::Stale, message)
+}
+
 /// All that is locked of a branch.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -96,8 +105,10 @@ pub struct LockedPackage {
     pub path: String,
     /// In bytes.
     pub size: u64,
-    /// Of its file.
-    pub sha256: Digest,
+    /// Of its file. Without it the package is pinned by Alpine's index: by its size and the checksum of its control
+    /// segment, which holds the SHA-256 of the data segment.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sha256: Option<Digest>,
     /// Of its control segment, as the index has it.
     pub checksum: String,
     /// As the index has it.
@@ -162,6 +173,12 @@ impl Lock {
 }
 
 impl ArchLock {
+    /// The packages of a product that are pinned by Alpine's index alone.
+    pub fn pinned_by_index<'a>(&'a self, product: &str) -> impl Iterator<Item = &'a LockedPackage> {
+        let install = self.worlds.get(product).into_iter().flat_map(|world| &world.install);
+        install.filter_map(|id| self.package(id)).filter(|package| package.sha256.is_none())
+    }
+
     /// The package of this name and version.
     pub fn package(&self, id: &str) -> Option<&LockedPackage> {
         self.packages.iter().find(|package| package.id() == id)
@@ -187,7 +204,7 @@ impl ArchLock {
 }
 
 impl LockedPackage {
-    pub(crate) fn new(path: String, sha256: Digest, record: &Record) -> Self {
+    pub(crate) fn new(path: String, sha256: Option<Digest>, record: &Record) -> Self {
         Self {
             name: record.name.clone(),
             version: record.version.to_string(),
@@ -206,9 +223,9 @@ impl LockedPackage {
         format!("{}-{}", self.name, self.version)
     }
 
-    /// Its file.
-    pub fn file(&self) -> File {
-        File { path: self.path.clone(), size: self.size, sha256: self.sha256 }
+    /// Its file, if that is what is pinned.
+    pub fn file(&self) -> Option<File> {
+        self.sha256.map(|sha256| File { path: self.path.clone(), size: self.size, sha256 })
     }
 
     /// What the index said of it; it must agree with all else here.
@@ -237,7 +254,7 @@ mod tests {
             "C:Q1pcfTfDNEbNKQc2s1tia7da05M8Q=\nP:app\nV:1.0-r0\nA:x86_64\nS:7\nI:1\nT:t\nU:u\nL:MIT\no:app\n";
         let record = apk::index::parse(lines).unwrap().remove(0);
         let sha256 = Digest::of("x");
-        let package = LockedPackage::new("v3.15/main/x86_64/app-1.0-r0.apk".into(), sha256, &record);
+        let package = LockedPackage::new("v3.15/main/x86_64/app-1.0-r0.apk".into(), Some(sha256), &record);
         let world = World { world: vec!["app".into()], install: vec!["app-1.0-r0".into()] };
         let arch = ArchLock {
             arch: "x86_64".into(),

@@ -10,6 +10,7 @@ use apk::package::Package;
 use apk::record::Record;
 use apk::resolve::{self, resolve};
 use catalog::{Alpine, Arch};
+use fault::Fault;
 use store::Digest;
 
 use crate::fetch::Fetcher;
@@ -29,12 +30,19 @@ pub struct Request<'a> {
     pub arches: &'a [Arch],
     /// The trusted keys.
     pub keyring: &'a Keyring,
-    /// The lock so far: no index may be older than its.
+    /// The lock so far: no index may be older than its, and no package another under the same version.
     pub previous: Option<&'a Lock>,
+    /// Fetch no package: those that the lock so far has no SHA-256 of are pinned by the index, and whether they can be
+    /// installed together shows when it is completed.
+    pub index_only: bool,
 }
 
 /// Makes the lock of all architectures: resolves each product's packages, fetches and verifies every one, and installs
 /// them, so that what is locked is known to give a root filesystem.
+///
+/// # Errors
+/// [`Kind::Mismatch`] for an index that is older than the locked one or of another branch, a package that is not what the
+/// index says, or that was rebuilt under the same version; [`Kind::Unavailable`] for a file that nobody has.
 pub fn make(request: &Request<'_>, fetcher: &Fetcher<'_>) -> Result<Lock> {
     let arches = request.arches.iter().map(|arch| {
         let locked =
@@ -59,7 +67,12 @@ fn one(request: &Request<'_>, fetcher: &Fetcher<'_>, arch: &Arch) -> Result<Arch
     for repository in &alpine.repositories {
         let directory = format!("{}/{repository}/{}", alpine.branch, arch.alpine);
         let path = format!("{directory}/APKINDEX.tar.gz");
-        let bytes = fetcher.unlocked(&path, INDEX_SIZE)?;
+        let bytes = fetcher.unlocked(&path, INDEX_SIZE).with_context(|| {
+            format!(
+                "the index of {repository} for {}: architectures are locked together, or not at all",
+                arch.alpine
+            )
+        })?;
         let index = Index::open(&bytes, NOTHING, keyring, &arch.alpine, &path)?;
         index.freshness.check_branch(alpine.branch.as_str(), &path)?;
         for skipped in &index.skipped {
@@ -84,7 +97,7 @@ fn one(request: &Request<'_>, fetcher: &Fetcher<'_>, arch: &Arch) -> Result<Arch
     let mut worlds = BTreeMap::new();
     for product in alpine.worlds.keys() {
         let world = rootfs::catalog_world(alpine, product);
-        let install = install(request, fetcher, &base, &repositories, &world, &mut packages)
+        let install = install(request, fetcher, &base, &repositories, &world, previous, &mut packages)
             .with_context(|| format!("the packages of {product}"))?;
         worlds.insert(product.clone(), World { world, install });
     }
@@ -112,6 +125,7 @@ fn install(
     base: &Base,
     repositories: &[Repository],
     world: &[String],
+    previous: Option<&ArchLock>,
     packages: &mut BTreeMap<String, LockedPackage>,
 ) -> Result<Vec<String>> {
     let mut wanted = base.world.clone();
@@ -134,16 +148,39 @@ fn install(
         let Repository { directory, index } =
             repositories.iter().find(of).context("a package of no repository was chosen")?;
         let path = format!("{directory}/{}", record.file_name());
-        // What an earlier world of this lock had is in the store by now.
-        let bytes = match packages.get(&record.id()) {
-            Some(locked) => fetcher.locked_bytes(&locked.file())?,
-            None => fetcher.unlocked(&path, record.size)?,
+        let before = previous.and_then(|locked| locked.package(&record.id()));
+        check_not_rebuilt(before, record, &path)?;
+        let sha256 = if request.index_only {
+            before.and_then(|locked| locked.sha256)
+        } else {
+            // What an earlier world of this lock had is in the store by now.
+            let bytes = match packages.get(&record.id()).and_then(LockedPackage::file) {
+                Some(file) => fetcher.locked_bytes(&file)?,
+                None => fetcher.unlocked(&path, record.size)?,
+            };
+            rootfs.install(&Package::open(&bytes, NOTHING, record, request.keyring, &index.arch)?)?;
+            Some(fetcher.keep(&path, &bytes)?)
         };
-        rootfs.install(&Package::open(&bytes, NOTHING, record, request.keyring, &index.arch)?)?;
-        let sha256 = fetcher.keep(&path, &bytes)?;
         packages.insert(record.id(), LockedPackage::new(path, sha256, record));
         added.push(record.id());
     }
-    rootfs::check_scripts(&rootfs, &request.alpine.scripts)?;
+    if !request.index_only {
+        rootfs::check_scripts(&rootfs, &request.alpine.scripts)?;
+    }
     Ok(added)
+}
+
+/// Whoever builds a package again gives it another revision: one that is another under the same version is not Alpine's.
+fn check_not_rebuilt(before: Option<&LockedPackage>, record: &Record, path: &str) -> Result<()> {
+    let Some(locked) = before.filter(|locked| locked.checksum != record.checksum.to_string()) else {
+        return Ok(());
+    };
+    let what = "the checksum of its control segment";
+    let (expected, found) =
+        (format!("{} (locked)", locked.checksum), format!("{} (the index)", record.checksum));
+    Err(anyhow::Error::from(
+        Fault::mismatch(what, expected, found)
+            .help("ask another mirror; if Alpine did build it again, remove the lock and lock anew"),
+    )
+    .context(format!("{path} was rebuilt under the same version")))
 }

@@ -5,7 +5,6 @@ use apk::depend::Dependency;
 use apk::digest::Expected;
 use apk::install::{PendingScript, Rootfs, WORLD};
 use apk::key::Keyring;
-use apk::package::Package;
 use apk::tree::{Node, NodeKind, Sink};
 use catalog::{Alpine, Arch, Script};
 use fault::{Fault, Kind};
@@ -78,27 +77,39 @@ impl Recipe {
         })
     }
 
-    /// The files it is made of.
-    pub fn files(&self) -> impl Iterator<Item = File> {
-        std::iter::once(self.rootfs.clone()).chain(self.packages.iter().map(LockedPackage::file))
+    /// The root filesystem that packages are added to.
+    pub fn rootfs(&self) -> &File {
+        &self.rootfs
     }
 
-    /// Makes the root filesystem: every file verified by SHA-256, every package by its signature too. `time` is what
-    /// apk's own archive of scripts has, in seconds since 1970.
+    /// The packages that are added, in the order of installing.
+    pub fn packages(&self) -> &[LockedPackage] {
+        &self.packages
+    }
+
+    /// Fetches all it is made of that is not in the store, and verifies it.
+    ///
+    /// # Errors
+    /// [`Kind::Unavailable`] for a file that nobody has, [`Kind::Mismatch`] for one that is not what is locked.
+    pub fn fetch(&self, fetcher: &Fetcher<'_>, keyring: &Keyring) -> Result<()> {
+        fetcher.locked(&self.rootfs)?;
+        for package in &self.packages {
+            exec::interrupt::check()?;
+            match package.file() {
+                Some(file) => drop(fetcher.locked(&file)?),
+                None => drop(fetcher.package(package, keyring, &self.arch)?),
+            }
+        }
+        Ok(())
+    }
+
+    /// Makes the root filesystem: every file verified by what is locked of it, every package by its signature too. `time`
+    /// is what apk's own archive of scripts has, in seconds since 1970.
     pub fn make(&self, fetcher: &Fetcher<'_>, keyring: &Keyring, time: u64) -> Result<Tree> {
         let mut base = Base::open(fetcher, &self.rootfs, &self.arch)?;
         for package in &self.packages {
             exec::interrupt::check()?;
-            let bytes = fetcher.locked_bytes(&package.file())?;
-            let sha256 = package.sha256.to_string();
-            let expected = Expected { size: Some(package.size), sha256: Some(&sha256) };
-            base.rootfs.install(&Package::open(
-                &bytes,
-                expected,
-                &package.record()?,
-                keyring,
-                &self.arch,
-            )?)?;
+            base.rootfs.install(&fetcher.package(package, keyring, &self.arch)?.0)?;
         }
         check_scripts(&base.rootfs, &self.scripts)?;
         base.world.extend(parse_world(&self.world)?);

@@ -51,8 +51,7 @@ fn files_come_from_servers_too_and_a_busy_one_is_asked_again() {
     let alpine = served.alpine();
     let fetcher = |offline| Fetcher { offline, ..place.fetcher(&alpine) };
     let arches = [place.arch()];
-    let request =
-        alpine::relock::Request { alpine: &alpine, arches: &arches, keyring: &place.keyring, previous: None };
+    let request = place.request(&alpine, &arches, None);
     // Offline no server is asked.
     let error = alpine::relock::make(&request, &fetcher(true)).unwrap_err();
     assert_eq!(fault::exit_code(&error), 5);
@@ -73,18 +72,18 @@ fn what_no_server_has_and_what_is_too_long() {
         progress: &Silent,
     };
     let locked = served.lock(&served.alpine(), None).unwrap().arches["amd64"].packages[0].clone();
-    let mut file = locked.file();
+    let mut file = locked.file().unwrap();
     file.size -= 1;
     let error = fetcher(&[]).locked(&file).unwrap_err();
     assert_eq!(fault::exit_code(&error), 6);
     assert!(format!("{error:#}").contains("more than the"), "{error:#}");
     fs::remove_file(served.path(&format!("{MAIN}/{}.apk", locked.id()))).unwrap();
-    let error = fetcher(&[]).locked(&locked.file()).unwrap_err();
+    let error = fetcher(&[]).locked(&locked.file().unwrap()).unwrap_err();
     assert_eq!(fault::exit_code(&error), 5);
     assert!(error.to_string().contains("status 404"), "{error}");
     assert!(served.path(ROOTFS).is_file());
     // A server that is not there.
     let gone = Mirror::parse("http://127.0.0.1:1/").unwrap();
-    let error = fetcher(&[gone]).locked(&locked.file()).unwrap_err();
+    let error = fetcher(&[gone]).locked(&locked.file().unwrap()).unwrap_err();
     assert!(error.to_string().contains("http://127.0.0.1:1/v3.15/main"), "{error}");
 }

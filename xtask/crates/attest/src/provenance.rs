@@ -5,7 +5,9 @@
 
 use std::collections::BTreeMap;
 
+use alpine::lock::LockedPackage;
 use anyhow::{Context, Result};
+use apk::digest::Checksum;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use fault::{Fault, Kind};
@@ -83,8 +85,9 @@ pub fn write(inputs: &Inputs<'_>) -> Result<Vec<u8>> {
         materials.add("source", json!({"gitCommit": commit}));
     }
     for layer in image.layers.iter().filter_map(|key| inputs.plan.layers.get(key)) {
-        for file in layer.alpine.iter().flat_map(|recipe| recipe.files()) {
-            materials.sha256(&file.path, &file.sha256.to_string());
+        if let Some(recipe) = &layer.alpine {
+            materials.sha256(&recipe.rootfs().path, &recipe.rootfs().sha256.to_string());
+            recipe.packages().iter().try_for_each(|package| materials.package(package))?;
         }
         for entry in &layer.entries {
             match &entry.content {
@@ -127,6 +130,20 @@ impl Materials {
 
     fn sha256(&mut self, name: &str, hex: &str) {
         self.add(name, json!({"sha256": hex}));
+    }
+
+    /// A package of Alpine's: its file, or what Alpine's index pins of it.
+    fn package(&mut self, package: &LockedPackage) -> Result<()> {
+        if let Some(sha256) = &package.sha256 {
+            self.sha256(&package.path, &sha256.to_string());
+            return Ok(());
+        }
+        let (name, digest) = match Checksum::parse(&package.checksum)? {
+            Checksum::Sha1(sum) => ("apkControlSha1", hex::encode(sum)),
+            Checksum::Sha256(sum) => ("apkControlSha256", hex::encode(sum)),
+        };
+        self.add(&format!("{} (pinned by Alpine's index)", package.path), json!({name: digest}));
+        Ok(())
     }
 
     fn component(&mut self, component: &plan::Component, inputs: &Inputs<'_>) -> Result<()> {
@@ -243,6 +260,38 @@ pub fn read(bytes: &[u8], digest: &str) -> Result<Said> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_package_is_named_by_what_is_pinned_of_it() {
+        let mut package = LockedPackage {
+            name: "app".into(),
+            version: "1.0-r0".into(),
+            path: "v3.15/main/x86_64/app-1.0-r0.apk".into(),
+            size: 7,
+            sha256: Some(store::Digest::of("app")),
+            checksum: "Q1pcfTfDNEbNKQc2s1tia7da05M8Q=".into(),
+            license: "MIT".into(),
+            origin: None,
+            record: Vec::new(),
+        };
+        let of = |package: &LockedPackage| {
+            let mut materials = Materials::default();
+            materials.package(package).unwrap();
+            materials.0.pop_first().unwrap()
+        };
+        assert_eq!(
+            of(&package),
+            (package.path.clone(), json!({"sha256": store::Digest::of("app").to_string()}))
+        );
+        package.sha256 = None;
+        assert_eq!(
+            of(&package),
+            (
+                format!("{} (pinned by Alpine's index)", package.path),
+                json!({"apkControlSha1": "a5c7d37c33446cd290736b35b626bb75ad3933c4"})
+            )
+        );
+    }
 
     #[test]
     fn hostile_statements_are_refused_with_a_reason() {

@@ -97,11 +97,8 @@ impl Sources {
 
     /// The lock of a branch of Alpine.
     pub fn alpine_lock(&self, branch: &str) -> Result<alpine::lock::Lock> {
-        alpine::lock::Lock::read(&self.alpine_lock_path(branch))?.ok_or_else(|| {
-            Fault::new(Kind::Stale, format!("{} is missing", alpine::lock::path(branch)))
-                .help("`cargo xtask lock alpine`")
-                .into()
-        })
+        let lock = alpine::lock::Lock::read(&self.alpine_lock_path(branch))?;
+        lock.ok_or_else(|| alpine::lock::missing(branch).into())
     }
 
     /// The keys that Alpine's indexes and packages are trusted by.

@@ -236,7 +236,7 @@ fn what_cannot_be_planned_is_refused() {
         plan_with(&text, &["kubelet-v1_26_0-cni-alpine3_15-amd64"], &Options::default()).err().unwrap();
     assert_eq!(
         (fault::exit_code(&error), error.to_string().as_str()),
-        (9, "images/locks/alpine-3.99.json is missing")
+        (9, alpine::lock::missing("v3.99").to_string().as_str())
     );
     let omit = Options { omit: vec!["systemd".into()], ..Options::default() };
     assert_eq!(

@@ -110,6 +110,28 @@ impl Store {
         Ok(Object { dir, manifest, fresh: true })
     }
 
+    /// Links all objects of a kind, which hold files alone, of another store into this one, which is on the same file
+    /// system. They are hashed when they are read, as ever.
+    ///
+    /// # Errors
+    /// What keeps them from being read or linked.
+    pub fn link_objects(&self, other: &Store, kind: &str) -> Result<()> {
+        let from = other.root().join("objects").join(kind);
+        for object in disk::names(&from)? {
+            let to = self.root().join("objects").join(kind).join(&object);
+            if to.join(SEAL).is_file() {
+                continue;
+            }
+            let temp = self.scratch_dir()?;
+            for file in disk::names(&from.join(&object))? {
+                let from = from.join(&object).join(&file);
+                std::fs::hard_link(&from, temp.path().join(&file)).on("link", &from)?;
+            }
+            name(&temp, &to)?;
+        }
+        Ok(())
+    }
+
     /// The tree of this name, if it is here and sealed; its files are not read, see [`Tree::verify`].
     pub fn find_tree(&self, id: &TreeId) -> Result<Option<Tree>> {
         let dir = self.tree_path(id)?;

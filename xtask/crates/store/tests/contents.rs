@@ -34,6 +34,24 @@ fn expected(bytes: &[u8]) -> Expected {
 }
 
 #[test]
+fn objects_of_a_kind_are_linked_into_another_store_and_verified_there() {
+    let (dir, store) = open();
+    let other = Store::open(dir.path().join("other")).unwrap();
+    let key = |kind| Key::of(kind, &"a").unwrap();
+    let make = |dir: &Path| Ok(fs::write(dir.join("file"), "content")?);
+    for kind in ["fetched", "made"] {
+        store.object(&key(kind), kind, &Silent, make).unwrap();
+    }
+    other.link_objects(&store, "fetched").unwrap();
+    other.link_objects(&store, "fetched").unwrap();
+    let linked = other.find_object(&key("fetched")).unwrap().unwrap();
+    assert_eq!(fs::read(linked.file("file").unwrap()).unwrap(), b"content");
+    assert!(other.find_object(&key("made")).unwrap().is_none());
+    flip(&linked.dir.join("file"), 0);
+    assert!(other.find_object(&key("fetched")).is_err());
+}
+
+#[test]
 fn an_input_comes_back_whole() {
     let (_dir, store) = open();
     assert_eq!(store.input(&Digest::of(b"x")).unwrap(), None);

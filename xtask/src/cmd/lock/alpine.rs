@@ -1,5 +1,7 @@
 //! `lock alpine`: images/locks/alpine-BRANCH.json.
 
+use std::collections::BTreeSet;
+
 use ::alpine::lock::{self, Lock};
 use ::alpine::relock::{self, Request};
 use anyhow::Result;
@@ -15,7 +17,9 @@ use crate::context::Context;
 #[command(after_help = "Examples:
   cargo xtask lock alpine
   cargo xtask lock alpine --mirror /srv/alpine       files below it as on Alpine's servers: v3.15/main/x86_64/...
-  cargo xtask lock alpine --branch v3.15 --check")]
+  cargo xtask lock alpine --branch v3.15 --check
+  cargo xtask lock alpine --index-only               packages pinned by what Alpine's signed indexes say of them,
+  cargo xtask lock alpine --complete                 and by their SHA-256, once somebody has them")]
 pub(crate) struct LockAlpine {
     /// The bases on this branch only [default: all].
     #[arg(long, value_name = "BRANCH")]
@@ -23,6 +27,12 @@ pub(crate) struct LockAlpine {
     /// Change nothing; fail if the lock is not what the indexes give now.
     #[arg(long)]
     check: bool,
+    /// Fetch no package: those whose SHA-256 is not locked yet are pinned by the index, until --complete.
+    #[arg(long)]
+    index_only: bool,
+    /// Resolve nothing: fetch and verify the packages that are pinned by the index, and lock their SHA-256.
+    #[arg(long, conflicts_with_all = ["check", "index_only"])]
+    complete: bool,
     #[command(flatten)]
     how: How,
 }
@@ -55,13 +65,17 @@ impl LockAlpine {
         let name = lock::path(alpine.branch.as_str());
         let there = Lock::read(&path)?;
         if self.check && there.is_none() {
-            return Err(Fault::new(Kind::Stale, format!("{name} is missing"))
-                .help("`cargo xtask lock alpine`")
-                .into());
+            return Err(lock::missing(alpine.branch.as_str()).into());
         }
-        let made = make(session, alpine, there.as_ref())?;
+        if self.complete {
+            let there = there.ok_or_else(|| lock::missing(alpine.branch.as_str()))?;
+            return complete(session, alpine, &there, report);
+        }
+        let made = make(session, alpine, there.as_ref(), self.index_only)?;
+        let tell_pinned = || tell_pinned(session, &made);
         if there.as_ref() == Some(&made) {
             report.add(session.context, &name, "unchanged");
+            tell_pinned();
             return Ok(());
         }
         if self.check {
@@ -72,24 +86,78 @@ impl LockAlpine {
         }
         made.write(&path)?;
         report.add(session.context, &name, "made anew");
+        report.changed(session.context, changed_packages(there.as_ref(), &made));
+        tell_pinned();
         Ok(())
     }
 }
 
-fn make(session: &Session<'_>, alpine: &Alpine, previous: Option<&Lock>) -> Result<Lock> {
+fn make(session: &Session<'_>, alpine: &Alpine, previous: Option<&Lock>, index_only: bool) -> Result<Lock> {
     let keyring = &session.sources.alpine_keys()?;
     let mirrors = session.mirrors();
     let fetcher = session.fetcher(&mirrors, alpine.url.as_str());
-    relock::make(&Request { alpine, arches: &session.catalog.arches, keyring, previous }, &fetcher)
+    relock::make(
+        &Request { alpine, arches: &session.catalog.arches, keyring, previous, index_only },
+        &fetcher,
+    )
+}
+
+/// Completes a lock and writes what it has got, even if that is not all.
+fn complete(session: &Session<'_>, alpine: &Alpine, there: &Lock, report: &mut Report) -> Result<()> {
+    let name = lock::path(alpine.branch.as_str());
+    let keyring = &session.sources.alpine_keys()?;
+    let mirrors = session.mirrors();
+    let fetcher = session.fetcher(&mirrors, alpine.url.as_str());
+    let arches = &session.catalog.arches;
+    let request = Request { alpine, arches, keyring, previous: Some(there), index_only: false };
+    let done = ::alpine::complete::complete(there, &request, &fetcher)?;
+    if done.added == 0 {
+        report.add(session.context, &name, "unchanged");
+    } else {
+        done.lock.write(&session.sources.alpine_lock_path(alpine.branch.as_str()))?;
+        report.add(session.context, &name, &format!("completed by {} packages", done.added));
+    }
+    tell_pinned(session, &done.lock);
+    match done.missing.into_iter().next() {
+        Some(error) => Err(error.context(format!("{name} is not complete"))),
+        None => Ok(()),
+    }
+}
+
+/// Says how many packages have no SHA-256 yet.
+fn tell_pinned(session: &Session<'_>, lock: &Lock) {
+    let packages = lock.arches.values().flat_map(|locked| &locked.packages);
+    let count = packages.filter(|package| package.sha256.is_none()).count();
+    if count > 0 {
+        session.context.progress.note(&format!(
+            "{count} packages are pinned by Alpine's index: `cargo xtask lock alpine --complete` adds their SHA-256"
+        ));
+    }
+}
+
+/// The packages that one lock has and the other has not: none if only the indexes are newer.
+fn changed_packages(there: Option<&Lock>, made: &Lock) -> Vec<String> {
+    let paths = |lock: Option<&Lock>| {
+        let arches = lock.into_iter().flat_map(|lock| lock.arches.values());
+        arches
+            .flat_map(|locked| locked.packages.iter().map(|package| package.path.clone()))
+            .collect::<BTreeSet<_>>()
+    };
+    let (there, made) = (paths(there), paths(Some(made)));
+    let gone = there.difference(&made).map(|path| format!("- {path}"));
+    gone.chain(made.difference(&there).map(|path| format!("+ {path}"))).collect()
 }
 
 /// What is in one lock and not in the other, a line each.
 fn differences(there: &Lock, made: &Lock) -> Vec<String> {
     let lines = |lock: &Lock| {
         let of = |(arch, locked): (&String, &::alpine::lock::ArchLock)| {
-            let files = locked.packages.iter().map(::alpine::lock::LockedPackage::file);
-            let files =
-                files.chain([locked.rootfs.clone()]).map(|file| format!("{} {}", file.path, file.sha256));
+            let pin = |package: &::alpine::lock::LockedPackage| match package.sha256 {
+                Some(sha256) => format!("{} {sha256}", package.path),
+                None => format!("{} {}", package.path, package.checksum),
+            };
+            let rootfs = format!("{} {}", locked.rootfs.path, locked.rootfs.sha256);
+            let files = locked.packages.iter().map(pin).chain([rootfs]);
             let indexes = locked.indexes.iter().map(|index| format!("{} {}", index.path, index.sha256));
             let worlds = locked
                 .worlds
@@ -113,15 +181,11 @@ pub(crate) fn ensure_alpine(session: &Session<'_>, needed: &[&Alpine], locked: b
             continue;
         }
         if locked {
-            return Err(Fault::new(
-                Kind::Stale,
-                format!("{name} is missing, and --locked forbids to make it"),
-            )
-            .help("`cargo xtask lock alpine`")
-            .into());
+            let fault = lock::missing(alpine.branch.as_str());
+            return Err(fault.help("without --locked a build makes it first").into());
         }
-        session.context.progress.note(&format!("{name} is missing: making it"));
-        make(session, alpine, None)?.write(&path)?;
+        session.context.progress.note(&format!("{}: making it", lock::missing(alpine.branch.as_str())));
+        make(session, alpine, None, false)?.write(&path)?;
         session.context.tell_untracked([&name])?;
     }
     Ok(())

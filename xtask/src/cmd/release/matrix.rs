@@ -66,11 +66,8 @@ fn lock_missing(session: &Session<'_>, name: &str, omit: &[String]) -> Result<Op
     for alpine in plan::alpine_bases(&session.catalog, &names)? {
         let path = session.sources.alpine_lock_path(alpine.branch.as_str());
         if !path.is_file() {
-            let file = path.file_name().unwrap_or_default().to_string_lossy();
-            return Ok(Some((
-                format!("images/locks/{file} is missing"),
-                "`cargo xtask lock alpine` makes it".into(),
-            )));
+            let why = alpine::lock::missing(alpine.branch.as_str()).to_string();
+            return Ok(Some((why, "in a git checkout `git add` it then".into())));
         }
     }
     let options = Options { omit: omit.to_vec(), ..Options::default() };

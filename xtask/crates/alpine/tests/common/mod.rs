@@ -44,8 +44,8 @@ impl Sink for Tar {
 }
 
 /// A root filesystem with a directory, apk's database and nothing else.
-fn rootfs() -> Vec<u8> {
-    let tree: Tree = Rootfs::empty("x86_64").finish(&[], 0).unwrap();
+pub(crate) fn rootfs(arch: &str) -> Vec<u8> {
+    let tree: Tree = Rootfs::empty(arch).finish(&[], 0).unwrap();
     let gzip = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
     let mut tar = Tar(tar::Builder::new(gzip));
     tree.write_to(&mut tar).unwrap();
@@ -69,7 +69,7 @@ impl Place {
         keyring.trust("x86_64", signer.key().unwrap());
         let mirrors = vec![Mirror::Directory(dir.path().join("mirror"))];
         let place = Self { dir, store, signer, keyring, mirrors };
-        place.file(ROOTFS, &rootfs());
+        place.file(ROOTFS, &rootfs("x86_64"));
         place.publish("v3.15.0-2-gabc", &place.packages());
         place
     }
@@ -134,9 +134,17 @@ impl Place {
         Fetcher { store, mirrors, url, offline: true, progress: &Silent }
     }
 
+    pub(crate) fn request<'a>(
+        &'a self,
+        alpine: &'a Alpine,
+        arches: &'a [Arch],
+        previous: Option<&'a Lock>,
+    ) -> Request<'a> {
+        Request { alpine, arches, keyring: &self.keyring, previous, index_only: false }
+    }
+
     pub(crate) fn lock(&self, alpine: &Alpine, previous: Option<&Lock>) -> anyhow::Result<Lock> {
-        let arches = &[self.arch()];
-        relock::make(&Request { alpine, arches, keyring: &self.keyring, previous }, &self.fetcher(alpine))
+        relock::make(&self.request(alpine, &[self.arch()], previous), &self.fetcher(alpine))
     }
 
     /// The files that the store has as inputs.

@@ -1,0 +1,218 @@
+//! Images on Alpine of packages that are Alpine's own in all but their bytes: from the lock to what apk says inside.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::Path;
+
+use anyhow::{Context, Result, ensure};
+use fault::Kind;
+use serde_json::Value;
+use tests::alpine::{ARCHES, Place, real};
+use tests::inside::Inside;
+use tests::{image, measured, skip};
+
+/// A product's attribute without its architecture, and what of it is compiled, with the links to that.
+const PRODUCTS: [(&str, &str, &[&str]); 2] = [
+    (
+        "kubelet",
+        "kubelet-v1_26_0-alpine3_15",
+        &[
+            "--omit",
+            "kubelet",
+            "--omit",
+            "entrypoint",
+            "--omit",
+            "host-programs",
+            "--omit",
+            "kubelet-iptables",
+        ],
+    ),
+    (
+        "kube-proxy",
+        "kube-proxy-v1_26_0",
+        &["--omit", "kube-proxy", "--omit", "entrypoint", "--omit", "iptables"],
+    ),
+];
+
+fn place() -> Result<Option<(Place, std::path::PathBuf)>> {
+    let (Some(real), Some(data)) = (real(), measured::data()) else { return Ok(None) };
+    if !data.join("v3.15-closure.tsv").is_file() {
+        skip::say(&format!(
+            "no v3.15-closure.tsv in {} (ALPINE_TEST_DATA sets another place)",
+            data.display()
+        ));
+        return Ok(None);
+    }
+    Ok(Some((Place::made_to_measure(&real, &data)?, data)))
+}
+
+/// What a product's world comes to for an architecture.
+fn install<'v>(lock: &'v Value, arch: &str, product: &str) -> Vec<&'v str> {
+    let install = lock["arches"][arch]["worlds"][product]["install"].as_array();
+    install.into_iter().flatten().filter_map(Value::as_str).collect()
+}
+
+#[test]
+fn it_is_locked_and_installed_for_every_architecture() -> Result<()> {
+    if skip::without(&["umoci", "runc", "qemu-aarch64-static", "qemu-arm-static"])? {
+        return Ok(());
+    }
+    let Some((place, data)) = place()? else { return Ok(()) };
+    place.xtask.ok(&["lock", "alpine", "--offline"])?;
+    let lock: Value = serde_json::from_slice(&fs::read(place.lock())?)?;
+    let out = place.dir.path().join("out");
+    let out_name = out.to_str().context("not UTF-8")?;
+    for (product, attr, omitted) in PRODUCTS {
+        place.xtask.ok(&[&["build", attr, "--out", out_name, "--offline", "--locked"], omitted].concat())?;
+        for (arch, alpine) in ARCHES {
+            let attr = format!("{attr}-{arch}");
+            place
+                .xtask
+                .ok(&[&["build", &attr, "--out", out_name, "--offline", "--locked"], omitted].concat())?;
+            let bundle = place.dir.path().join(&attr);
+            image::unpack(&out.join(&attr), &bundle)?;
+            check(
+                &Inside::new(arch, &bundle)?,
+                &install(&lock, arch, product),
+                &measured::closure(&data, alpine)?,
+            )
+            .with_context(|| attr.clone())?;
+        }
+    }
+    for (arch, alpine) in ARCHES {
+        let names = &measured::closure(&data, alpine)?;
+        let packages = lock["arches"][arch]["packages"].as_array().context("no packages")?;
+        let locked: BTreeSet<&str> = packages.iter().filter_map(|package| package["name"].as_str()).collect();
+        // What the root filesystem has is not added.
+        let rest: Vec<&str> =
+            names.iter().map(String::as_str).filter(|name| !locked.contains(name)).collect();
+        assert_eq!(rest, ROOTFS, "{arch}");
+        ensure!(locked.iter().all(|name| names.contains(*name)), "{arch}: more than the closure: {locked:?}");
+    }
+    Ok(())
+}
+
+/// The packages of Alpine's root filesystem.
+const ROOTFS: [&str; 14] = [
+    "alpine-baselayout",
+    "alpine-keys",
+    "apk-tools",
+    "busybox",
+    "ca-certificates-bundle",
+    "libc-utils",
+    "libcrypto1.1",
+    "libretls",
+    "libssl1.1",
+    "musl",
+    "musl-utils",
+    "scanelf",
+    "ssl_client",
+    "zlib",
+];
+
+/// apk in the image agrees with what was installed in it.
+fn check(inside: &Inside, install: &[&str], closure: &BTreeSet<String>) -> Result<()> {
+    let packages = inside.ok(&["/sbin/apk", "info", "-v"])?;
+    let packages: BTreeSet<&str> = packages.lines().collect();
+    ensure!(install.iter().all(|id| packages.contains(id)), "{install:?} and {packages:?}");
+    assert_eq!(packages.len(), install.len() + ROOTFS.len());
+    ensure!(install.len() < closure.len(), "{install:?}");
+    let audit = inside.ok(&["/sbin/apk", "audit", "--system"])?;
+    let changed: Vec<&str> = audit.lines().filter(|line| !line.starts_with("A ")).collect();
+    ensure!(changed.is_empty(), "{changed:?}");
+    inside.ok(&["/sbin/apk", "add", "--no-network", "--simulate", "busybox"])?;
+    if install.iter().any(|id| id.starts_with("coreutils-")) {
+        // Links to busybox that are other packages' programs now; /etc/ssl stays whose it was.
+        for (path, owner) in [
+            ("/bin/ls", "coreutils-9.0-r2"),
+            ("/usr/bin/find", "findutils-4.8.0-r1"),
+            ("/sbin/losetup", "util-linux-misc-2.37.4-r0"),
+            ("/etc/ssl/certs/ca-certificates.crt", "ca-certificates-bundle-"),
+        ] {
+            let said = inside.ok(&["/sbin/apk", "info", "-W", path])?;
+            ensure!(said.starts_with(&format!("{path} is owned by {owner}")), "{said}");
+        }
+    }
+    Ok(())
+}
+
+#[test]
+fn what_a_mirror_must_not_serve_is_refused_with_a_message_of_its_own() -> Result<()> {
+    let Some((place, _)) = place()? else { return Ok(()) };
+    let main = place.dir.path().join("mirror/v3.15/main");
+    let refused = |kind, words: &[&str]| {
+        place.xtask.fails(&["lock", "alpine", "--offline"], kind, words)?;
+        ensure!(!place.lock().exists(), "a lock was made all the same");
+        Ok(())
+    };
+    // An architecture is missing.
+    fs::rename(main.join("aarch64"), main.join("hidden"))?;
+    refused(Kind::Unavailable, &["v3.15/main/aarch64/APKINDEX.tar.gz", "locked together"])?;
+    fs::rename(main.join("hidden"), main.join("aarch64"))?;
+    // One package that is not what the index says.
+    let package = main.join("armv7/kmod-29-r2.apk");
+    let bytes = fs::read(&package)?;
+    fs::write(&package, fs::read(main.join("armv7/utmps-0.1.0.3-r0.apk"))?)?;
+    refused(Kind::Mismatch, &["kmod-29-r2.apk", "the size"])?;
+    let mut flipped = bytes.clone();
+    *flipped.last_mut().context("an empty package")? ^= 1;
+    fs::write(&package, flipped)?;
+    refused(Kind::Mismatch, &["kmod-29-r2.apk", "the SHA-256 of its data segment"])?;
+    fs::write(&package, bytes)?;
+    place.xtask.ok(&["lock", "alpine", "--offline"])?;
+    every_checksum_of_the_lock_counts(&place)
+}
+
+/// A wrong checksum of the control segment contradicts the record beside it; a wrong SHA-256 the file.
+fn every_checksum_of_the_lock_counts(place: &Place) -> Result<()> {
+    let text = fs::read_to_string(place.lock())?;
+    let lock: Value = serde_json::from_str(&text)?;
+    let packages = lock["arches"]["amd64"]["packages"].as_array().context("no packages")?;
+    ensure!(packages.len() > 40, "{} packages", packages.len());
+    let attr = "kubelet-v1_26_0-alpine3_15-amd64";
+    let installed = install(&lock, "amd64", "kubelet");
+    for package in packages {
+        let field = |name: &str| package[name].as_str().context("a field is missing");
+        let id = format!("{}-{}", field("name")?, field("version")?);
+        let wrong = text.replacen(
+            &format!("\"checksum\": \"{}\"", field("checksum")?),
+            "\"checksum\": \"Q1pcfTfDNEbNKQc2s1tia7da05M8Q=\"",
+            1,
+        );
+        fs::write(place.lock(), wrong)?;
+        place.xtask.fails(&["list"], Kind::Data, &[&format!("the record of {id} says something else")])?;
+        if installed.contains(&id.as_str()) {
+            let sum = field("sha256")?;
+            fs::write(place.lock(), text.replacen(sum, &sum.chars().rev().collect::<String>(), 1))?;
+            place.xtask.fails(&["fetch", attr, "--offline"], Kind::Mismatch, &[field("path")?, sum])?;
+        }
+    }
+    fs::write(place.lock(), text).context("the lock")
+}
+
+/// What nobody has yet is locked all the same, and completed later.
+#[test]
+fn it_is_locked_by_the_indexes_alone() -> Result<()> {
+    let Some((place, _)) = place()? else { return Ok(()) };
+    let files = |arch: &str| place.dir.path().join("mirror/v3.15/main").join(arch);
+    let hidden = place.dir.path().join("hidden");
+    fs::create_dir(&hidden)?;
+    for (_, arch) in ARCHES {
+        fs::rename(files(arch), hidden.join(arch))?;
+        fs::create_dir(files(arch))?;
+        copy(&hidden.join(arch), &files(arch), "APKINDEX.tar.gz")?;
+    }
+    place.xtask.ok(&["lock", "alpine", "--index-only", "--offline"])?;
+    let fresh = place.xtask.clone().store(&place.dir.path().join("store"));
+    fresh.fails(&["lock", "alpine", "--complete", "--offline"], Kind::Unavailable, &["is not complete"])?;
+    for (_, arch) in ARCHES {
+        fs::remove_dir_all(files(arch))?;
+        fs::rename(hidden.join(arch), files(arch))?;
+    }
+    fresh.ok(&["lock", "alpine", "--complete", "--offline"])?;
+    fresh.ok(&["lock", "alpine", "--check", "--offline"]).map(drop)
+}
+
+fn copy(from: &Path, to: &Path, name: &str) -> Result<()> {
+    fs::copy(from.join(name), to.join(name)).map(drop).with_context(|| format!("copying {name}"))
+}
