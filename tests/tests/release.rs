@@ -143,7 +143,11 @@ fn an_index_is_over_all_architectures() -> Result<()> {
     let registry = Registry::start(dir.path())?;
     let (to, out) = (registry.address(), dir.path().join("out"));
     // What is compiled for each has tests of its own; the entrypoint is, here.
-    let args = ["release", INDEX, "--to", to, "--omit", "kubelet", "--no-rebuild", "--out", text(&out)?];
+    let mut args =
+        vec!["release", INDEX, "--to", to, "--omit", "kubelet", "--no-rebuild", "--out", text(&out)?];
+    // That they are kubelets without a kubelet has to be meant.
+    Xtask::new()?.fails(&args, Kind::Usage, &["--omit kubelet leaves nothing to start"])?;
+    args.push("--allow-incomplete");
     let said = Xtask::new()?.env("DOCKER_CONFIG", dir.path()).ok(&args)?;
     ensure!(said.contains("linux/amd64 linux/arm64/v8 linux/arm/v7"), "{said}");
     let index = tagged(&format!("{to}/kubelet"))?.context("there is no tag")?;
@@ -189,6 +193,7 @@ fn what_is_not_built_again_to_the_byte_is_not_published() -> Result<()> {
     let (to, out) = (registry.address(), dir.path().join("out"));
     // What is compiled has tests of its own (same_bytes.rs); this is about what is done with the difference.
     let mut args = vec!["release", INDEX, "--to", to, "--arch", "amd64", "--partial", "--dry-run"];
+    args.push("--allow-incomplete");
     args.extend(
         ["kubelet", "entrypoint", "mount", "applets", "host-programs"]
             .iter()

@@ -10,7 +10,7 @@ use tests::containerd::{self, Containerd, Namespace};
 use tests::{cmd, host, image, scratch, skip, xtask};
 
 /// The base alone, so that compressing takes no time.
-const SMALL: [&str; 4] = ["build", "kubelet-v1_26_0-amd64", "--omit", "kubelet"];
+const SMALL: [&str; 5] = ["build", "kubelet-v1_26_0-amd64", "--omit", "kubelet", "--allow-incomplete"];
 const MEDIA_TYPE: &str = "application/vnd.oci.image.layer.v1.tar+zstd";
 
 /// Builds it with this flag; returns the report's only entry.
@@ -57,7 +57,10 @@ fn both_sets_stand_side_by_side() -> Result<()> {
     ensure!(encoder(&zstd).as_str().is_some_and(|encoder| encoder.starts_with("zstd ")), "{zstd}");
     ensure!(encoder(&zstd) != encoder(&gzip));
     let both = [&SMALL[..], &["--fast", "--zstd"]].concat();
-    xtask::Xtask::new()?.fails(&both, fault::Kind::Usage, &["--fast", "--zstd"]).map(drop)
+    xtask::Xtask::new()?.fails(&both, fault::Kind::Usage, &["--fast", "--zstd"])?;
+    // That a kubelet's image has none has to be meant.
+    let words = ["kubelet-v1_26_0-amd64", "--omit kubelet leaves nothing to start"];
+    xtask::Xtask::new()?.fails(&SMALL[..4], fault::Kind::Usage, &words).map(drop)
 }
 
 #[test]

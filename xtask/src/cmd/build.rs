@@ -63,6 +63,7 @@ impl Build {
     pub(crate) fn run(&self, context: &Context) -> Result<()> {
         let session = Session::open(context, &self.how)?;
         let plan = session.plan(&self.what)?;
+        self.what.omit.check(&session.catalog, plan.targets.iter().map(plan::Target::attribute))?;
         tell_ended(context, &session, &plan)?;
         let out = self.out.clone().unwrap_or_else(|| context.root.join(IMAGES));
         let executor = session.executor()?;

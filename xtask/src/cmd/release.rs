@@ -16,7 +16,7 @@ use serde::Serialize;
 use self::matrix::{Lacking, Matrix};
 use super::attest::{Signer, attach, known_commit};
 use super::push::Remote;
-use super::session::{How, Session};
+use super::session::{How, Omit, Session};
 use super::size::check_layouts;
 use crate::context::{Context, write_out};
 use crate::local::Built;
@@ -46,9 +46,8 @@ pub(crate) struct Release {
     /// Publish indexes that lack architectures of the catalog.
     #[arg(long)]
     partial: bool,
-    /// Leave out a program or component, such as crictl; the images say so.
-    #[arg(long, value_name = "COMPONENT")]
-    omit: Vec<String>,
+    #[command(flatten)]
+    omit: Omit,
     /// Sign with this private key: PKCS #8 in PEM, ECDSA on P-256.
     #[arg(long, value_name = "FILE")]
     key: Option<PathBuf>,
@@ -90,7 +89,8 @@ impl Release {
     pub(crate) fn run(&self, context: &Context) -> Result<()> {
         let key = self.key.as_deref().map(Private::read).transpose()?;
         let session = Session::open(context, &self.how)?;
-        let matrix = Matrix::of(&session, &self.what, &self.omit)?;
+        let matrix = Matrix::of(&session, &self.what, &self.omit.names)?;
+        self.omit.check(&session.catalog, matrix.names.iter().map(String::as_str))?;
         for lacking in &matrix.lacking {
             let Lacking { attributes, why, help } = lacking;
             context.progress.note(&format!("left out: {}: {why} ({help})", attributes.join(", ")));
@@ -139,7 +139,7 @@ impl Release {
 
     fn plan(&self, session: &Session<'_>, names: &[String]) -> Result<Plan> {
         let options = session.options(oci::compress::Compression::default())?;
-        let options = Options { omit: self.omit.clone(), arches: self.arch.clone(), ..options };
+        let options = Options { omit: self.omit.names.clone(), arches: self.arch.clone(), ..options };
         Plan::of(&session.catalog, &session.sources, names, &options)
     }
 
@@ -212,7 +212,9 @@ mod tests {
         for good in ["localhost:5000", "registry.example.org/edge", "registry.example.org/a/b/"] {
             assert_eq!(registry_name(good).unwrap(), good.trim_end_matches('/'));
         }
-        for bad in ["", "edge", "registry.example.org/edge:v1", "https://registry.example.org", "a.b/c@d"] {
+        for bad in
+            ["", "edge", "registry.example.org/edge:v1", "https://registry.example.org", "a.b/c@d", ".", ".."]
+        {
             assert!(registry_name(bad).is_err(), "{bad}");
         }
     }

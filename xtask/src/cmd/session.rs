@@ -25,15 +25,47 @@ pub(crate) struct What {
     /// Images and indexes, as `cargo xtask list` names them [default: the newest kubelet for this machine].
     #[arg(value_name = "ATTR")]
     attributes: Vec<String>,
-    /// Leave out a program or component, such as crictl; the image says so.
-    #[arg(long, value_name = "COMPONENT")]
-    omit: Vec<String>,
+    #[command(flatten)]
+    pub(crate) omit: Omit,
     /// Compress quickly instead of well: larger, with other digests.
     #[arg(long, conflicts_with = "zstd")]
     fast: bool,
     /// Compress layers with zstd, for runtimes that read it: smaller. Layouts and tags end in `-zstd`.
     #[arg(long)]
     zstd: bool,
+}
+
+/// What to leave out.
+#[derive(clap::Args, Default)]
+pub(crate) struct Omit {
+    /// Leave out a program or component, such as crictl; the image says so.
+    #[arg(long = "omit", value_name = "COMPONENT")]
+    pub(crate) names: Vec<String>,
+    /// Also what an image is named for: for tests of everything else in it.
+    #[arg(long, hide = true)]
+    allow_incomplete: bool,
+}
+
+impl Omit {
+    /// Refuses images without the very program that they are named for: started, all that they could say is that it is
+    /// missing.
+    pub(crate) fn check<'a>(
+        &self,
+        catalog: &Catalog,
+        attributes: impl IntoIterator<Item = &'a str>,
+    ) -> Result<()> {
+        let all = Attributes::of(catalog);
+        for name in attributes {
+            let product = all.get(name)?.product.name.as_str();
+            if !self.allow_incomplete && self.names.iter().any(|omit| omit == product) {
+                let message =
+                    format!("`{name}` is an image of {product}: --omit {product} leaves nothing to start");
+                let help = "omit another component, or name another image: `cargo xtask list` names all";
+                return Err(Fault::new(Kind::Usage, message).help(help).into());
+            }
+        }
+        Ok(())
+    }
 }
 
 impl What {
@@ -54,7 +86,8 @@ impl What {
 
     /// One attribute, without these components.
     pub(crate) fn one(attribute: &str, omit: &[String]) -> Self {
-        Self { omit: omit.to_vec(), ..Self::of(vec![attribute.to_owned()]) }
+        let omit = Omit { names: omit.to_vec(), ..Omit::default() };
+        Self { omit, ..Self::of(vec![attribute.to_owned()]) }
     }
 
     /// The same, compressed like this.
@@ -132,7 +165,7 @@ impl<'a> Session<'a> {
             })?;
             names.push(default.name.clone());
         }
-        let options = Options { omit: what.omit.clone(), ..self.options(what.compression())? };
+        let options = Options { omit: what.omit.names.clone(), ..self.options(what.compression())? };
         let needed = plan::closures(&self.catalog, &names, &options)?;
         self.ensure_closures(&needed)?;
         lock::ensure_alpine(self, &plan::alpine_bases(&self.catalog, &names)?, self.how.locked)?;
