@@ -76,10 +76,7 @@ fn a_commit_is_taken_from_the_tag_of_a_repository() -> Result<()> {
     let dir = scratch::dir()?;
     let (root, repository) = (dir.path().join("checkout"), dir.path().join("kubernetes"));
     scratch::checkout(&root)?;
-    let git = |args: &[&str]| {
-        let identity = ["-c", "user.name=a", "-c", "user.email=a@b.test", "-c", "init.defaultBranch=main"];
-        tests::cmd::ok(std::process::Command::new("git").arg("-C").arg(&repository).args(identity).args(args))
-    };
+    let git = |args: &[&str]| git(&repository, args);
     fs::create_dir(&repository)?;
     git(&["init", "--quiet"])?;
     git(&["commit", "--quiet", "--allow-empty", "--message", "released"])?;
@@ -109,6 +106,88 @@ fn a_commit_is_taken_from_the_tag_of_a_repository() -> Result<()> {
     xtask.fails(&other, Kind::Unknown, &["has no tag v1.26.9"])?;
     let nowhere = ["add-release", "v1.26.9", "--repository", "file:///none/such", "--date", DATE];
     xtask.fails(&nowhere, Kind::Unavailable, &["git cannot list the tags of file:///none/such"]).map(drop)
+}
+
+/// The release before the newest ones, which the checkout has.
+const THERE: &str = "v1.34.4";
+
+/// A copy of the checkout without that release, and a repository of another one's with its tag; the tag's commit.
+fn without_release(root: &Path, repository: &Path) -> Result<String> {
+    scratch::checkout(root)?;
+    let file = root.join("images/catalog.toml");
+    let catalog = fs::read_to_string(&file)?;
+    let blocks: Vec<&str> = catalog.split_inclusive("\n\n").collect();
+    let is_it = |block: &&str| block.contains(&format!("\nversion = \"{THERE}\""));
+    ensure!(blocks.iter().filter(|block| is_it(block)).count() == 1, "the catalog has not {THERE} once");
+    fs::write(&file, blocks.into_iter().filter(|block| !is_it(block)).collect::<String>())?;
+    fs::remove_dir_all(root.join("images/go").join(THERE))?;
+    fs::create_dir(repository)?;
+    git(repository, &["init", "--quiet"])?;
+    git(repository, &["commit", "--quiet", "--allow-empty", "--message", "released"])?;
+    git(repository, &["tag", "--annotate", "--message", THERE, THERE])?;
+    Ok(git(repository, &["rev-parse", "HEAD"])?.trim().to_owned())
+}
+
+fn git(at: &Path, args: &[&str]) -> Result<String> {
+    let identity = ["-c", "user.name=a", "-c", "user.email=a@b.test", "-c", "init.defaultBranch=main"];
+    tests::cmd::ok(std::process::Command::new("git").arg("-C").arg(at).args(identity).args(args))
+}
+
+/// As the workflow does it each night: a new patch needs no flag but where its commit is asked for, and the edit of no
+/// file. What comes of it are the files that the checkout has.
+#[test]
+fn what_is_new_is_added_and_told_as_a_pull_request() -> Result<()> {
+    if skip::without(&["git", "jq"])? {
+        return Ok(());
+    }
+    let dir = scratch::dir()?;
+    let at = |name: &str| dir.path().join(name);
+    let commit = without_release(&at("checkout"), &at("kubernetes"))?;
+    git(&at("checkout"), &["init", "--quiet"])?;
+    git(&at("checkout"), &["add", "--all"])?;
+    git(&at("checkout"), &["commit", "--quiet", "--message", "before"])?;
+    fs::write(at("versions"), format!("k8s.io/kubernetes v1.26.0 v1.34.3 {THERE} v1.34.99-rc.0\n"))?;
+    // `cargo xtask` is the program as it is built here.
+    fs::create_dir(at("bin"))?;
+    let cargo = format!("#!/bin/sh\nshift\nexec '{}' \"$@\"\n", xtask::program()?.display());
+    fs::write(at("bin/cargo"), cargo)?;
+    let executable = std::os::unix::fs::PermissionsExt::from_mode(0o755);
+    fs::set_permissions(at("bin/cargo"), executable)?;
+    let path = format!("{}:{}", at("bin").display(), std::env::var("PATH")?);
+    let script = |versions: &str, out: &str| {
+        let mut script = std::process::Command::new(at("checkout/.github/scripts/add-releases"));
+        script.arg("--repository").arg(format!("file://{}", at("kubernetes").display()));
+        script.args(["--today", "2026-03-01", "--no-build", "--versions", versions, "--out"]).arg(at(out));
+        tests::cmd::ok(script.env("PATH", &path).current_dir(at("checkout")))
+    };
+    script(&at("versions").to_string_lossy(), "told")?;
+    let body = fs::read_to_string(at("told/body.md"))?;
+    ensure!(body.contains("CHANGELOG/CHANGELOG-1.34.md#v1344"), "{body}");
+    assert_eq!(fs::read_to_string(at("told/title"))?, format!("catalog: Kubernetes {THERE}\n"));
+
+    // The patch alone, where nothing else was done.
+    git(dir.path(), &["clone", "--quiet", "checkout", "proposed"])?;
+    let patch = at("told/change.patch");
+    git(&at("proposed"), &["apply", "--index", "--include=images/*", &patch.to_string_lossy()])?;
+    let line = format!("version = \"{THERE}\"\n");
+    let expected = fs::read_to_string(tests::root().join("images/catalog.toml"))?
+        .replace(&line, &format!("{line}commit = \"{commit}\"\n"));
+    assert_eq!(fs::read_to_string(at("proposed/images/catalog.toml"))?, expected);
+    let closures = Path::new("images/go").join(THERE);
+    for file in scratch::files(&tests::root().join(&closures)) {
+        let name = file.strip_prefix(tests::root())?;
+        ensure!(fs::read(&file)? == fs::read(at("proposed").join(name))?, "{} is another", name.display());
+    }
+
+    // Nothing is new any more; and what has no tag is named.
+    script(&at("versions").to_string_lossy(), "again")?;
+    ensure!(!at("again/change.patch").exists() && !at("again/body.md").exists(), "something is new again");
+    fs::write(at("versions"), "k8s.io/kubernetes v1.34.5\n")?;
+    script(&at("versions").to_string_lossy(), "failed")?;
+    let body = fs::read_to_string(at("failed/body.md"))?;
+    ensure!(body.contains("Not added:") && body.contains("has no tag v1.34.5"), "{body}");
+    ensure!(!at("failed/change.patch").exists(), "something was changed");
+    Ok(())
 }
 
 /// By data alone: a release from another time, compiled with this one's code.

@@ -190,6 +190,7 @@ fn a_job_that_may_write_runs_nothing_of_the_checkout() -> Result<()> {
         writers,
         [
             "lock.yml pull-request: contents: write, pull-requests: write",
+            "nightly.yml propose: contents: write, pull-requests: write",
             "nightly.yml issue: issues: write",
             "pull-request.yml comment: pull-requests: write",
             "release.yml publish: packages: write",
