@@ -95,9 +95,7 @@ impl Context {
         if !path.exists() {
             return Err(no_repository(&self.root).into());
         }
-        let text =
-            std::fs::read_to_string(&path).with_context(|| format!("{} cannot be read", path.display()))?;
-        Catalog::parse(&text, CATALOG)
+        Catalog::parse(&files::read_text(&path, files::DOCUMENT)?, CATALOG)
     }
 
     /// Where `build` puts the layout of an attribute, by whichever of its names; what is none is taken as it is.

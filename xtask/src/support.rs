@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
-use anyhow::{Context as _, Result};
+use anyhow::Result;
 use catalog::Release;
 use fault::{Fault, Kind};
 use jiff::{ToSpan, civil::Date};
@@ -84,7 +84,7 @@ pub(crate) fn today() -> Date {
 impl Support {
     /// Reads the table of a checkout.
     pub(crate) fn read(root: &Path) -> Result<Self> {
-        let text = std::fs::read_to_string(root.join(PATH)).with_context(|| format!("reading {PATH}"))?;
+        let text = files::read_text(&root.join(PATH), files::DOCUMENT)?;
         Self::parse(&text, PATH)
     }
 

@@ -5,7 +5,7 @@ pub(super) mod rebuild;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
-use anyhow::{Context as _, Result};
+use anyhow::Result;
 use attest::bill::Bill;
 use attest::sign::Private;
 use attest::{cyclonedx, provenance, spdx};
@@ -66,8 +66,7 @@ pub(super) fn attach(
     commit: Option<&str>,
 ) -> Result<usize> {
     let cargo_lock = session.sources.entrypoint().join("Cargo.lock");
-    let cargo_lock = std::fs::read_to_string(&cargo_lock)
-        .with_context(|| format!("{} cannot be read", cargo_lock.display()))?;
+    let cargo_lock = files::read_text(&cargo_lock, files::DOCUMENT)?;
     let mut documents = Vec::new();
     let mut signed = Vec::new();
     for image in &layout.images {

@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::Result;
+use fault::{Fault, Kind};
 use registry::{Options, Reference};
 use serde::Serialize;
 
@@ -114,7 +115,15 @@ impl Push {
         let mut layouts = Vec::new();
         let mut attributes = Vec::new();
         for name in &self.what {
-            if is_layout(name) { layouts.push(PathBuf::from(name)) } else { attributes.push(name.clone()) }
+            if is_layout(name) {
+                layouts.push(PathBuf::from(name));
+            } else if name.contains('/') {
+                // No attribute has one.
+                let message = format!("there is no layout `{name}`: it has no index.json");
+                return Err(Fault::new(Kind::Unknown, message).into());
+            } else {
+                attributes.push(name.clone());
+            }
         }
         if !attributes.is_empty() {
             let session = Session::open(context, &self.how)?;

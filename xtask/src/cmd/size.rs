@@ -14,7 +14,7 @@ use std::path::PathBuf;
 
 pub(crate) use check::check_layouts;
 
-use anyhow::{Context as _, Result};
+use anyhow::Result;
 use catalog::Catalog;
 use fault::{Fault, Kind};
 use sizes::published::Published;
@@ -68,22 +68,17 @@ impl Size {
 /// The record of the last release.
 fn record(context: &Context) -> Result<Record> {
     let path = context.root.join(RECORD);
-    match std::fs::read_to_string(&path) {
-        Ok(text) => Record::parse(&text, RECORD),
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
-            let fault = Fault::new(Kind::Unknown, format!("there is no {RECORD}"));
-            Err(fault.help("`cargo xtask size record ATTR...` makes it").into())
-        }
-        Err(error) => Err(error).with_context(|| format!("{} cannot be read", path.display())),
+    if !path.exists() {
+        let fault = Fault::new(Kind::Unknown, format!("there is no {RECORD}"));
+        return Err(fault.help("`cargo xtask size record ATTR...` makes it").into());
     }
+    Record::parse(&files::read_text(&path, files::DOCUMENT)?, RECORD)
 }
 
 /// What was published.
 fn published(context: &Context, catalog: &Catalog) -> Result<Published> {
     let path = context.root.join(PUBLISHED);
-    let text =
-        std::fs::read_to_string(&path).with_context(|| format!("{} cannot be read", path.display()))?;
-    Published::parse(&text, PUBLISHED, catalog)
+    Published::parse(&files::read_text(&path, files::DOCUMENT)?, PUBLISHED, catalog)
 }
 
 /// Which images to weigh.
@@ -104,10 +99,7 @@ struct Which {
 /// and names the command that makes it.
 fn generated(context: &Context, file: &str, new: &str, check: bool, command: &str) -> Result<()> {
     let path = context.root.join(file);
-    let found = match std::fs::read(&path) {
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => None,
-        read => Some(read.with_context(|| format!("{file} cannot be read"))?),
-    };
+    let found = files::read_named(&path, files::DOCUMENT)?;
     let told = |words: &str, state: &str| {
         if context.json {
             return context.print_json(&serde_json::json!({"version": 1, "file": file, "state": state}));

@@ -50,9 +50,7 @@ impl Upstream {
         let today = self.today.unwrap_or_else(support::today);
         let have: Vec<Numbers> = catalog.releases.iter().map(catalog::Release::numbers).collect();
         let news = if let Some(file) = &self.versions {
-            let text = std::fs::read_to_string(file).map_err(|error| {
-                Fault::new(Kind::Unknown, format!("{} cannot be read: {error}", file.display()))
-            })?;
+            let text = files::read_text(file, files::DOCUMENT)?;
             table.news(&have, &numbers(text.split_whitespace(), &file.display().to_string())?, today)
         } else {
             self.asked(context, &table, &have, today)?

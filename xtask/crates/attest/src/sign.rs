@@ -107,6 +107,9 @@ impl Public {
     }
 }
 
+/// No key is longer, in bytes.
+const LONGEST_KEY: u64 = 64 << 10;
+
 fn read(path: &Path) -> Result<String> {
-    std::fs::read_to_string(path).with_context(|| format!("the key {} cannot be read", path.display()))
+    files::read_text(path, LONGEST_KEY).context("the key cannot be read")
 }

@@ -4,5 +4,5 @@
 mod read;
 mod write;
 
-pub use read::{open, open_below, read_named};
+pub use read::{DOCUMENT, open, open_below, read_named, read_required, read_text};
 pub use write::{write, write_with};

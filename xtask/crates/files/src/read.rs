@@ -10,6 +10,9 @@ use fault::{Fault, Kind};
 use rustix::fs::{Mode, OFlags, openat};
 use rustix::io::Errno;
 
+/// No document of a checkout, and none that a command line names, is longer, in bytes.
+pub const DOCUMENT: u64 = 64 << 20;
+
 /// Opens a regular file, and tells its size. A link, a pipe or a device in its place is refused: neither followed nor
 /// waited for.
 ///
@@ -62,6 +65,8 @@ pub fn read_named(path: &Path, limit: u64) -> Result<Option<Vec<u8>>> {
     let file = match rustix::fs::open(path, flags, Mode::empty()) {
         Ok(file) => File::from(file),
         Err(Errno::NOENT) => return Ok(None),
+        // A socket, or a device that has no driver.
+        Err(Errno::NXIO | Errno::NODEV) => return refuse("is not a regular file".to_owned()),
         Err(error) => return Err(io::Error::from(error)).with_context(name),
     };
     if !file.metadata().with_context(name)?.is_file() {
@@ -73,6 +78,35 @@ pub fn read_named(path: &Path, limit: u64) -> Result<Option<Vec<u8>>> {
         return refuse(format!("has more than {limit} bytes"));
     }
     Ok(Some(bytes))
+}
+
+/// Reads a file that a command line names, or that a checkout must have.
+///
+/// # Errors
+/// [`Kind::Unknown`] where there is no such file, [`Kind::Data`] for what is not a regular file or has more than `limit`
+/// bytes, else what the file system gives.
+pub fn read_required(path: &Path, limit: u64) -> Result<Vec<u8>> {
+    let absent = || Fault::new(Kind::Unknown, format!("there is no file {}", path.display()));
+    match read_named(path, limit) {
+        Ok(found) => Ok(found.ok_or_else(absent)?),
+        // Of a path through a file, or of a name that none can have.
+        Err(error) if error.downcast_ref::<io::Error>().is_some_and(is_no_path) => Err(absent().into()),
+        Err(error) => Err(error),
+    }
+}
+
+/// The same as text.
+///
+/// # Errors
+/// As [`read_required`], and [`Kind::Data`] for what is not UTF-8.
+pub fn read_text(path: &Path, limit: u64) -> Result<String> {
+    let bytes = read_required(path, limit)?;
+    let not_text = |_| Fault::new(Kind::Data, format!("{} is not text in UTF-8", path.display()));
+    Ok(String::from_utf8(bytes).map_err(not_text)?)
+}
+
+fn is_no_path(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::NotADirectory | io::ErrorKind::InvalidFilename)
 }
 
 fn regular(at: impl std::os::fd::AsFd, path: &Path, shown: &Path) -> Result<(File, u64)> {
@@ -97,7 +131,9 @@ fn regular(at: impl std::os::fd::AsFd, path: &Path, shown: &Path) -> Result<(Fil
 
 #[cfg(test)]
 mod tests {
+    use std::ffi::OsStr;
     use std::fs;
+    use std::os::unix::ffi::OsStrExt;
     use std::os::unix::fs::symlink;
     use std::os::unix::net::UnixListener;
 
@@ -130,6 +166,27 @@ mod tests {
             assert_eq!(fault::exit_code(&error), 3, "{names:?}: {error:#}");
         }
         assert_eq!(fault::exit_code(&open(Path::new("/dev/null")).unwrap_err()), 3);
+        // What a command line names: whatever is wrong with it, it is not the disk.
+        fs::write(at("in/latin"), b"caf\xe9").unwrap();
+        assert_eq!(read_text(&at("in/dir/link"), 5).unwrap(), "12345");
+        for (path, code, words) in [
+            (at("in/dir/file"), 3, "has more than 4 bytes"),
+            (at("in/dir"), 3, "is not a regular file"),
+            (at("in/dir/pipe"), 3, "is not a regular file"),
+            (at("in/dir/socket"), 3, "is not a regular file"),
+            ("/dev/null".into(), 3, "is not a regular file"),
+            (at("in/latin"), 3, "is not text in UTF-8"),
+            (at("in/none"), 4, "there is no file"),
+            (at("in/dir/file/x"), 4, "there is no file"),
+            (at(&"x".repeat(5000)), 4, "there is no file"),
+            (dir.path().join(OsStr::from_bytes(b"\xff")), 4, "there is no file"),
+            ("".into(), 4, "there is no file"),
+        ] {
+            let limit = if path.ends_with("file") { 4 } else { 100 };
+            let error = read_text(&path, limit).unwrap_err();
+            assert_eq!(fault::exit_code(&error), code, "{error:#}");
+            assert!(error.to_string().contains(words), "{error:#}");
+        }
         assert_eq!(fault::exit_code(&open_below(&at("in"), &["none"]).unwrap_err()), 10);
     }
 }

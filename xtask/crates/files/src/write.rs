@@ -18,8 +18,8 @@ const PAUSE: Duration = Duration::from_millis(20);
 /// written as they are.
 ///
 /// # Errors
-/// [`Kind::Usage`] for a directory, a link, a socket or a disk in its place, [`Kind::Interrupted`], and what the file
-/// system gives.
+/// [`Kind::Usage`] for a directory, a link, a socket or a disk in its place, and where there is no directory to write it
+/// in; [`Kind::Interrupted`], and what the file system gives.
 pub fn write(path: &Path, bytes: &[u8]) -> Result<()> {
     write_with(path, 0o644, |out| out.write_all(bytes).map_err(anyhow::Error::from))
 }
@@ -35,9 +35,22 @@ pub fn write_with(path: &Path, mode: u32, fill: impl FnOnce(&mut dyn Write) -> R
             .help(help)
             .into())
     };
-    let Some(found) = kind(path).with_context(name)? else { return replace(path, mode, fill) };
+    let dir = path.parent().filter(|dir| !dir.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    if path.file_name().is_some() && !dir.is_dir() {
+        let text = format!("cannot write {}: there is no directory {}", path.display(), dir.display());
+        return Err(Fault::new(Kind::Usage, text).help("make it, or name a file elsewhere").into());
+    }
+    let found = match kind(path) {
+        Ok(None) if path.as_os_str().is_empty() => return refuse("no name at all", "name a file"),
+        Ok(None) => return replace(path, dir, mode, fill),
+        Ok(Some(found)) => found,
+        Err(error) if error.kind() == io::ErrorKind::InvalidFilename => {
+            return refuse("a name that no file can have", "name a file");
+        }
+        Err(error) => return Err(error).with_context(name),
+    };
     if found.is_file() {
-        return replace(path, mode, fill);
+        return replace(path, dir, mode, fill);
     }
     if found.is_symlink() {
         return match descriptor(path) {
@@ -90,8 +103,12 @@ fn descriptor(path: &Path) -> Option<Descriptor> {
     }
 }
 
-fn replace(path: &Path, mode: u32, fill: impl FnOnce(&mut dyn Write) -> Result<()>) -> Result<()> {
-    let dir = path.parent().filter(|dir| !dir.as_os_str().is_empty()).unwrap_or(Path::new("."));
+fn replace(
+    path: &Path,
+    dir: &Path,
+    mode: u32,
+    fill: impl FnOnce(&mut dyn Write) -> Result<()>,
+) -> Result<()> {
     let name = || format!("cannot write {}", path.display());
     let mut new = tempfile::Builder::new().prefix(".").suffix(".tmp").tempfile_in(dir).with_context(name)?;
     fill(new.as_file_mut()).with_context(name)?;

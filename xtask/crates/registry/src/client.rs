@@ -192,8 +192,7 @@ impl<'a> Client<'a> {
 /// Whom TLS trusts.
 fn roots(options: &Options<'_>) -> Result<RootCerts> {
     let Some(file) = &options.ca else { return Ok(RootCerts::PlatformVerifier) };
-    let absent = || Fault::new(Kind::Unknown, format!("there is no file {}", file.display()));
-    let pem = files::read_named(file, SMALL_LIMIT)?.ok_or_else(absent)?;
+    let pem = files::read_required(file, SMALL_LIMIT)?;
     let certificate = |item| if let Ok(PemItem::Certificate(it)) = item { Some(it) } else { None };
     let certificates: Vec<_> = parse_pem(&pem).filter_map(certificate).collect();
     if certificates.is_empty() {

@@ -88,7 +88,9 @@ fn tags(all: &Closure, to: &Reference) -> Result<BTreeMap<String, Digest>> {
         // Signatures are found by their tags alone: those stay.
         let tag = to.tag.as_ref().filter(|_| !is_signature_tag(tag)).unwrap_or(tag);
         if !is_tag(tag) {
-            return Err(Fault::new(Kind::Data, format!("{tag:?} is no tag")).into());
+            let message = format!("{tag:?}, which a layout calls {digest}, is not a tag");
+            let help = "name one: HOST/REPOSITORY:TAG";
+            return Err(Fault::new(Kind::Data, message).help(help).into());
         }
         if tags.insert(tag.clone(), *digest).is_some_and(|other| other != *digest) {
             return Err(Fault::new(Kind::Usage, format!("two images would have the tag `{tag}`"))

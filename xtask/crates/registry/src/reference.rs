@@ -87,8 +87,10 @@ impl FromStr for Reference {
         };
         let (host, path) = rest.split_once('/').ok_or_else(|| bad("it has no host"))?;
         let name = host_name(host);
-        let legal =
-            !host.is_empty() && host.bytes().all(|b| b.is_ascii_alphanumeric() || b"-.:[]".contains(&b));
+        // Neither `.` nor `..` is one, though a directory may be meant.
+        let begins = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'[';
+        let legal = host.bytes().next().is_some_and(begins)
+            && host.bytes().all(|b| b.is_ascii_alphanumeric() || b"-.:[]".contains(&b));
         if !legal || (name != "localhost" && !host.contains(['.', ':'])) {
             return Err(bad("it must begin with a host").into());
         }
@@ -143,6 +145,9 @@ mod tests {
             "a.b/c:-x",
             "a.b/c@sha256:0",
             "u:p@a.b/c",
+            "./a",
+            "../a",
+            ".:5000/a",
             "a.b/../c",
         ] {
             assert!(text.parse::<Reference>().is_err(), "{text}");

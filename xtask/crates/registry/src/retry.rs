@@ -64,7 +64,11 @@ impl<'c> Tries<'c> {
                     if error.kind() == std::io::ErrorKind::InvalidData);
                 let lasting = matches!(error, Error::Tls(_) | Error::Rustls(_) | Error::BadUri(_));
                 if spent || lasting || bad_certificate {
-                    let text = format!("cannot be reached: {error} ({tries} tries)");
+                    // Of these the other side sent something.
+                    let answered =
+                        matches!(error, Error::Protocol(_) | Error::Http(_) | Error::LargeResponseHeader(..));
+                    let what = if answered { "answers with what is not HTTP" } else { "cannot be reached" };
+                    let text = format!("{what}: {error} ({tries} tries)");
                     return Err(self.client.protocol_error(&text));
                 }
                 None

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use anyhow::{Context as _, Result};
+use anyhow::Result;
 use catalog::Attributes;
 use exec::Run;
 use fault::{Fault, Kind};
@@ -100,8 +100,8 @@ impl Side {
         if path.is_dir() {
             return Self::layouts(context, path);
         }
-        if path.is_file() {
-            let text = std::fs::read_to_string(path).with_context(|| format!("{what} cannot be read"))?;
+        if path.exists() {
+            let text = files::read_text(path, files::DOCUMENT)?;
             return Self::record(context, &text, what);
         }
         let named = what.strip_prefix("docker://");

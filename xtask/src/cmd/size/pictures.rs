@@ -6,7 +6,6 @@ use std::process::Command;
 
 use anyhow::{Context as _, Result};
 use catalog::{Attribute, Attributes, Catalog, Scope};
-use fault::{Fault, Kind};
 use report::{Cell, History, Input, Matrix, Node, Published, Recorded, Size};
 use sizes::record::Record;
 use sizes::{Image, Layer};
@@ -28,13 +27,8 @@ pub(super) struct From {
 /// The figures of pictures: saved ones, or those of the record and of what git has of it.
 pub(super) fn input(context: &Context, from: &From) -> Result<Input> {
     if let Some(file) = &from.input {
-        let json = std::fs::read(file).map_err(|error| match error.kind() {
-            std::io::ErrorKind::NotFound => {
-                anyhow::Error::from(Fault::new(Kind::Unknown, format!("no file {}", file.display())))
-            }
-            _ => anyhow::Error::from(error).context(format!("{} cannot be read", file.display())),
-        });
-        return Input::parse(&json?, &file.display().to_string()).context("reading saved sizes");
+        let json = files::read_required(file, files::DOCUMENT)?;
+        return Input::parse(&json, &file.display().to_string()).context("reading saved sizes");
     }
     let catalog = context.catalog()?;
     let record = super::record(context)?;

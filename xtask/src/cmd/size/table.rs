@@ -1,6 +1,6 @@
 //! `size table`: README's table of sizes.
 
-use anyhow::{Context as _, Result};
+use anyhow::Result;
 
 use crate::context::Context;
 
@@ -23,7 +23,7 @@ impl Table {
         let record = super::record(context)?;
         let published = super::published(context, &catalog)?;
         let path = context.root.join(PAGE);
-        let page = std::fs::read_to_string(&path).with_context(|| format!("{PAGE} cannot be read"))?;
+        let page = files::read_text(&path, files::DOCUMENT)?;
         let new =
             sizes::table::replaced(&page, PAGE, &sizes::table::markdown(&catalog, &record, &published))?;
         super::generated(context, PAGE, &new, self.check, "cargo xtask size table")

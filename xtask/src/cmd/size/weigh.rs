@@ -142,7 +142,7 @@ pub(super) fn layouts(dir: &Path) -> Result<Vec<PathBuf>> {
     }
     let entries = match std::fs::read_dir(dir) {
         Ok(entries) => entries,
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+        Err(_) if !dir.is_dir() => {
             return Err(Fault::new(Kind::Unknown, format!("no directory {}", dir.display())).into());
         }
         Err(error) => return Err(error).with_context(|| format!("{} cannot be read", dir.display())),
