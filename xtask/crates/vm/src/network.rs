@@ -34,7 +34,7 @@ pub struct Network {
 #[derive(Debug, Default)]
 struct State {
     ended: AtomicBool,
-    /// The cards' sockets.
+    /// The sockets of cards that are plugged in.
     cards: Mutex<BTreeSet<PathBuf>>,
 }
 
@@ -66,18 +66,37 @@ impl Network {
         Ok(Self { state, hub: Some(hub), dir })
     }
 
-    /// The card of the machine of this number, from 0 on. Its name is `node`, others' `node1`, `node2` ...
+    /// The card of the machine of this number, from 0 on, plugged in. Its name is `node`, others' `node1`, `node2` ...
     ///
     /// # Errors
     /// [`Kind::Usage`] from 100 on.
     pub fn card(&self, number: u8) -> Result<Card> {
+        self.plug(number, true)?;
+        Ok(self.place(number))
+    }
+
+    /// Pulls the cable of the machine of this number, or plugs it in again: without it, nothing comes from the machine or to it,
+    /// and nobody is told.
+    ///
+    /// # Errors
+    /// [`Kind::Usage`] from 100 on.
+    pub fn plug(&self, number: u8, plugged: bool) -> Result<()> {
         if number >= MOST {
             let message = format!("a network of machines has no number {number}: the last is {}", MOST - 1);
             return Err(Fault::new(Kind::Usage, message).into());
         }
-        let card = Card { dir: self.dir.path().to_owned(), number };
-        self.state.cards.lock().unwrap_or_else(PoisonError::into_inner).insert(card.socket());
-        Ok(card)
+        let socket = self.place(number).socket();
+        let mut cards = self.state.cards.lock().unwrap_or_else(PoisonError::into_inner);
+        if plugged {
+            cards.insert(socket)
+        } else {
+            cards.remove(&socket)
+        };
+        Ok(())
+    }
+
+    fn place(&self, number: u8) -> Card {
+        Card { dir: self.dir.path().to_owned(), number }
     }
 }
 
@@ -140,7 +159,11 @@ fn forward(from: &UnixDatagram, state: &State) {
             Err(error) if passes(error.kind()) => continue,
             Err(_) => return,
         };
-        for card in &*state.cards.lock().unwrap_or_else(PoisonError::into_inner) {
+        let cards = state.cards.lock().unwrap_or_else(PoisonError::into_inner);
+        if !sender.as_pathname().is_some_and(|sender| cards.contains(sender)) {
+            continue;
+        }
+        for card in &*cards {
             if sender.as_pathname() != Some(card) {
                 // Its machine is not there yet, or gone: nobody misses the frame.
                 let _ = from.send_to(&frame[..length], card);
@@ -182,6 +205,24 @@ mod tests {
         }
         ends[0].set_nonblocking(true).unwrap();
         assert_eq!(ends[0].recv(&mut frame).unwrap_err().kind(), ErrorKind::WouldBlock);
+    }
+
+    #[test]
+    fn without_its_cable_a_machine_is_alone_until_it_is_back() {
+        let network = Network::new().unwrap();
+        let ends = [0, 1, 2].map(|number| end(&network.card(number).unwrap()));
+        let mut frame = [0; 16];
+        network.plug(1, false).unwrap();
+        ends[1].send(b"from alone").unwrap();
+        ends[0].send(b"to others").unwrap();
+        // What is sent is passed on in order: nothing came before it, and to the machine alone nothing came at all.
+        let length = ends[2].recv(&mut frame).unwrap();
+        assert_eq!(&frame[..length], b"to others");
+        network.plug(1, true).unwrap();
+        ends[0].send(b"back").unwrap();
+        let length = ends[1].recv(&mut frame).unwrap();
+        assert_eq!(&frame[..length], b"back");
+        assert!(network.plug(100, false).is_err());
     }
 
     #[test]
