@@ -2,11 +2,13 @@
 //!
 //! - [`page()`]: one self-contained HTML page with the matrix against the published one, its history, and a treemap of
 //!   each image;
-//! - [`chart()`]: an SVG for the README, drawn by the same code as the page's.
+//! - [`chart()`]: an SVG for the README, drawn by the same code as the page's;
+//! - [`document()`]: what that page and others are: their frame, colours and policy.
 //!
 //! The same input gives the same bytes: no clock, font, locale or path has a say in them.
 
 mod chart;
+mod document;
 mod figures;
 mod input;
 mod lines;
@@ -15,6 +17,7 @@ mod palette;
 mod svg;
 
 pub use chart::chart;
+pub use document::document;
 pub use figures::{Summary, summaries};
 pub use input::{Cell, History, Input, Kind, Matrix, Node, Published, Record, Recorded, Size};
 pub use page::page;

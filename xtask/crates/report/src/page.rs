@@ -1,83 +1,37 @@
-//! The page: one HTML file that needs nothing else, and can reach nothing else.
+//! The page of sizes.
 
 mod contents;
 mod history;
 mod matrix;
 
 use anyhow::Result;
-use base64::Engine;
-use base64::engine::general_purpose::STANDARD;
-use maud::{DOCTYPE, Markup, PreEscaped, html};
-use sha2::{Digest, Sha256};
+use maud::{Markup, PreEscaped, html};
 
 use crate::chart::Comparison;
+use crate::document::document;
 use crate::figures::{Measure, percent, summaries};
 use crate::input::Input;
-use crate::palette;
 use crate::svg;
 
 /// Width of one of the page's charts in pixels.
 const WIDTH: u32 = 400;
 
-/// Writes the page.
-///
-/// All names are escaped; a content security policy allows the page's own style and script by their hashes, and
-/// nothing else: no request, no other script, no form.
+/// Writes the page, as every [`document`] is. All names are escaped.
 pub fn page(input: &Input) -> Result<String> {
     input.check()?;
-    let style = style();
-    let script = concat!(include_str!("page/squarify.js"), include_str!("page/page.js"));
-    let policy = format!(
-        "default-src 'none'; style-src '{}'; script-src '{}'; base-uri 'none'; form-action 'none'",
-        hash(&style),
-        hash(script)
-    );
-    let markup = html! {
-        (DOCTYPE)
-        html lang="en" data-theme="auto" {
-            head {
-                meta charset="utf-8";
-                meta http-equiv="Content-Security-Policy" content=(policy);
-                meta name="viewport" content="width=device-width, initial-scale=1";
-                meta name="color-scheme" content="light dark";
-                meta name="referrer" content="no-referrer";
-                title { "Sizes of the kubelet images" }
-                style { (PreEscaped(&style)) }
-            }
-            body {
-                a.skip href="#matrix" { "Skip to the matrix" }
-                (head(input))
-                main {
-                    (means(input))
-                    (matrix::section(&input.matrix))
-                    (newest(input)?)
-                    (history::section(input)?)
-                    (contents::section(&input.images)?)
-                }
-                script { (PreEscaped(script)) }
-            }
+    let body = html! {
+        a.skip href="#matrix" { "Skip to the matrix" }
+        (head(input))
+        main {
+            (means(input))
+            (matrix::section(&input.matrix))
+            (newest(input)?)
+            (history::section(input)?)
+            (contents::section(&input.images)?)
         }
     };
-    Ok(markup.into_string() + "\n")
-}
-
-/// The style sheet: the colours of both grounds, then the page's own rules.
-fn style() -> String {
-    let (light, dark) = (palette::variables(false), palette::variables(true));
-    let charts = palette::replace(|tone| format!("var(--{})", tone.name));
-    format!(
-        ":root{{color-scheme:light dark;{light}}}\n\
-         @media(prefers-color-scheme:dark){{:root{{{dark}}}}}\n\
-         :root[data-theme=light]{{color-scheme:light;{light}}}\n\
-         :root[data-theme=dark]{{color-scheme:dark;{dark}}}\n\
-         {charts}\n{}",
-        include_str!("page/page.css")
-    )
-}
-
-/// A source of a content security policy: the hash of an inline style or script.
-fn hash(text: &str) -> String {
-    format!("sha256-{}", STANDARD.encode(Sha256::digest(text.as_bytes())))
+    let script = concat!(include_str!("page/squarify.js"), include_str!("page/page.js"));
+    Ok(document("Sizes of the kubelet images", include_str!("page/page.css"), script, &body))
 }
 
 fn head(input: &Input) -> Markup {
