@@ -7,6 +7,7 @@ mod bench;
 mod build;
 mod completions;
 mod doctor;
+mod e2e;
 mod fetch;
 mod fuzz;
 mod gc;
@@ -56,6 +57,7 @@ pub(crate) enum Command {
     Completions(completions::Completions),
     Test(test::Test),
     Vm(vm::Vm),
+    E2e(e2e::E2e),
 }
 
 impl Command {
@@ -87,6 +89,7 @@ impl Command {
             Command::Bench(bench) => bench.run(context),
             Command::Completions(completions) => completions.run(),
             Command::Test(test) => test.run(context),
+            Command::E2e(e2e) => e2e.run(context),
             // What ran in the machine says how it ends.
             Command::Vm(vm) => return vm.run(context),
         };

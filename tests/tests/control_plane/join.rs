@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use anyhow::{Result, ensure};
+use progress::Silent;
 use tests::cluster::LONG;
 
 /// A pod on the machine that joined, and a service of it.
@@ -33,7 +34,7 @@ bash -c "exec 3<>/dev/tcp/$address/8081 && printf 'GET / HTTP/1.0\r\n\r\n' >&3 &
 #[test]
 fn a_second_machine_joins_and_its_pods_are_reached_from_the_first() -> Result<()> {
     crate::with_cluster(|cluster| {
-        cluster.join()?;
+        cluster.join(&Silent)?;
         println!("{:?}", cluster.steps);
         let nodes =
             cluster.kubectl("get nodes --output=jsonpath='{.items[*].status.addresses[0].address}'")?;

@@ -3,7 +3,7 @@
 use std::sync::{Mutex, PoisonError};
 
 use anyhow::Result;
-use tests::cluster::Cluster;
+use tests::cluster::{self, Cluster};
 use tests::skip;
 
 mod join;
@@ -20,14 +20,14 @@ static CLUSTER: Mutex<Option<Cluster>> = Mutex::new(None);
 /// that went wrong.
 fn with_cluster(test: impl FnOnce(&mut Cluster) -> Result<()>) -> Result<()> {
     if skip::unless_full("a cluster in a virtual machine: ten minutes")
-        || skip::without(&["qemu-system-x86_64", "mmdebstrap", "busybox", "iptables", "umoci"])?
+        || skip::without(&["qemu-system-x86_64", "mmdebstrap", "busybox", "iptables"])?
     {
         return Ok(());
     }
     let mut guard = CLUSTER.lock().unwrap_or_else(PoisonError::into_inner);
     let mut cluster = match guard.take() {
         Some(cluster) => cluster,
-        None => Cluster::start(RELEASE, ATTR)?,
+        None => cluster::start(RELEASE, ATTR)?,
     };
     test(&mut cluster)?;
     *guard = Some(cluster);

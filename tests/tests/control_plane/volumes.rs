@@ -25,12 +25,12 @@ const SOON: Duration = Duration::from_mins(10);
 #[test]
 fn persistent_volumes_are_formatted_mapped_and_mounted_by_the_hosts_programs() -> Result<()> {
     crate::with_cluster(|cluster| {
-        let said = cluster.machine.ok(FIND, LONG)?;
+        let said = cluster.nodes[0].machine.ok(FIND, LONG)?;
         let disks: Vec<&str> = said.lines().collect();
         let [formatted, raw] = disks[..] else { anyhow::bail!("two disks expected: {disks:?}") };
-        let blank = cluster.machine.ok(&format!("blkid -p {formatted} {raw} || echo $?"), LONG)?;
+        let blank = cluster.nodes[0].machine.ok(&format!("blkid -p {formatted} {raw} || echo $?"), LONG)?;
         assert_eq!(blank, "2\n", "the disks are empty at first");
-        cluster.machine.ok(&format!("set -e\n{NFS_SERVER}"), LONG)?;
+        cluster.nodes[0].machine.ok(&format!("set -e\n{NFS_SERVER}"), LONG)?;
         cluster.apply(&ALL.replace("DISK0", formatted).replace("DISK1", raw))?;
         let written = "grep -qx shared /srv/export/file || { kubectl describe pod volumes >&2; exit 1; }";
         cluster.wait("pod that writes to its volumes", written, SOON)?;
@@ -40,23 +40,23 @@ fn persistent_volumes_are_formatted_mapped_and_mounted_by_the_hosts_programs() -
         cluster.wait("volumes taken down", GONE, SOON)?;
         // Kept, and seen without Kubernetes.
         let kept = format!("mount {formatted} /mnt && cat /mnt/file && umount /mnt && head -c 4 {raw}");
-        assert_eq!(cluster.machine.ok(&kept, LONG)?, "formatted\nraw\n");
+        assert_eq!(cluster.nodes[0].machine.ok(&kept, LONG)?, "formatted\nraw\n");
         cluster.kubectl("delete pvc --all && kubectl delete pv --all").map(drop)
     })
 }
 
 /// While the pod runs: a filesystem of the host's making, a loop device that holds the disk, and mounts, in process 1's view.
 fn seen_by_the_host(cluster: &mut Cluster, formatted: &str, raw: &str) -> Result<()> {
-    let said = cluster.machine.ok(&format!("blkid -p -s TYPE -o value {formatted}"), LONG)?;
+    let said = cluster.nodes[0].machine.ok(&format!("blkid -p -s TYPE -o value {formatted}"), LONG)?;
     assert_eq!(said, "ext4\n");
-    let mounts = cluster.machine.ok("cat /proc/1/mountinfo", LONG)?;
+    let mounts = cluster.nodes[0].machine.ok("cat /proc/1/mountinfo", LONG)?;
     let mounted = |words: [&str; 2]| {
         mounts
             .lines()
             .any(|line| line.contains("/var/lib/kubelet/") && words.iter().all(|word| line.contains(word)))
     };
     ensure!(mounted([" ext4 ", formatted]) && mounted([" nfs4 ", "kubernetes.io~nfs/shared"]), "{mounts}");
-    let loops = cluster.machine.ok("losetup --list --noheadings --output NAME,BACK-FILE", LONG)?;
+    let loops = cluster.nodes[0].machine.ok("losetup --list --noheadings --output NAME,BACK-FILE", LONG)?;
     ensure!(
         loops.lines().count() == 1 && loops.contains("/dev/loop"),
         "`{raw}` is held by no loop device: {loops}"

@@ -1,0 +1,174 @@
+//! `cargo xtask e2e`: a cluster by the commands of docs/cluster.md, what it has to do, and what is told of it.
+
+use std::fs;
+use std::path::Path;
+
+use anyhow::{Context, Result, ensure};
+use e2e::{CASES, CaseReport, Group, Outcome, Phase, Pod, Report, VERSION};
+use fault::Kind;
+use serde_json::{Value, json};
+use tests::browser::{self, Browser};
+use tests::{scratch, skip, xtask};
+
+/// A run with what real ones have: many cases, one that failed with what a script said, and names that are no markup.
+fn run() -> Report {
+    let case = |index: u32, name: &str, group, outcome| CaseReport {
+        group,
+        name: name.to_owned(),
+        about: format!("what `{name}` <asserts> & more"),
+        start: 400.0 + f64::from(index) * 20.0,
+        seconds: 15.0,
+        outcome,
+    };
+    let mut cases: Vec<CaseReport> =
+        (0..).zip(&CASES).map(|(index, one)| case(index, one.name, one.group, Outcome::Passed)).collect();
+    cases[3].outcome = Outcome::Failed { message: "expected `<b>2</b>`, found `1`\n".repeat(30) };
+    let last = cases.len() - 1;
+    cases[last].outcome = Outcome::Skipped { reason: "not chosen".to_owned() };
+    let phase = |name: &str, start| Phase { name: name.into(), node: "node".into(), start, seconds: 200.0 };
+    let pod = |name: &str, seconds| Pod { name: name.into(), node: "node1".into(), start: 410.0, seconds };
+    Report {
+        version: VERSION,
+        started: "2026-01-02T03:04:05Z".to_owned(),
+        release: "v1.26.0".to_owned(),
+        image: "localhost/kubelet:v1.26.0-kubeadm-cni-micro".to_owned(),
+        runtime: "containerd".to_owned(),
+        emulated: true,
+        nodes: vec!["node".to_owned(), "node1".to_owned()],
+        seconds: 900.0,
+        phases: vec![phase("kubeadm init", 0.0), phase("kubeadm join", 200.0)],
+        cases,
+        pods: vec![pod("default/web-1", 6.0), pod("default/web-2", 11.0)],
+        error: None,
+    }
+}
+
+#[test]
+fn the_page_shows_a_run_on_any_screen_and_asks_for_nothing() -> Result<()> {
+    if skip::without(&browser::PROGRAMS)? {
+        return Ok(());
+    }
+    let dir = scratch::dir()?;
+    let file = dir.path().join("index.html");
+    fs::write(&file, e2e::page(&run()))?;
+    let browser = Browser::open(1280, 900)?;
+    browser.go(&file)?;
+    assert_eq!(browser.console()?, Vec::<String>::new());
+    assert_eq!(browser.requests()?, [format!("file://{}", file.display())]);
+    let title = browser.run("return document.title")?;
+    assert_eq!(title, "Kubernetes v1.26.0: 1 of 23 failed");
+    // A bar for each that ran, each where and as long as its time says, none covered by a name.
+    let bars = browser.run(
+        "return [...document.querySelectorAll('.timeline rect')].map((bar) => {
+           const box = bar.getBoundingClientRect();
+           return [bar.getAttribute('class'), box.left, box.width, getComputedStyle(bar).fill];
+         })",
+    )?;
+    let bars = bars.as_array().context("no bars")?;
+    assert_eq!(bars.len(), 2 + 23 + 2);
+    let left = |index: usize| bars[index][1].as_f64().unwrap_or_default();
+    let width = |index: usize| bars[index][2].as_f64().unwrap_or_default();
+    assert!((width(0) - width(1)).abs() < 0.5 && (left(0) + width(0) - left(1)).abs() < 0.5, "{bars:?}");
+    assert!((width(0) / width(2) - 200.0 / 15.0).abs() < 0.5, "{bars:?}");
+    let colours: std::collections::BTreeSet<_> = bars.iter().map(|bar| bar[3].to_string()).collect();
+    assert_eq!(colours.len(), 4, "phases, passed, failed and pods differ: {colours:?}");
+    let failed = "return document.querySelector('#failed').parentElement.innerText";
+    let failed = browser.run(failed)?;
+    ensure!(failed.as_str().is_some_and(|text| text.contains("expected `<b>2</b>`")), "{failed}");
+
+    // On a phone the page is as wide as the screen: what is wider scrolls in its own box.
+    browser.ask(
+        "Emulation.setDeviceMetricsOverride",
+        &json!({"width": 360, "height": 740, "deviceScaleFactor": 1, "mobile": true}),
+    )?;
+    let overflow = browser.run("return document.documentElement.scrollWidth")?;
+    assert_eq!(overflow, 360);
+    let colour = |scheme: &str| -> Result<Value> {
+        browser.prefer(scheme)?;
+        browser.run("return getComputedStyle(document.body).backgroundColor")
+    };
+    assert_ne!(colour("light")?, colour("dark")?);
+    Ok(())
+}
+
+/// `JUnit`'s file of a run, as an XML parser that is not ours counts it.
+fn counted(browser: &Browser, junit: &str) -> Result<Value> {
+    let script = format!(
+        "const xml = new DOMParser().parseFromString({}, 'application/xml');
+         const all = (name) => xml.querySelectorAll(name).length;
+         const sum = (name) => [...xml.querySelectorAll('testsuite')]
+           .reduce((sum, suite) => sum + Number(suite.getAttribute(name)), 0);
+         return [all('parsererror'), all('testcase'), sum('tests'), all('failure'), sum('failures'), all('skipped'), sum('skipped')]",
+        serde_json::to_string(junit)?
+    );
+    browser.run(&script)
+}
+
+#[test]
+fn junits_file_is_xml_whose_counts_are_its_own() -> Result<()> {
+    if skip::without(&browser::PROGRAMS)? {
+        return Ok(());
+    }
+    // The browser's own first page lets no script parse.
+    let (dir, browser) = (scratch::dir()?, Browser::open(800, 600)?);
+    let page = dir.path().join("index.html");
+    fs::write(&page, e2e::page(&run()))?;
+    browser.go(&page)?;
+    let counts = counted(&browser, &e2e::junit(&run()))?;
+    assert_eq!(counts, json!([0, 26, 26, 1, 1, 1, 1]));
+    assert_ne!(counted(&browser, "<testsuites>")?[0], 0, "the parser finds mistakes");
+    Ok(())
+}
+
+#[test]
+fn cases_are_listed_and_an_unknown_one_is_refused_before_anything_is_made() -> Result<()> {
+    let xtask = xtask::Xtask::new()?;
+    let list: Value = serde_json::from_str(&xtask.ok(&["e2e", "--list", "--json"])?)?;
+    assert_eq!(list["cases"].as_array().map(Vec::len), Some(CASES.len()));
+    xtask.fails(&["e2e", "--case", "dsn"], Kind::Unknown, &["dsn", "dns"])?;
+    xtask.fails(&["e2e", "--variant", "cni"], Kind::Usage, &["kubeadm-cni"])?;
+    Ok(())
+}
+
+/// Is there a process whose command names this directory?
+fn running(dir: &Path) -> Result<Vec<String>> {
+    let mut found = Vec::new();
+    for entry in fs::read_dir("/proc")? {
+        let command = fs::read(entry?.path().join("cmdline")).unwrap_or_default();
+        let command = String::from_utf8_lossy(&command).replace('\0', " ");
+        if command.contains(&dir.display().to_string()) {
+            found.push(command);
+        }
+    }
+    Ok(found)
+}
+
+#[test]
+fn a_cluster_by_the_pages_commands_does_all_that_it_has_to() -> Result<()> {
+    if skip::unless_full("a cluster of two virtual machines, with all workloads and faults: half an hour")
+        || skip::without(&["qemu-system-x86_64", "mmdebstrap", "busybox", "iptables"])?
+    {
+        return Ok(());
+    }
+    let (out, tmp) = (scratch::dir()?, scratch::dir()?);
+    let place = out.path().to_str().context("not UTF-8")?;
+    let program = xtask::Xtask::new()?.env("TMPDIR", tmp.path());
+    let report: Report = serde_json::from_str(
+        &program.ok(&["e2e", "--omit", "crictl", "--faults", "--json", "--out", place])?,
+    )?;
+    println!("{:?}\n{:#?}", report.phases, report.cases);
+    assert_eq!(report.counts(), (CASES.len(), 0, 0));
+    ensure!(
+        report.cases.iter().any(|case| case.group == Group::Fault) && report.pods.len() > 10,
+        "{report:?}"
+    );
+    for name in ["index.html", "junit.xml", "report.json", "node.console.log", "node1.console.log"] {
+        ensure!(fs::metadata(out.path().join(name))?.len() > 100, "{name} is empty");
+    }
+    ensure!(!out.path().join("logs").exists(), "nothing failed");
+    // Nothing is left.
+    assert_eq!(running(tmp.path())?, Vec::<String>::new());
+    let left: Vec<_> = fs::read_dir(tmp.path())?.flatten().map(|entry| entry.path()).collect();
+    ensure!(left.is_empty(), "{left:?}");
+    Ok(())
+}

@@ -1,0 +1,83 @@
+//! Images as machines take them: the node's own, and those that kubeadm asks for.
+
+use std::fs::{self, File};
+use std::io::{Seek, SeekFrom};
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result};
+use exec::Run;
+use oci::layout::{self, Layout};
+use testimage::{Lab, Set};
+use vm::Arch;
+
+/// An image on its way into machines.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Archive {
+    /// What a runtime calls it.
+    pub(crate) name: String,
+    pub(crate) path: PathBuf,
+}
+
+/// The node's image first, then all that its kubeadm asks for, as archives in a directory.
+pub(crate) fn archives(lab: &Lab<'_>, release: &str, node: &Path, dir: &Path) -> Result<Vec<Archive>> {
+    let mut archives = vec![pack(node, dir, 0)?];
+    let bin = dir.join("bin");
+    fs::create_dir(&bin)?;
+    programs(node, &bin)?;
+    let list =
+        Run::new(bin.join("kubeadm")).args(["config", "images", "list", "--kubernetes-version", release]);
+    let names = String::from_utf8(list.run()?.stdout).context("kubeadm's list of images")?;
+    fs::remove_dir_all(&bin)?;
+    for name in names.lines() {
+        let layout = lab.image(release, name)?.layout;
+        archives.push(pack(&layout, dir, archives.len())?);
+    }
+    Ok(archives)
+}
+
+fn pack(layout: &Path, dir: &Path, index: usize) -> Result<Archive> {
+    let path = dir.join(format!("image{index}.tar"));
+    let file = File::create(&path).with_context(|| format!("cannot write {}", path.display()))?;
+    let names = vm::archive::pack(layout, Arch::Amd64, &file)?;
+    let name = names.into_iter().next().context("a layout without a name")?;
+    Ok(Archive { name, path })
+}
+
+/// Unpacks the programs of an image, which may be links of one another.
+fn programs(node: &Path, to: &Path) -> Result<()> {
+    let layout: Layout = layout::open(node, &layout::Limits::default())?;
+    let image = layout.images.first().context("a layout without an image")?;
+    for index in 0..image.config.rootfs().diff_ids().len() {
+        let mut file = tempfile::tempfile().context("cannot make a temporary file")?;
+        layout.decompress(image, index, &mut file)?;
+        file.seek(SeekFrom::Start(0))?;
+        let mut archive = tar::Archive::new(file);
+        for entry in archive.entries()? {
+            let mut entry = entry?;
+            let path = entry.path()?.into_owned();
+            let Some(name) = path.strip_prefix("usr/bin").ok().and_then(Path::file_name) else { continue };
+            let place = to.join(name);
+            match entry.link_name()? {
+                Some(link) if entry.header().entry_type().is_hard_link() => {
+                    let link = to.join(link.file_name().context("a link to nothing")?);
+                    fs::hard_link(&link, &place).with_context(|| format!("linking {}", place.display()))?;
+                }
+                _ if entry.header().entry_type().is_file() => drop(entry.unpack(&place)?),
+                _ => {}
+            }
+        }
+    }
+    Ok(())
+}
+
+/// An archive of what a person works with: kubectl and crictl.
+pub(crate) fn tools(lab: &Lab<'_>, release: &str, dir: &Path) -> Result<PathBuf> {
+    let archive = dir.join("tools.tar");
+    let mut tar = tar::Builder::new(File::create(&archive)?);
+    let plane = Set::ControlPlane { release: release.to_owned() };
+    for (set, name) in [(&plane, "kubectl"), (&Set::Crictl, "crictl")] {
+        tar.append_path_with_name(lab.program(set, name)?, name)?;
+    }
+    tar.into_inner()?.sync_all()?;
+    Ok(archive)
+}

@@ -1,0 +1,152 @@
+//! What the machines of a cluster are made of.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+use progress::Progress;
+use store::Store;
+use tempfile::TempDir;
+use testimage::Lab;
+use vm::accel::Accel;
+use vm::{Arch, Card, Console, Flavour, Init, Machine, Options, Runtime, System};
+
+use crate::group::LONG;
+use crate::guide::Guide;
+use crate::images::{self, Archive};
+
+/// Where Debian's containerd looks for CNI plugins.
+const CNI: &str = "/usr/lib/cni";
+/// Imports what machines were given as disks: `image0` is the node's own, which its runtime takes; the last one, `TOOLS`, is an
+/// archive of programs; all others are pods'.
+const IMPORT: &str = "set -e
+for block in /sys/block/vd*; do
+  serial=$(cat $block/serial)
+  case $serial in
+    image0) ;;
+    TOOLS) tar -C /usr/local/bin -xf /dev/${block##*/} ;;
+    image*) ctr --namespace k8s.io images import /dev/${block##*/} ;;
+  esac
+done
+echo 'runtime-endpoint: unix:///run/containerd/containerd.sock' >/etc/crictl.yaml
+";
+
+/// Which cluster.
+#[derive(Clone, Debug)]
+pub struct Setup<'a> {
+    /// The checkout.
+    pub root: &'a Path,
+    /// As in `v1.26.0`.
+    pub release: &'a str,
+    /// The node's image, for amd64: of a variant with kubeadm and CNI plugins.
+    pub layout: &'a Path,
+    /// What runs the kubelet's container.
+    pub runtime: Runtime,
+    /// Packages that machines have besides the usual ones.
+    pub packages: Vec<String>,
+    /// Empty disks of each machine, in bytes.
+    pub disks: Vec<u64>,
+    /// A directory for what machines say on their consoles.
+    pub consoles: PathBuf,
+}
+
+/// All that machines are made of: a system, images, and the commands of the page.
+pub struct Kit {
+    pub(crate) guide: Guide,
+    pub(crate) runtime: Runtime,
+    pub(crate) accel: Accel,
+    release: String,
+    system: System,
+    /// The node's own image is the first.
+    images: Vec<Archive>,
+    tools: PathBuf,
+    disks: Vec<u64>,
+    consoles: PathBuf,
+    // Holds the archives.
+    _dir: TempDir,
+}
+
+impl Kit {
+    /// Compiles what is not compiled yet, which takes minutes once: the control plane; and a machine's system.
+    ///
+    /// # Errors
+    /// As the making of each.
+    pub fn new(setup: &Setup<'_>, progress: &dyn Progress) -> Result<Self> {
+        let guide = Guide::read(setup.root)?;
+        let store = Store::open(Store::default_root()?)?;
+        let flavour = Flavour {
+            arch: Arch::Amd64,
+            init: Init::Busybox,
+            runtime: setup.runtime,
+            packages: setup.packages.clone(),
+        };
+        let system = System::of(&flavour, &store, progress)?;
+        let accel = Accel::find(&system, &store, progress)?;
+        let lab = Lab::new(setup.root, store, progress)?;
+        let dir = TempDir::with_prefix("cluster-").context("cannot make a temporary directory")?;
+        let images = images::archives(&lab, setup.release, setup.layout, dir.path())?;
+        let tools = images::tools(&lab, setup.release, dir.path())?;
+        Ok(Self {
+            guide,
+            runtime: setup.runtime,
+            accel,
+            release: setup.release.to_owned(),
+            system,
+            images,
+            tools,
+            disks: setup.disks.clone(),
+            consoles: setup.consoles.clone(),
+            _dir: dir,
+        })
+    }
+
+    /// The name of the node's image.
+    pub fn image(&self) -> &str {
+        &self.images[0].name
+    }
+
+    /// What runs the kubelet's container.
+    pub fn runtime(&self) -> Runtime {
+        self.runtime
+    }
+
+    /// Are processors emulated? All takes ten to twenty times as long then.
+    pub fn emulated(&self) -> bool {
+        self.accel == Accel::Tcg
+    }
+
+    /// A machine of the network's with containerd, the node's image where the runtime's user has it, and others that are needed
+    /// where the kubelet's are; kubectl and crictl where a person has them.
+    pub(crate) fn boot(&self, card: Card, memory: u32, needed: impl Fn(&str) -> bool) -> Result<Machine> {
+        let console = Console::Log(self.consoles.join(format!("{}.console.log", card.name())));
+        let others = self.images.iter().skip(1).filter(|image| needed(&image.name));
+        let archives = self.images.iter().take(1).chain(others).map(|image| image.path.clone());
+        let images: Vec<PathBuf> = archives.chain([self.tools.clone()]).collect();
+        let tools = format!("image{}", images.len() - 1);
+        let options = Options {
+            memory,
+            disks: self.disks.clone(),
+            images,
+            network: Some(card),
+            ..Options::new(self.accel, console)
+        };
+        let mut machine = Machine::boot(&self.system, &options)?;
+        machine.wait_runtime(self.runtime)?;
+        machine.import(self.runtime, 0)?;
+        machine.ok(&IMPORT.replace("TOOLS", &tools), LONG)?;
+        Ok(machine)
+    }
+
+    /// What scripts of the page's commands begin with, on the machine of this number.
+    pub(crate) fn names(&self, number: u8) -> Result<String> {
+        let number = number.to_string();
+        let values =
+            [("RELEASE", self.release.as_str()), ("IMAGE", self.image()), ("CNI", CNI), ("NUMBER", &number)];
+        self.guide.names_as(&values)
+    }
+
+    /// How long a command may take that a processor does in this time.
+    pub(crate) fn patience(&self, fast: Duration) -> Duration {
+        if self.emulated() { fast * 10 } else { fast }
+    }
+}

@@ -1,0 +1,4 @@
+kill -9 $(pidof entrypoint)
+# Its kubelet is not left behind: a second one beside it would fight for the same pods.
+gone() { ! pidof kubelet >/dev/null; }
+await 60 gone

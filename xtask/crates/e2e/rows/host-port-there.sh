@@ -1,0 +1,1 @@
+await 60 answers host-port $SECOND_ADDRESS 8088

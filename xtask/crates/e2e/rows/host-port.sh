@@ -1,0 +1,2 @@
+ready host-port
+await 60 answers host-port $SECOND_ADDRESS 8088

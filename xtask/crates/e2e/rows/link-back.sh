@@ -1,0 +1,3 @@
+# It is back, and its pods were not moved for so short a time.
+kept $SECOND
+await 120 is node/$SECOND '{.spec.taints}' ''

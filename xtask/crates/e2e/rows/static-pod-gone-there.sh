@@ -1,0 +1,1 @@
+rm /etc/kubernetes/manifests/lonely.yaml

@@ -1,0 +1,2 @@
+await 300 kubectl get pod lonely-$SECOND >/dev/null
+ready lonely-$SECOND

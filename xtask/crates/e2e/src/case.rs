@@ -1,0 +1,79 @@
+//! What a case is: data, of which the table is made.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+/// What a case is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Group {
+    /// Something that a cluster is for.
+    Workload,
+    /// Something that is broken, and has to be whole again.
+    Fault,
+}
+
+impl Group {
+    /// Both, in the order in which they run.
+    pub const ALL: [Self; 2] = [Self::Workload, Self::Fault];
+
+    /// The name of its suite.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Workload => "workloads",
+            Self::Fault => "faults",
+        }
+    }
+}
+
+/// A machine of two.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Place {
+    /// The one with the control plane, where kubectl is.
+    First,
+    /// The one that joined.
+    Second,
+}
+
+/// A part of a case.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Step {
+    /// Runs a script of bash on a machine, once: it fails unless what it asserts holds. `rows/prelude.sh` has its functions.
+    Run(Place, &'static str),
+    /// Restarts the kubelet's container as docs/cluster.md says.
+    Restart(Place),
+    /// The same, where the runtime restarts nothing that was killed.
+    Revive(Place),
+    /// Pulls the machine's cable.
+    Unplug(Place),
+    /// Plugs it in again.
+    Plug(Place),
+}
+
+impl fmt::Display for Step {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (what, place) = match self {
+            Self::Run(place, _) => ("a script", place),
+            Self::Restart(place) | Self::Revive(place) => ("the kubelet's restart", place),
+            Self::Unplug(place) => ("the cable's end", place),
+            Self::Plug(place) => ("the cable", place),
+        };
+        write!(f, "{what} on the machine {place:?}")
+    }
+}
+
+/// A workload or a fault.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Case {
+    /// Which kind.
+    pub group: Group,
+    /// Its name, which its objects have as the value of the label `e2e`.
+    pub name: &'static str,
+    /// What it asserts, for people.
+    pub about: &'static str,
+    /// What is applied before the first case runs, and deleted after this one; empty for what needs nothing but the web server that all cases may use.
+    pub manifest: &'static str,
+    /// What is done, one after another, up to the first that fails.
+    pub steps: &'static [Step],
+}

@@ -1,0 +1,332 @@
+//! The table: what is asserted of a cluster. One more is one more entry, and its files in `rows`.
+
+use fault::{Fault, Kind};
+
+use crate::case::{Case, Group, Place, Step};
+
+use Group::{Fault as Broken, Workload};
+use Place::{First, Second};
+use Step::{Plug, Restart, Revive, Run, Unplug};
+
+/// What all cases may use: a web server on each node, and services of it.
+pub(crate) const BASE: &str = include_str!("../rows/base.yaml");
+/// What scripts begin with.
+pub(crate) const PRELUDE: &str = include_str!("../rows/prelude.sh");
+
+macro_rules! row {
+    ($name:literal) => {
+        include_str!(concat!("../rows/", $name))
+    };
+}
+
+const KEEP: Step = Run(First, row!("keep.sh"));
+const KEPT: Step = Run(First, row!("kept.sh"));
+
+const fn case(
+    group: Group,
+    name: &'static str,
+    about: &'static str,
+    manifest: &'static str,
+    steps: &'static [Step],
+) -> Case {
+    Case { group, name, about, manifest, steps }
+}
+
+/// All, in the order in which they run.
+pub const CASES: [Case; 24] = [
+    case(
+        Workload,
+        "deployment",
+        "a deployment's pods are on both nodes and ready",
+        "",
+        &[Run(First, row!("deployment.sh"))],
+    ),
+    case(
+        Workload,
+        "pod-to-pod",
+        "a pod asks one on the other node, each way",
+        "",
+        &[Run(First, row!("pod-to-pod.sh"))],
+    ),
+    case(
+        Workload,
+        "cluster-ip",
+        "a service's address leads pods of each node to all its pods",
+        "",
+        &[Run(First, row!("cluster-ip.sh"))],
+    ),
+    case(
+        Workload,
+        "dns",
+        "a service is found by its name from each node",
+        "",
+        &[Run(First, row!("dns.sh")), Run(Second, row!("dns.sh"))],
+    ),
+    case(
+        Workload,
+        "node-port",
+        "a port of each node leads to a service, asked from each node",
+        "",
+        &[Run(First, row!("node-port.sh")), Run(Second, row!("node-port.sh"))],
+    ),
+    case(
+        Workload,
+        "host-port",
+        "a port of the node leads to a pod, asked from there and from the other node",
+        row!("host-port.yaml"),
+        &[Run(First, row!("host-port.sh")), Run(Second, row!("host-port-there.sh"))],
+    ),
+    case(
+        Workload,
+        "streams",
+        "logs, exec with input and exit code, attach, port-forward",
+        row!("streams.yaml"),
+        &[Run(First, row!("streams.sh"))],
+    ),
+    case(
+        Workload,
+        "configuration",
+        "ConfigMap, Secret, projected, downward API, token, emptyDir and subPath, then what changes of them",
+        row!("configuration.yaml"),
+        &[
+            Run(First, row!("configuration.sh")),
+            Run(Second, row!("scratch-there.sh")),
+            Run(First, row!("updates.sh")),
+        ],
+    ),
+    case(
+        Workload,
+        "probes",
+        "startup, readiness and liveness: not ready, ready, and started again",
+        row!("probes.yaml"),
+        &[Run(First, row!("probes.sh"))],
+    ),
+    case(
+        Workload,
+        "init-containers",
+        "init containers in order, hooks of start and stop, SIGTERM, and a hostPath that is made",
+        row!("init-containers.yaml"),
+        &[Run(First, row!("init-containers.sh")), Run(Second, row!("init-containers-there.sh"))],
+    ),
+    case(
+        Workload,
+        "job",
+        "a job's pods end, and it is complete",
+        row!("job.yaml"),
+        &[Run(First, row!("job.sh"))],
+    ),
+    case(
+        Workload,
+        "daemon-set",
+        "a pod on each node, in the host's network and among its processes",
+        row!("daemon-set.yaml"),
+        &[Run(First, row!("daemon-set.sh"))],
+    ),
+    case(
+        Workload,
+        "limits",
+        "limits of memory and CPU are the cgroup's, and who takes more memory is ended for it",
+        row!("limits.yaml"),
+        &[Run(First, row!("limits.sh"))],
+    ),
+    case(
+        Workload,
+        "security",
+        "user, groups, a read-only root, no capabilities, seccomp",
+        row!("security.yaml"),
+        &[Run(First, row!("security.sh"))],
+    ),
+    case(
+        Workload,
+        "static-pod",
+        "a file on the node is a pod that the API shows, as long as it is there",
+        "",
+        &[
+            Run(Second, row!("static-pod-there.sh")),
+            Run(First, row!("static-pod.sh")),
+            Run(Second, row!("static-pod-gone-there.sh")),
+            Run(First, row!("static-pod-gone.sh")),
+        ],
+    ),
+    case(
+        Workload,
+        "rolling-update",
+        "a deployment's pods are replaced by those of its new template",
+        "",
+        &[Run(First, row!("rolling-update.sh"))],
+    ),
+    case(
+        Workload,
+        "drain",
+        "a node is drained of pods, and gets them again afterwards",
+        "",
+        &[Run(First, row!("drain.sh"))],
+    ),
+    case(
+        Workload,
+        "kubelet-restart",
+        "no container of a node is lost or restarted with its kubelet",
+        "",
+        &[KEEP, Restart(Second), KEPT],
+    ),
+    case(
+        Broken,
+        "kubelet-killed",
+        "kill -9 of the kubelet: pods go on, and are its own again when it is back",
+        "",
+        &[KEEP, Run(Second, row!("kubelet-killed-there.sh")), Revive(Second), KEPT],
+    ),
+    case(
+        Broken,
+        "entrypoint-killed",
+        "kill -9 of the entrypoint: its kubelet does not stay alone",
+        "",
+        &[KEEP, Run(Second, row!("entrypoint-killed-there.sh")), Revive(Second), KEPT],
+    ),
+    case(
+        Broken,
+        "containerd-killed",
+        "kill -9 of containerd: containers go on, and the kubelet finds them again",
+        "",
+        &[KEEP, Run(Second, row!("containerd-killed-there.sh")), KEPT],
+    ),
+    case(
+        Broken,
+        "api-server-killed",
+        "kill -9 of the API server: its kubelet restarts it, and nothing else",
+        "",
+        &[Run(First, row!("api-server-killed.sh"))],
+    ),
+    case(
+        Broken,
+        "link-cut",
+        "a node without its cable for a minute is missed, and back with all its pods",
+        "",
+        &[
+            KEEP,
+            Unplug(Second),
+            Run(First, row!("link-missed.sh")),
+            Plug(Second),
+            Run(First, row!("link-back.sh")),
+        ],
+    ),
+    case(
+        Broken,
+        "kubelet-killed-first",
+        "kill -9 of the kubelet beside the control plane: the cluster answers meanwhile",
+        "",
+        &[
+            Run(First, "keep $FIRST"),
+            Run(First, row!("kubelet-killed-there.sh")),
+            Run(First, "kubectl get --raw /readyz >/dev/null"),
+            Revive(First),
+            Run(First, "kept $FIRST"),
+        ],
+    ),
+];
+
+/// The cases of these names, in the table's order; all workloads, and with `faults` all faults, where no name is given.
+///
+/// # Errors
+/// [`Kind::Unknown`] for a name that the table does not have.
+pub fn chosen(names: &[String], faults: bool) -> Result<Vec<&'static Case>, Fault> {
+    if let Some(unknown) = names.iter().find(|name| !CASES.iter().any(|case| case.name == **name)) {
+        let known: Vec<_> = CASES.iter().map(|case| case.name).collect();
+        return Err(
+            Fault::new(Kind::Unknown, format!("no case is called `{unknown}`")).help(known.join(", "))
+        );
+    }
+    let wanted = |case: &&Case| {
+        if names.is_empty() {
+            faults || case.group == Workload
+        } else {
+            names.iter().any(|name| name == case.name)
+        }
+    };
+    Ok(CASES.iter().filter(wanted).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+    use std::fs;
+    use std::path::Path;
+    use std::process::{Command, Stdio};
+
+    use super::*;
+
+    fn scripts() -> impl Iterator<Item = (&'static str, &'static str)> {
+        CASES.iter().flat_map(|case| {
+            case.steps.iter().filter_map(|step| match step {
+                Run(_, script) => Some((case.name, *script)),
+                _ => None,
+            })
+        })
+    }
+
+    #[test]
+    fn names_are_unique_and_objects_have_them() {
+        let names: BTreeSet<_> = CASES.iter().map(|case| case.name).collect();
+        assert_eq!(names.len(), CASES.len());
+        for case in CASES {
+            let documents = case.manifest.split("\n---\n").filter(|document| !document.is_empty());
+            for document in documents {
+                let label = format!("labels: {{ e2e: {} }}", case.name);
+                let meta = document.lines().find(|line| line.starts_with("metadata:")).unwrap_or_default();
+                assert!(meta.contains(&label), "{}: no `{label}` in `{meta}`", case.name);
+            }
+            let asserts = case.steps.iter().any(|step| matches!(step, Run(First, _)));
+            assert!(asserts, "{} asks the API server nothing", case.name);
+        }
+    }
+
+    #[test]
+    fn faults_come_last_and_leave_cables_plugged() {
+        let first = CASES.iter().position(|case| case.group == Broken).unwrap();
+        assert!(CASES[first..].iter().all(|case| case.group == Broken));
+        for case in CASES {
+            let count = |wanted: fn(&Step) -> bool| case.steps.iter().filter(|step| wanted(step)).count();
+            assert_eq!(
+                count(|step| matches!(step, Unplug(_))),
+                count(|step| matches!(step, Plug(_))),
+                "{}",
+                case.name
+            );
+        }
+    }
+
+    #[test]
+    fn scripts_are_scripts_and_each_file_is_used() {
+        let child = |text: &str| {
+            let mut bash = Command::new("bash").arg("-n").stdin(Stdio::piped()).spawn().unwrap();
+            std::io::Write::write_all(&mut bash.stdin.take().unwrap(), text.as_bytes()).unwrap();
+            bash.wait().unwrap().success()
+        };
+        for (name, script) in scripts() {
+            assert!(child(&format!("{PRELUDE}{script}")), "{name}:\n{script}");
+        }
+        let used: BTreeSet<&str> = scripts()
+            .map(|(_, script)| script)
+            .chain(CASES.iter().map(|case| case.manifest))
+            .chain([BASE, PRELUDE])
+            .collect();
+        for entry in fs::read_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join("rows")).unwrap() {
+            let path = entry.unwrap().path();
+            let text = fs::read_to_string(&path).unwrap();
+            assert!(used.contains(text.as_str()), "{} belongs to no case", path.display());
+        }
+    }
+
+    #[test]
+    fn cases_are_chosen_by_name_in_the_tables_order() {
+        let names = |names: &[&str], faults| {
+            let names: Vec<String> = names.iter().map(|name| (*name).to_owned()).collect();
+            chosen(&names, faults).map(|cases| cases.iter().map(|case| case.name).collect::<Vec<_>>())
+        };
+        assert_eq!(names(&["link-cut", "dns"], false).unwrap(), ["dns", "link-cut"]);
+        assert!(!names(&[], false).unwrap().contains(&"link-cut"));
+        assert_eq!(names(&[], true).unwrap().len(), CASES.len());
+        let error = names(&["dsn"], false).unwrap_err();
+        assert!(error.to_string().contains("`dsn`") && error.hint().unwrap().contains("dns"), "{error}");
+    }
+}

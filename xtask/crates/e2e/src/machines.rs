@@ -1,0 +1,85 @@
+//! The machines that cases run on.
+
+use std::path::Path;
+use std::time::Duration;
+
+use anyhow::Result;
+use cluster::Cluster;
+use vm::{Runtime, Sink};
+
+use crate::{Place, logs};
+
+/// What a script wrote, and how it ended.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Said {
+    /// The exit code.
+    pub code: i32,
+    /// Standard output.
+    pub stdout: String,
+    /// Standard error.
+    pub stderr: String,
+}
+
+/// Two machines of a cluster.
+pub trait Machines {
+    /// Runs a script as root.
+    ///
+    /// # Errors
+    /// Where the machine is gone; a script that fails is none.
+    fn run(&mut self, place: Place, script: &str, limit: Duration) -> Result<Said>;
+
+    /// Restarts the kubelet's container.
+    ///
+    /// # Errors
+    /// Where that fails.
+    fn restart(&mut self, place: Place) -> Result<()>;
+
+    /// Does what runs that container restart it by itself?
+    fn restarts_itself(&self) -> bool;
+
+    /// Pulls a machine's cable, or plugs it in.
+    ///
+    /// # Errors
+    /// Where there is none.
+    fn plug(&mut self, place: Place, plugged: bool) -> Result<()>;
+
+    /// Writes the logs of all machines into a directory, and returns their names.
+    ///
+    /// # Errors
+    /// Where it cannot be written to.
+    fn collect(&mut self, dir: &Path) -> Result<Vec<String>>;
+}
+
+impl Machines for Cluster {
+    fn run(&mut self, place: Place, script: &str, limit: Duration) -> Result<Said> {
+        let (mut stdout, mut stderr) = (Vec::new(), Vec::new());
+        let sink = &mut Sink { stdout: &mut stdout, stderr: &mut stderr };
+        let code = self.nodes[index(place)].machine.run(script, limit, sink)?.code;
+        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+        Ok(Said { code, stdout: text(&stdout), stderr: text(&stderr) })
+    }
+
+    fn restart(&mut self, place: Place) -> Result<()> {
+        self.restart_kubelet(index(place))
+    }
+
+    fn restarts_itself(&self) -> bool {
+        self.kit().runtime() != Runtime::Containerd
+    }
+
+    fn plug(&mut self, place: Place, plugged: bool) -> Result<()> {
+        Cluster::plug(self, index(place), plugged)
+    }
+
+    fn collect(&mut self, dir: &Path) -> Result<Vec<String>> {
+        logs::collect(self, dir)?;
+        Ok(self.nodes.iter().map(|node| node.name.clone()).collect())
+    }
+}
+
+fn index(place: Place) -> usize {
+    match place {
+        Place::First => 0,
+        Place::Second => 1,
+    }
+}

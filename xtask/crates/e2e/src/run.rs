@@ -1,0 +1,350 @@
+//! Goes through the cases, on whatever runs their steps.
+
+use std::collections::BTreeMap;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result};
+use fault::{Fault, Kind};
+use progress::Progress;
+
+use crate::cases::{BASE, PRELUDE};
+use crate::outcome::{CaseReport, Outcome, Pod, pods};
+use crate::{Case, Machines, Place, Step};
+
+/// How long a step may take: its script waits for less.
+const LIMIT: Duration = Duration::from_mins(25);
+/// How many of a script's last lines a failure repeats.
+const TAIL: usize = 40;
+/// How often what is applied is tried: a slow server may give no answer in time, and the same again is no harm.
+const TRIES: usize = 5;
+
+/// A run of cases.
+pub struct Runner<'a> {
+    /// When the run began.
+    pub since: Instant,
+    /// The same by the clock.
+    pub started: jiff::Timestamp,
+    /// What scripts know, as in `FIRST=node`.
+    pub names: Vec<(&'static str, String)>,
+    /// Hears what is done.
+    pub progress: &'a dyn Progress,
+}
+
+impl Runner<'_> {
+    /// Applies what cases need, and runs one after another. A case that fails does not end the run; `failed` is told of it at
+    /// once, while all is as it was left.
+    ///
+    /// # Errors
+    /// [`Kind::Interrupted`], and where nothing can be applied.
+    pub fn run(
+        &self,
+        machines: &mut dyn Machines,
+        cases: &[&Case],
+        mut failed: impl FnMut(&mut dyn Machines, &CaseReport),
+    ) -> Result<(Vec<CaseReport>, Vec<Pod>)> {
+        let manifests: Vec<&str> = [BASE]
+            .into_iter()
+            .chain(cases.iter().map(|case| case.manifest))
+            .filter(|text| !text.is_empty())
+            .collect();
+        self.apply(machines, &manifests.join("\n---\n"))?;
+        let (mut reports, mut ready) = (Vec::new(), BTreeMap::new());
+        for (number, case) in cases.iter().enumerate() {
+            let start = self.since.elapsed();
+            let task =
+                self.progress.task(&format!("{} ({} of {})", case.name, number + 1, cases.len()), None);
+            let outcome = match self.case(machines, case) {
+                Ok(()) => Outcome::Passed,
+                Err(error) if interrupted(&error) => return Err(error),
+                Err(error) => Outcome::Failed { message: format!("{error:#}") },
+            };
+            drop(task);
+            let report = CaseReport {
+                group: case.group,
+                name: case.name.to_owned(),
+                about: case.about.to_owned(),
+                start: start.as_secs_f64(),
+                seconds: self.since.elapsed().saturating_sub(start).as_secs_f64(),
+                outcome,
+            };
+            let word = if report.outcome == Outcome::Passed { "passed" } else { "FAILED" };
+            let next = cases.get(number + 1).map_or(String::new(), |next| format!("; next: {}", next.name));
+            let now = self.since.elapsed().as_secs_f64();
+            self.progress
+                .note(&format!("{now:7.1} s  {word}  {} in {:.1} s{next}", case.name, report.seconds));
+            if let Outcome::Failed { message } = &report.outcome {
+                self.progress.note(message);
+                failed(machines, &report);
+            }
+            // Its pods are gone after this.
+            if !case.manifest.is_empty() || number + 1 == cases.len() {
+                match self.pods(machines) {
+                    Err(error) if interrupted(&error) => return Err(error),
+                    found => {
+                        ready
+                            .extend(found.unwrap_or_default().into_iter().map(|pod| (pod.name.clone(), pod)));
+                    }
+                }
+            }
+            self.clean(machines, case)?;
+            reports.push(report);
+        }
+        let mut pods: Vec<Pod> = ready.into_values().collect();
+        pods.sort_by(|one, other| one.start.total_cmp(&other.start).then_with(|| one.name.cmp(&other.name)));
+        Ok((reports, pods))
+    }
+
+    fn case(&self, machines: &mut dyn Machines, case: &Case) -> Result<()> {
+        for (number, step) in case.steps.iter().enumerate() {
+            let done = match *step {
+                Step::Run(place, script) => self.script(machines, place, script).map(drop),
+                Step::Revive(_) if machines.restarts_itself() => Ok(()),
+                Step::Restart(place) | Step::Revive(place) => machines.restart(place),
+                Step::Unplug(place) => machines.plug(place, false),
+                Step::Plug(place) => machines.plug(place, true),
+            };
+            done.with_context(|| format!("step {} of {}, {step}", number + 1, case.steps.len()))?;
+        }
+        Ok(())
+    }
+
+    /// Runs a script with the prelude; returns its standard output.
+    fn script(&self, machines: &mut dyn Machines, place: Place, script: &str) -> Result<String> {
+        let mut names = String::new();
+        for (name, value) in &self.names {
+            names.push_str(&format!("{name}='{value}'\n"));
+        }
+        let said = machines.run(place, &format!("{PRELUDE}\n{names}{script}\n"), LIMIT)?;
+        if said.code == 0 {
+            return Ok(said.stdout);
+        }
+        let text = format!("{}{}", said.stdout, said.stderr);
+        let lines: Vec<&str> = text.lines().collect();
+        let tail = lines[lines.len().saturating_sub(TAIL)..].join("\n");
+        Err(Fault::new(Kind::Failed, format!("exit code {}\n{tail}", said.code)).into())
+    }
+
+    fn apply(&self, machines: &mut dyn Machines, yaml: &str) -> Result<()> {
+        let _task = self.progress.task("apply what the cases need", None);
+        let script = format!("kubectl apply --filename - >/dev/null <<'END'\n{yaml}\nEND");
+        let mut tries = 1;
+        loop {
+            match self.script(machines, Place::First, &script) {
+                Ok(_) => return Ok(()),
+                Err(error) if interrupted(&error) || tries == TRIES => {
+                    return Err(error.context("applying what the cases need"));
+                }
+                Err(_) => tries += 1,
+            }
+        }
+    }
+
+    /// Takes away what a case had, whether it passed or not. What is left of one that failed is in nobody's way.
+    fn clean(&self, machines: &mut dyn Machines, case: &Case) -> Result<()> {
+        for step in case.steps {
+            if let Step::Unplug(place) = *step {
+                machines.plug(place, true)?;
+            }
+        }
+        if case.manifest.is_empty() {
+            return Ok(());
+        }
+        let script = format!(
+            "kubectl delete --ignore-not-found --wait=false --filename - >/dev/null <<'END'\n{}\nEND",
+            case.manifest
+        );
+        match self.script(machines, Place::First, &script) {
+            Err(error) if interrupted(&error) => Err(error),
+            _ => Ok(()),
+        }
+    }
+
+    /// Pods that are ready now, with their times.
+    fn pods(&self, machines: &mut dyn Machines) -> Result<Vec<Pod>> {
+        let list = self.script(machines, Place::First, "kubectl get pods --all-namespaces --output=json")?;
+        Ok(pods(&serde_json::from_str(&list)?, self.started))
+    }
+}
+
+fn interrupted(error: &anyhow::Error) -> bool {
+    fault::of(error).is_some_and(|fault| fault.kind() == Kind::Interrupted)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+    use std::path::Path;
+    use std::process::Command;
+
+    use progress::Silent;
+    use tempfile::TempDir;
+
+    use super::*;
+    use crate::{Group, Said};
+
+    /// Runs scripts here, where kubectl is a program that notes how it is called.
+    struct Here {
+        dir: TempDir,
+        done: Vec<String>,
+        alone: bool,
+        gone: bool,
+    }
+
+    impl Here {
+        fn new() -> Self {
+            let dir = TempDir::new().unwrap();
+            let kubectl = dir.path().join("kubectl");
+            let text = "#!/bin/sh\necho \"$*\" >>${0%/*}/calls\n\
+                [ \"$1\" = get ] || cat >>${0%/*}/input\necho '{\"items\": []}'\n";
+            fs::write(&kubectl, text).unwrap();
+            assert!(Command::new("chmod").arg("755").arg(&kubectl).status().unwrap().success());
+            Self { dir, done: Vec::new(), alone: false, gone: false }
+        }
+
+        fn read(&self, name: &str) -> String {
+            fs::read_to_string(self.dir.path().join(name)).unwrap_or_default()
+        }
+    }
+
+    impl Machines for Here {
+        fn run(&mut self, place: Place, script: &str, _limit: Duration) -> Result<Said> {
+            if self.gone {
+                return Err(Fault::new(Kind::Failed, "the machine ended").into());
+            }
+            let file = self.dir.path().join("script");
+            fs::write(&file, script)?;
+            let path = format!("{}:/usr/bin:/bin", self.dir.path().display());
+            let out = Command::new("bash")
+                .arg(file)
+                .env("PATH", path)
+                .env("PLACE", format!("{place:?}"))
+                .output()?;
+            let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+            Ok(Said {
+                code: out.status.code().unwrap(),
+                stdout: text(&out.stdout),
+                stderr: text(&out.stderr),
+            })
+        }
+
+        fn restart(&mut self, place: Place) -> Result<()> {
+            self.done.push(format!("restart {place:?}"));
+            Ok(())
+        }
+
+        fn restarts_itself(&self) -> bool {
+            self.alone
+        }
+
+        fn plug(&mut self, place: Place, plugged: bool) -> Result<()> {
+            self.done.push(format!("plug {place:?} {plugged}"));
+            Ok(())
+        }
+
+        fn collect(&mut self, _dir: &Path) -> Result<Vec<String>> {
+            Ok(Vec::new())
+        }
+    }
+
+    fn case(name: &'static str, manifest: &'static str, steps: &'static [Step]) -> Case {
+        Case { group: Group::Workload, name, about: "", manifest, steps }
+    }
+
+    fn run(here: &mut Here, cases: &[Case]) -> Result<(Vec<CaseReport>, Vec<String>)> {
+        let names = vec![("FIRST", "node".to_owned())];
+        let runner =
+            Runner { since: Instant::now(), started: jiff::Timestamp::now(), names, progress: &Silent };
+        let mut told = Vec::new();
+        let all: Vec<&Case> = cases.iter().collect();
+        let (reports, _) = runner.run(here, &all, |_, report| told.push(report.name.clone()))?;
+        Ok((reports, told))
+    }
+
+    #[test]
+    fn a_case_that_fails_says_what_it_found_and_the_next_one_runs() {
+        let mut here = Here::new();
+        let cases = [
+            case(
+                "bad",
+                "kind: Bad",
+                &[Step::Run(Place::First, "echo so; same a b"), Step::Restart(Place::First)],
+            ),
+            case("good", "", &[Step::Run(Place::Second, "same $FIRST node; same $PLACE Second")]),
+        ];
+        let (reports, told) = run(&mut here, &cases).unwrap();
+        let Outcome::Failed { message } = &reports[0].outcome else { panic!("{reports:?}") };
+        for words in ["step 1 of 2", "First", "exit code 1", "so\nexpected `b`, found `a`"] {
+            assert!(message.contains(words), "no `{words}`: {message}");
+        }
+        assert_eq!(reports[1].outcome, Outcome::Passed);
+        assert_eq!(told, ["bad"]);
+        assert_eq!(here.done, Vec::<String>::new(), "no step after the one that failed");
+    }
+
+    #[test]
+    fn what_cases_need_is_applied_once_and_each_ones_own_is_deleted_after_it() {
+        let mut here = Here::new();
+        let cases = [case("one", "kind: One", &[]), case("two", "", &[])];
+        run(&mut here, &cases).unwrap();
+        let calls = here.read("calls");
+        let verbs: Vec<&str> = calls.lines().map(|line| line.split(' ').next().unwrap()).collect();
+        assert_eq!(verbs, ["apply", "get", "delete", "get"]);
+        assert_eq!(here.read("input"), format!("{BASE}\n---\nkind: One\nkind: One\n"));
+    }
+
+    #[test]
+    fn a_cable_is_plugged_in_again_also_after_a_failure() {
+        let mut here = Here::new();
+        let steps: &[Step] =
+            &[Step::Unplug(Place::Second), Step::Run(Place::First, "false"), Step::Plug(Place::Second)];
+        run(&mut here, &[case("cut", "", steps)]).unwrap();
+        assert_eq!(here.done, ["plug Second false", "plug Second true"]);
+    }
+
+    #[test]
+    fn a_kubelet_is_revived_only_where_its_runtime_does_not() {
+        let steps: &[Step] = &[Step::Revive(Place::Second), Step::Restart(Place::First)];
+        let mut here = Here::new();
+        run(&mut here, &[case("killed", "", steps)]).unwrap();
+        assert_eq!(here.done, ["restart Second", "restart First"]);
+        let mut here = Here { alone: true, ..Here::new() };
+        run(&mut here, &[case("killed", "", steps)]).unwrap();
+        assert_eq!(here.done, ["restart First"]);
+    }
+
+    #[test]
+    fn where_nothing_can_be_applied_nothing_is_run() {
+        let mut here = Here { gone: true, ..Here::new() };
+        let error = run(&mut here, &[case("one", "", &[])]).unwrap_err();
+        assert!(
+            format!("{error:#}").contains("applying what the cases need: the machine ended"),
+            "{error:#}"
+        );
+    }
+
+    #[test]
+    fn the_preludes_functions_hold_what_they_say() {
+        let mut here = Here::new();
+        let cases = [
+            case("await", "", &[Step::Run(Place::First, "n=0; f() { [ -e $HOME/never ]; }; await 1 f")]),
+            case(
+                "await says",
+                "",
+                &[Step::Run(Place::First, "f() { echo told; }; same \"$(await 5 f)\" told")],
+            ),
+            case(
+                "has",
+                "",
+                &[Step::Run(Place::First, "has 'one two' two; ! has one two 2>/dev/null; has a b")],
+            ),
+        ];
+        let (reports, told) = run(&mut here, &cases).unwrap();
+        assert_eq!(told, ["await", "has"]);
+        let message = |index: usize| match &reports[index].outcome {
+            Outcome::Failed { message } => message.clone(),
+            other => panic!("{other:?}"),
+        };
+        assert!(message(0).contains("not within 1 s: f"), "{}", message(0));
+        assert!(message(2).ends_with("no `b` in:\na"), "{}", message(2));
+    }
+}

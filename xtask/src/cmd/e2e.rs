@@ -1,0 +1,155 @@
+//! `e2e`: a cluster of virtual machines from an image, and what it has to do.
+
+use std::path::PathBuf;
+
+use ::e2e::{CASES, Report, chosen};
+use anyhow::{Context as _, Result};
+use cluster::{Kit, Setup};
+use fault::{Fault, Kind};
+use vm::Runtime;
+
+use super::session::{How, Session, What};
+use crate::context::{Context, write_out};
+
+/// The newest release whose control plane has its closure in tests/control-plane.
+const RELEASE: &str = "v1.26.0";
+/// Which variants have what a cluster needs.
+const VARIANTS: [&str; 1] = ["kubeadm-cni"];
+
+/// Make a cluster of two virtual machines from an image, and run workloads on it.
+///
+/// Each machine is set up by the commands of docs/cluster.md. The control plane is compiled from Kubernetes' modules once. What
+/// was found is in target/e2e: index.html, junit.xml, report.json, and the logs of all nodes where something failed.
+#[derive(clap::Args)]
+#[command(after_help = "Examples:
+  cargo xtask e2e                               workloads, on two machines with containerd
+  cargo xtask e2e --faults --runtime docker     and what is broken has to be whole again
+  cargo xtask e2e --case probes --case drain
+  cargo xtask e2e --list
+
+Ends with 8 if a case fails. More: docs/cluster.md.")]
+pub(crate) struct E2e {
+    /// The release of the kubelet, of kubeadm and of the control plane.
+    #[arg(long, value_name = "VERSION", default_value = RELEASE)]
+    release: String,
+    /// The image's variant.
+    #[arg(long, value_name = "VARIANT", default_value = VARIANTS[0], value_parser = VARIANTS)]
+    variant: String,
+    /// What runs the kubelet's container; pods are always containerd's.
+    #[arg(long, value_enum, default_value_t)]
+    runtime: RuntimeName,
+    /// Leave out a program, as `build` does; crictl is the machine's then.
+    #[arg(long, value_name = "COMPONENT")]
+    omit: Vec<String>,
+    /// Break things, too, after the workloads.
+    #[arg(long, conflicts_with = "case")]
+    faults: bool,
+    /// Run this case only; several may be given.
+    #[arg(long, value_name = "NAME")]
+    case: Vec<String>,
+    /// List the cases, and do nothing.
+    #[arg(long, conflicts_with_all = ["case", "faults"])]
+    list: bool,
+    /// Where results go.
+    #[arg(long, value_name = "DIR", default_value = "target/e2e")]
+    out: PathBuf,
+    #[command(flatten)]
+    how: How,
+}
+
+#[derive(Clone, Copy, Default, clap::ValueEnum)]
+enum RuntimeName {
+    #[default]
+    Containerd,
+    Docker,
+    Podman,
+}
+
+impl E2e {
+    pub(crate) fn run(&self, context: &Context) -> Result<()> {
+        if self.list {
+            return list(context);
+        }
+        let cases = chosen(&self.case, self.faults)?;
+        let out = context.root.join(&self.out);
+        std::fs::create_dir_all(&out).with_context(|| format!("cannot make {}", out.display()))?;
+        let (runtime, packages): (_, &[&str]) = match self.runtime {
+            RuntimeName::Containerd => (Runtime::Containerd, &[]),
+            // One system has both.
+            RuntimeName::Docker => (Runtime::Docker, &["podman", "crun"]),
+            RuntimeName::Podman => (Runtime::Podman, &[]),
+        };
+        let layout = self.build(context)?;
+        let setup = Setup {
+            root: &context.root,
+            release: &self.release,
+            layout: &layout,
+            runtime,
+            packages: packages.iter().map(|name| (*name).to_owned()).collect(),
+            disks: Vec::new(),
+            consoles: out.clone(),
+        };
+        let kit = Kit::new(&setup, &*context.progress)?;
+        let report = ::e2e::run(kit, &self.release, &cases, &out, &*context.progress)?;
+        if context.json {
+            context.print_json(&report)?;
+        } else {
+            write_out(&summary(&report))?;
+            write_out(&format!("{}", out.join("index.html").display()))?;
+        }
+        if let Some(error) = &report.error {
+            let first = error.lines().next().unwrap_or_default();
+            return Err(Fault::new(Kind::Failed, format!("the run ended early: {first}"))
+                .help(format!("logs: {}", out.join("logs").display()))
+                .into());
+        }
+        let failed: Vec<&str> = report.failed().map(|case| case.name.as_str()).collect();
+        if failed.is_empty() {
+            return Ok(());
+        }
+        Err(Fault::new(Kind::Failed, format!("failed: {}", failed.join(", ")))
+            .help(format!("logs: {}; alone: --case {}", out.join("logs").display(), failed.join(" --case ")))
+            .into())
+    }
+
+    /// Builds the image. The store is closed again: machines run for long.
+    fn build(&self, context: &Context) -> Result<PathBuf> {
+        let attribute = format!("kubelet-{}-{}-amd64", self.release.replace('.', "_"), self.variant);
+        let session = Session::open(context, &self.how)?;
+        let plan = session.plan(&What::one(&attribute, &self.omit))?;
+        let built = session.executor()?.build(&plan, &context.root.join("target/images"))?;
+        Ok(built.into_iter().next().context("a plan of nothing")?.layout)
+    }
+}
+
+fn list(context: &Context) -> Result<()> {
+    if context.json {
+        let cases: Vec<_> = CASES
+            .iter()
+            .map(|case| serde_json::json!({"group": case.group, "name": case.name, "about": case.about}))
+            .collect();
+        return context.print_json(&serde_json::json!({"version": 1, "cases": cases}));
+    }
+    CASES
+        .iter()
+        .try_for_each(|case| write_out(&format!("{:9} {:21} {}", case.group.name(), case.name, case.about)))
+}
+
+/// What a person reads first.
+fn summary(report: &Report) -> String {
+    let (passed, failed, _) = report.counts();
+    let pods = match (report.start_of(0.5), report.start_of(0.95)) {
+        (Some(half), Some(most)) => {
+            format!("; pods were ready within {half:.0} s (half of them), {most:.0} s (95 %)")
+        }
+        _ => String::new(),
+    };
+    format!(
+        "{} by {} on {} machines: {passed} of {} passed in {:.0} s{pods}",
+        report.image,
+        report.runtime,
+        report.nodes.len(),
+        passed + failed,
+        report.seconds
+    )
+}
