@@ -79,7 +79,7 @@ impl Cluster {
     /// [`Kind::Failed`] with what the kubelet said.
     pub fn init(&mut self, progress: &dyn Progress) -> Result<()> {
         self.boot(MEMORY, |_| true, progress)?;
-        let init = self.kit.guide.init(self.kit.emulated())?;
+        let init = self.kit.guide.init(self.kit.api(), self.kit.emulated())?;
         let said = self.kubeadm("kubeadm init", 0, &init, progress)?;
         expect(&said, "Your Kubernetes control-plane has initialized successfully!")?;
         self.step("a Ready node", 0, progress, |cluster| {

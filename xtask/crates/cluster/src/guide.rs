@@ -7,6 +7,8 @@ use anyhow::{Context, Result};
 use fault::{Fault, Kind};
 use vm::Runtime;
 
+use crate::api::Api;
+
 /// Where the page is, in a checkout.
 pub const PAGE: &str = "docs/cluster.md";
 /// What stands before a block of commands that is run: its name, and the runtime that it is for, if it is for one.
@@ -14,18 +16,8 @@ const MARK: &str = "<!-- cluster: ";
 /// Sets names, which a machine has values of its own for.
 const NAMES: &str = "names";
 /// In [`Guide::init`], before what an emulated machine needs.
+const INIT: &str = "kind: InitConfiguration\n";
 const CLUSTER: &str = "kind: ClusterConfiguration\n";
-/// A processor that is emulated is slow: there is one of each, and a slow one loses elections.
-const PATIENCE: &str = "\
-apiServer:
-  timeoutForControlPlane: 20m0s
-controllerManager:
-  extraArgs:
-    leader-elect: \"false\"
-scheduler:
-  extraArgs:
-    leader-elect: \"false\"
-";
 
 /// The page's commands.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -129,13 +121,18 @@ impl Guide {
     ///
     /// # Errors
     /// [`Kind::Data`] if the page has no such command.
-    pub(crate) fn init(&self, emulated: bool) -> Result<String> {
-        let commands = self.commands("init")?;
-        if !commands.contains(CLUSTER) {
-            return Err(Fault::new(Kind::Data, format!("{PAGE}: `init` has no ClusterConfiguration")).into());
+    pub(crate) fn init(&self, api: Api, emulated: bool) -> Result<String> {
+        let mut commands = self.commands("init")?.to_owned();
+        for (document, more) in [(INIT, api.init_patience()), (CLUSTER, api.cluster_patience())] {
+            if !commands.contains(document) {
+                let message = format!("{PAGE}: `init` has no `{}`", document.trim());
+                return Err(Fault::new(Kind::Data, message).into());
+            }
+            if emulated {
+                commands = commands.replace(document, &format!("{document}{more}"));
+            }
         }
-        let more = if emulated { PATIENCE } else { "" };
-        Ok(commands.replace(CLUSTER, &format!("{CLUSTER}{more}")))
+        Ok(commands)
     }
 
     /// `kubeadm join` in the words that `kubeadm token create` printed.
@@ -239,13 +236,22 @@ mod tests {
         assert_eq!(guide.join(printed).unwrap(), command);
         assert!(guide.join("kubeadm reset\n").is_err());
         assert_eq!(guide.route(0, "192.0.2.10").unwrap(), "ip route add 10.244.0.0/24 via 192.0.2.10\n");
-        let names =
-            guide.names_as(&[("RELEASE", "v1"), ("IMAGE", "i:1"), ("CNI", "/c"), ("NUMBER", "2")]).unwrap();
-        assert_eq!(names, "RELEASE=v1\nIMAGE=i:1\nCNI=/c\nNUMBER=2\n");
+        let names = guide.names_as(&[
+            ("RELEASE", "v1"),
+            ("API", "v1beta4"),
+            ("IMAGE", "i:1"),
+            ("CNI", "/c"),
+            ("NUMBER", "2"),
+        ]);
+        assert_eq!(names.unwrap(), "RELEASE=v1\nAPI=v1beta4\nIMAGE=i:1\nCNI=/c\nNUMBER=2\n");
         assert!(guide.names_as(&[("RELEASE", "v1")]).is_err());
-        let (fast, slow) = (guide.init(false).unwrap(), guide.init(true).unwrap());
-        assert_eq!(slow.replace(PATIENCE, ""), fast);
-        assert!(slow.contains("timeoutForControlPlane") && !fast.contains("timeoutForControlPlane"));
+        for (api, limit) in
+            [(Api::V1Beta3, "timeoutForControlPlane"), (Api::V1Beta4, "controlPlaneComponentHealthCheck")]
+        {
+            let (fast, slow) = (guide.init(api, false).unwrap(), guide.init(api, true).unwrap());
+            assert_eq!(slow.replace(api.init_patience(), "").replace(api.cluster_patience(), ""), fast);
+            assert!(slow.contains(limit) && !fast.contains(limit), "{slow}");
+        }
     }
 
     /// The page's container of the kubelet has all that the README's has.

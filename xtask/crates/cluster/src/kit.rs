@@ -11,6 +11,7 @@ use testimage::Lab;
 use vm::accel::Accel;
 use vm::{Arch, Card, Console, Flavour, Init, Machine, Options, Runtime, System};
 
+use crate::api::Api;
 use crate::group::LONG;
 use crate::guide::Guide;
 use crate::images::{self, Archive};
@@ -100,6 +101,11 @@ impl Kit {
         })
     }
 
+    /// Of kubeadm's configuration.
+    pub(crate) fn api(&self) -> Api {
+        Api::of(&self.release)
+    }
+
     /// The name of the node's image.
     pub fn image(&self) -> &str {
         &self.images[0].name
@@ -140,8 +146,13 @@ impl Kit {
     /// What scripts of the page's commands begin with, on the machine of this number.
     pub(crate) fn names(&self, number: u8) -> Result<String> {
         let number = number.to_string();
-        let values =
-            [("RELEASE", self.release.as_str()), ("IMAGE", self.image()), ("CNI", CNI), ("NUMBER", &number)];
+        let values = [
+            ("RELEASE", self.release.as_str()),
+            ("API", self.api().version()),
+            ("IMAGE", self.image()),
+            ("CNI", CNI),
+            ("NUMBER", &number),
+        ];
         self.guide.names_as(&values)
     }
 

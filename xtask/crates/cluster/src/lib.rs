@@ -4,6 +4,7 @@
 //! The way of one: a [`Guide`] has the commands, a [`Kit`] what machines are made of; a [`Cluster`] boots the first machine
 //! and makes a cluster of it, and others join.
 
+mod api;
 mod group;
 mod guide;
 mod images;
