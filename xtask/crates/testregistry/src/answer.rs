@@ -62,6 +62,11 @@ impl Request {
         self.header("content-length").parse().unwrap_or(0)
     }
 
+    /// Is the body in chunks, whose number nobody says before?
+    pub(crate) fn is_chunked(&self) -> bool {
+        self.header("transfer-encoding").eq_ignore_ascii_case("chunked")
+    }
+
     /// Reads, and changes nothing?
     #[must_use]
     pub fn reads(&self) -> bool {

@@ -166,9 +166,13 @@ impl Shared {
         }
         let broken = matches!(act, Act::Break);
         let take = if broken { length / 2 } else { length };
-        reader.take(take).read_to_end(&mut request.body)?;
-        if request.body.len() as u64 != take {
-            return Ok(false);
+        if request.is_chunked() {
+            request.body = chunks(reader)?;
+        } else {
+            reader.take(take).read_to_end(&mut request.body)?;
+            if request.body.len() as u64 != take {
+                return Ok(false);
+            }
         }
         self.state().look(&request);
         match &act {
@@ -243,6 +247,29 @@ fn head(reader: &mut BufReader<&TcpStream>, storage: bool) -> io::Result<Option<
     let mut words = first.split(' ').map(str::to_owned);
     let (method, path) = (words.next().unwrap_or_default(), words.next().unwrap_or_default());
     Ok(Some(Request { method, path, headers, body: Vec::new(), storage }))
+}
+
+/// A body in chunks (RFC 9112, section 7.1).
+fn chunks(reader: &mut BufReader<&TcpStream>) -> io::Result<Vec<u8>> {
+    let mut body = Vec::new();
+    loop {
+        let mut line = String::new();
+        reader.read_line(&mut line)?;
+        let length = line.split(';').next().unwrap_or_default().trim();
+        let length = u64::from_str_radix(length, 16).map_err(|_| io::ErrorKind::InvalidData)?;
+        reader.take(length).read_to_end(&mut body)?;
+        // After the last chunk there may be trailers.
+        loop {
+            let mut rest = String::new();
+            reader.read_line(&mut rest)?;
+            if length > 0 || rest.trim_end().is_empty() {
+                break;
+            }
+        }
+        if length == 0 {
+            return Ok(body);
+        }
+    }
 }
 
 fn bytes(request: &Request, answer: &Answer, end: usize) -> Vec<u8> {

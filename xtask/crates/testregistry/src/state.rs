@@ -9,6 +9,8 @@ use crate::row::{Row, Rows};
 use crate::upload::Upload;
 use crate::{REPOSITORY, digest};
 
+const INDEX: &str = "application/vnd.oci.image.index.v1+json";
+
 /// What it holds and saw.
 #[derive(Debug, Default)]
 pub struct State {
@@ -51,6 +53,36 @@ fn names(manifest: &[u8]) -> Vec<String> {
     let list = |key: &str| value[key].as_array().cloned().unwrap_or_default();
     let all = [list("manifests"), list("layers"), value.get("config").cloned().into_iter().collect()];
     all.iter().flatten().filter_map(|it| it["digest"].as_str().map(str::to_owned)).collect()
+}
+
+/// The first and last byte that a `Range` of one part asks for of so many (RFC 9110, section 14.1.2), if there are any.
+fn within(range: &str, length: usize) -> Option<(usize, usize)> {
+    let (first, last) = range.strip_prefix("bytes=")?.split_once('-')?;
+    let end = length.checked_sub(1)?;
+    if first.is_empty() {
+        let suffix = last.parse::<usize>().ok().filter(|suffix| *suffix > 0)?;
+        return Some((length.saturating_sub(suffix), end));
+    }
+    let first = first.parse().ok()?;
+    let last = if last.is_empty() { end } else { last.parse::<usize>().ok()?.min(end) };
+    (first <= last).then_some((first, last))
+}
+
+/// What a list of referrers says of a manifest, where it refers to this subject.
+fn referrer(subject: &str, digest: &str, kind: &str, bytes: &[u8]) -> Option<Value> {
+    let value: Value = serde_json::from_slice(bytes).unwrap_or_default();
+    if value["subject"]["digest"] != subject {
+        return None;
+    }
+    let mut entry = json!({"mediaType": kind, "digest": digest, "size": bytes.len()});
+    let artifact =
+        [&value["artifactType"], &value["config"]["mediaType"]].into_iter().find(|it| it.is_string());
+    for (key, value) in [("artifactType", artifact), ("annotations", value.get("annotations"))] {
+        if let Some(value) = value {
+            entry[key] = value.clone();
+        }
+    }
+    Some(entry)
 }
 
 impl State {
@@ -188,14 +220,16 @@ impl State {
             return Answer::status(403);
         }
         let Some(blob) = self.blobs.get(name) else { return Answer::error(404, "BLOB_UNKNOWN") };
-        let from = request.header("range").strip_prefix("bytes=").and_then(|it| it.split('-').next());
-        match from.and_then(|it| it.parse::<usize>().ok()) {
-            Some(from) if from < blob.len() => {
-                let range = format!("bytes {from}-{}/{}", blob.len() - 1, blob.len());
-                Answer { status: 206, ..Answer::ok(&blob[from..]) }.with("Content-Range", range)
+        let range = request.header("range");
+        if range.is_empty() {
+            return Answer::ok(blob.clone());
+        }
+        match within(range, blob.len()) {
+            Some((first, last)) => {
+                let range = format!("bytes {first}-{last}/{}", blob.len());
+                Answer { status: 206, ..Answer::ok(&blob[first..=last]) }.with("Content-Range", range)
             }
-            Some(_) => Answer::status(416),
-            None => Answer::ok(blob.clone()),
+            None => Answer::status(416).with("Content-Range", format!("bytes */{}", blob.len())),
         }
     }
 
@@ -257,18 +291,13 @@ impl State {
         if !self.lists() {
             return Answer::status(404);
         }
-        let refers = |bytes: &[u8]| {
-            let value: Value = serde_json::from_slice(bytes).unwrap_or_default();
-            value["subject"]["digest"] == subject
-        };
-        let all = self.manifests.iter().filter(|(_, (_, bytes))| refers(bytes));
-        let all: Vec<Value> = all
-            .map(|(digest, (kind, bytes))| json!({"mediaType": kind, "digest": digest, "size": bytes.len()}))
-            .collect();
+        let all = self.manifests.iter();
+        let all: Vec<Value> =
+            all.filter_map(|(digest, (kind, bytes))| referrer(subject, digest, kind, bytes)).collect();
         let page = query.strip_prefix("page=").and_then(|text| text.parse().ok()).unwrap_or(0);
-        let body = json!({"schemaVersion": 2, "manifests": all.get(page..(page + 1).min(all.len()))});
-        let answer =
-            Answer::ok(body.to_string()).with("Content-Type", "application/vnd.oci.image.index.v1+json");
+        let listed = all.get(page..(page + 1).min(all.len())).unwrap_or_default();
+        let body = json!({"schemaVersion": 2, "mediaType": INDEX, "manifests": listed});
+        let answer = Answer::ok(body.to_string()).with("Content-Type", INDEX);
         if page + 1 < all.len() {
             let next = format!("</v2/{REPOSITORY}/referrers/{subject}?page={}>; rel=\"next\"", page + 1);
             return answer.with("Link", next);
