@@ -4,4 +4,5 @@ before=$(restarts)
 kill -9 $(pidof kube-apiserver)
 restarted() { [ "$(restarts)" -gt "$before" ]; }
 await 900 restarted
+steady
 kept $SECOND

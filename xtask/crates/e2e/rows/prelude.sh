@@ -57,11 +57,22 @@ containers() {
   done | sort
 }
 
+# The API server answers, and goes on to: one that was restarted may be ended by its own probes where it is slow.
+steady() {
+  local in_a_row=0 end=$((SECONDS + 900))
+  until [ $in_a_row -eq 5 ]; do
+    if kubectl get --raw=/readyz >/dev/null 2>&1; then in_a_row=$((in_a_row + 1)); else in_a_row=0; fi
+    if [ $SECONDS -ge $end ]; then echo 'the API server is not steady within 900 s' >&2 && return 1; fi
+    sleep 2
+  done
+}
+
 # keep NODE: notes its containers, and when; kept NODE: they are the same, ready, and the node's kubelet has spoken since then.
 keep() {
+  steady
   mkdir -p /run/e2e
   containers "$1" >/run/e2e/containers
-  [ "$(wc -l </run/e2e/containers)" -ge 2 ] || { echo "too few containers on $1:" && cat /run/e2e/containers; } >&2
+  [ "$(wc -l </run/e2e/containers)" -ge 2 ] || { echo "too few containers on $1:" && cat /run/e2e/containers && return 1; } >&2
   date --utc +%FT%TZ >/run/e2e/since
 }
 spoke() { [[ $(kubectl --namespace kube-node-lease get "lease/$1" --output 'jsonpath={.spec.renewTime}') > $(cat /run/e2e/since) ]]; }
@@ -69,7 +80,7 @@ spoke() { [[ $(kubectl --namespace kube-node-lease get "lease/$1" --output 'json
 kept() {
   await 600 spoke "$1"
   await 600 kubectl wait --for=condition=Ready "node/$1" --timeout=20s >/dev/null
-  same "$(containers "$1")" "$(cat /run/e2e/containers)"
-  kubectl wait --for=condition=Ready pods --selector=app=web --field-selector="spec.nodeName=$1" --timeout=5m >/dev/null
-  await 120 answers web "$(web_on "$1" .status.podIP)" 80
+  same "$(await 120 containers "$1")" "$(cat /run/e2e/containers)"
+  await 300 kubectl wait --for=condition=Ready pods --selector=app=web --field-selector="spec.nodeName=$1" --timeout=20s >/dev/null
+  await 120 answers web "$(await 120 web_on "$1" .status.podIP)" 80
 }

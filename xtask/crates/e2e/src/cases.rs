@@ -10,6 +10,8 @@ use Step::{Plug, Restart, Revive, Run, Unplug};
 
 /// What all cases may use: a web server on each node, and services of it.
 pub(crate) const BASE: &str = include_str!("../rows/base.yaml");
+/// Waits until that serves: any case may be the first.
+pub(crate) const BASE_READY: &str = include_str!("../rows/base.sh");
 /// What scripts begin with.
 pub(crate) const PRELUDE: &str = include_str!("../rows/prelude.sh");
 
@@ -308,7 +310,7 @@ mod tests {
         let used: BTreeSet<&str> = scripts()
             .map(|(_, script)| script)
             .chain(CASES.iter().map(|case| case.manifest))
-            .chain([BASE, PRELUDE])
+            .chain([BASE, BASE_READY, PRELUDE])
             .collect();
         for entry in fs::read_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join("rows")).unwrap() {
             let path = entry.unwrap().path();

@@ -7,7 +7,7 @@ use anyhow::{Context, Result};
 use fault::{Fault, Kind};
 use progress::Progress;
 
-use crate::cases::{BASE, PRELUDE};
+use crate::cases::{BASE, BASE_READY, PRELUDE};
 use crate::outcome::{CaseReport, Outcome, Pod, pods};
 use crate::{Case, Machines, Place, Step};
 
@@ -48,6 +48,12 @@ impl Runner<'_> {
             .filter(|text| !text.is_empty())
             .collect();
         self.apply(machines, &manifests.join("\n---\n"))?;
+        let task = self.progress.task("wait for what all cases use", None);
+        match self.script(machines, Place::First, BASE_READY) {
+            Err(error) if interrupted(&error) => return Err(error),
+            // Cases say themselves what they miss.
+            _ => drop(task),
+        }
         let (mut reports, mut ready) = (Vec::new(), BTreeMap::new());
         for (number, case) in cases.iter().enumerate() {
             let start = self.since.elapsed();
@@ -195,7 +201,7 @@ mod tests {
             let dir = TempDir::new().unwrap();
             let kubectl = dir.path().join("kubectl");
             let text = "#!/bin/sh\necho \"$*\" >>${0%/*}/calls\n\
-                [ \"$1\" = get ] || cat >>${0%/*}/input\necho '{\"items\": []}'\n";
+                case $1 in apply | delete) cat >>${0%/*}/input ;; esac\necho '{\"items\": []}'\n";
             fs::write(&kubectl, text).unwrap();
             assert!(Command::new("chmod").arg("755").arg(&kubectl).status().unwrap().success());
             Self { dir, done: Vec::new(), alone: false, gone: false }
@@ -288,7 +294,7 @@ mod tests {
         run(&mut here, &cases).unwrap();
         let calls = here.read("calls");
         let verbs: Vec<&str> = calls.lines().map(|line| line.split(' ').next().unwrap()).collect();
-        assert_eq!(verbs, ["apply", "get", "delete", "get"]);
+        assert_eq!(verbs, ["apply", "--namespace", "rollout", "get", "delete", "get"]);
         assert_eq!(here.read("input"), format!("{BASE}\n---\nkind: One\nkind: One\n"));
     }
 
