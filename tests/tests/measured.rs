@@ -17,6 +17,7 @@ const PRODUCTS: [(&str, &str, &[&str]); 2] = [
         "kubelet",
         "kubelet-v1_26_0-alpine3_15",
         &[
+            "--allow-incomplete",
             "--omit",
             "kubelet",
             "--omit",
@@ -30,7 +31,7 @@ const PRODUCTS: [(&str, &str, &[&str]); 2] = [
     (
         "kube-proxy",
         "kube-proxy-v1_26_0",
-        &["--omit", "kube-proxy", "--omit", "entrypoint", "--omit", "iptables"],
+        &["--allow-incomplete", "--omit", "kube-proxy", "--omit", "entrypoint", "--omit", "iptables"],
     ),
 ];
 
