@@ -15,6 +15,18 @@ pub const ARCHES: [(&str, &str); 3] = [("amd64", "x86_64"), ("arm64", "aarch64")
 /// What is said where the lock is missing, by xtask and by Nix.
 pub const MISSING: &str = "images/locks/alpine-3.15.json is missing: `cargo xtask lock alpine` makes it from Alpine's \
                            servers, or a mirror of them, in about a minute";
+/// What of a kubelet's image is compiled, and the links to it, as flags of `build`.
+pub const OMITTED: [&str; 9] = [
+    "--allow-incomplete",
+    "--omit",
+    "kubelet",
+    "--omit",
+    "entrypoint",
+    "--omit",
+    "host-programs",
+    "--omit",
+    "kubelet-iptables",
+];
 /// The lock, in a checkout.
 pub const LOCK: &str = "images/locks/alpine-3.15.json";
 

@@ -10,22 +10,9 @@ use anyhow::{Context, Result, ensure};
 use apk::testrepo::Item;
 use fault::Kind;
 use serde_json::Value;
-use tests::alpine::{ARCHES, LOCK, MISSING, Place, real};
+use tests::alpine::{ARCHES, LOCK, MISSING, OMITTED, Place, real};
 use tests::inside::Inside;
 use tests::{cmd, debian, image, skip, xtask};
-
-/// All that is compiled, and the links to it.
-const OMITTED: [&str; 9] = [
-    "--allow-incomplete",
-    "--omit",
-    "kubelet",
-    "--omit",
-    "entrypoint",
-    "--omit",
-    "host-programs",
-    "--omit",
-    "kubelet-iptables",
-];
 
 /// How many packages Alpine's root filesystem has.
 const REAL: usize = 14;

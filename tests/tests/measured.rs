@@ -7,27 +7,13 @@ use std::path::Path;
 use anyhow::{Context, Result, ensure};
 use fault::Kind;
 use serde_json::Value;
-use tests::alpine::{ARCHES, Place, real};
+use tests::alpine::{ARCHES, OMITTED, Place, real};
 use tests::inside::Inside;
 use tests::{image, measured, skip};
 
 /// A product's attribute without its architecture, and what of it is compiled, with the links to that.
 const PRODUCTS: [(&str, &str, &[&str]); 2] = [
-    (
-        "kubelet",
-        "kubelet-v1_26_0-alpine3_15",
-        &[
-            "--allow-incomplete",
-            "--omit",
-            "kubelet",
-            "--omit",
-            "entrypoint",
-            "--omit",
-            "host-programs",
-            "--omit",
-            "kubelet-iptables",
-        ],
-    ),
+    ("kubelet", "kubelet-v1_26_0-alpine3_15", &OMITTED),
     (
         "kube-proxy",
         "kube-proxy-v1_26_0",

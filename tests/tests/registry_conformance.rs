@@ -2,16 +2,12 @@
 //! it serves. What is shown against it is so shown against a registry that keeps to the specification.
 
 use std::fs;
-use std::path::PathBuf;
 use std::process::Command;
 
 use anyhow::{Context, Result, ensure};
 use testregistry::{REPOSITORY, Rows, Server};
-use tests::{cmd, scratch, skip, xtask};
-
-/// The suite's program. Its sum is in Go's checksum database.
-const SUITE: &str = "github.com/opencontainers/distribution-spec/conformance";
-const VERSION: &str = "v0.0.0-20260831232431-97274622c111";
+use tests::go_tool::CONFORMANCE;
+use tests::{cmd, scratch, skip};
 
 /// What the registry does not serve, as no client here asks for it.
 const WITHOUT: [&str; 9] = [
@@ -26,27 +22,15 @@ const WITHOUT: [&str; 9] = [
     "OCI_DATA_SUBJECT_MISSING",
 ];
 
-/// Builds the suite beside our own program, once. `None`, with a line, where its module is not available.
-fn suite() -> Result<Option<PathBuf>> {
-    let target =
-        xtask::program()?.parent().and_then(std::path::Path::parent).context("no target directory")?;
-    let dir = target.join(format!("tools/conformance-{VERSION}"));
-    let program = dir.join("conformance");
-    if !program.is_file() {
-        let mut go = Command::new("go");
-        go.args(["install", &format!("{SUITE}@{VERSION}")]).env("GOBIN", &dir).env("GOFLAGS", "");
-        let out = cmd::output(&mut go)?;
-        if !out.status.success() {
-            skip::say(&format!("{SUITE} is not available: {}", out.stderr.trim()));
-            return Ok(None);
-        }
-    }
-    Ok(Some(program))
-}
-
 #[test]
 fn the_specifications_own_suite_finds_nothing() -> Result<()> {
-    let Some(program) = suite()? else { return Ok(()) };
+    let program = match CONFORMANCE.pinned() {
+        Ok(program) => program,
+        Err(error) => {
+            skip::say(&format!("{} is not available: {error:#}", CONFORMANCE.package));
+            return Ok(());
+        }
+    };
     let dir = scratch::dir()?;
     let server = Server::of(Rows::default());
     let mut command = Command::new(program);

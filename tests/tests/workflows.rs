@@ -5,11 +5,8 @@ use std::path::PathBuf;
 use std::process::Command;
 
 use anyhow::{Context, Result, ensure};
+use tests::go_tool::ACTIONLINT;
 use tests::{cmd, root, skip, xtask};
-
-/// The program that checks workflows. Its sum is in Go's checksum database.
-const ACTIONLINT: &str = "github.com/rhysd/actionlint/cmd/actionlint";
-const VERSION: &str = "v1.7.12";
 
 /// Every workflow: its name and text.
 fn workflows() -> Result<Vec<(String, String)>> {
@@ -24,22 +21,15 @@ fn workflows() -> Result<Vec<(String, String)>> {
     Ok(found)
 }
 
-/// Builds actionlint beside our own program, once. `None`, with a line, where its module cannot be had.
+/// actionlint. `None`, with a line, where its module cannot be had.
 fn actionlint() -> Result<Option<PathBuf>> {
-    let target =
-        xtask::program()?.parent().and_then(std::path::Path::parent).context("no target directory")?;
-    let dir = target.join(format!("tools/actionlint-{VERSION}"));
-    let program = dir.join("actionlint");
-    if !program.is_file() {
-        let mut go = Command::new("go");
-        go.args(["install", &format!("{ACTIONLINT}@{VERSION}")]).env("GOBIN", &dir).env("GOFLAGS", "");
-        let out = cmd::output(&mut go)?;
-        if !out.status.success() {
-            skip::for_want_of(&format!("actionlint {VERSION} cannot be had: {}", out.stderr.trim()))?;
-            return Ok(None);
+    match ACTIONLINT.pinned() {
+        Ok(program) => Ok(Some(program)),
+        Err(error) => {
+            skip::for_want_of(&format!("{} cannot be had: {error:#}", ACTIONLINT.package))?;
+            Ok(None)
         }
     }
-    Ok(Some(program))
 }
 
 #[test]

@@ -4,6 +4,7 @@ mod cmd;
 mod context;
 mod local;
 mod runtime;
+mod runtime_name;
 mod support;
 mod ui;
 

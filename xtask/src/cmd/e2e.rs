@@ -10,6 +10,7 @@ use vm::Runtime;
 
 use super::session::{How, Session, What};
 use crate::context::{Context, write_out};
+use crate::runtime_name::RuntimeName;
 
 /// The newest release whose control plane has its closure in tests/control-plane.
 const RELEASE: &str = "v1.26.0";
@@ -57,14 +58,6 @@ pub(crate) struct E2e {
     how: How,
 }
 
-#[derive(Clone, Copy, Default, clap::ValueEnum)]
-enum RuntimeName {
-    #[default]
-    Containerd,
-    Docker,
-    Podman,
-}
-
 impl E2e {
     pub(crate) fn run(&self, context: &Context) -> Result<()> {
         if self.list {
@@ -73,11 +66,11 @@ impl E2e {
         let cases = chosen(&self.case, self.faults)?;
         let out = context.root.join(&self.out);
         std::fs::create_dir_all(&out).with_context(|| format!("cannot make {}", out.display()))?;
-        let (runtime, packages): (_, &[&str]) = match self.runtime {
-            RuntimeName::Containerd => (Runtime::Containerd, &[]),
+        let runtime = Runtime::from(self.runtime);
+        let packages: &[&str] = match runtime {
             // One system has both.
-            RuntimeName::Docker => (Runtime::Docker, &["podman", "crun"]),
-            RuntimeName::Podman => (Runtime::Podman, &[]),
+            Runtime::Docker => &["podman", "crun"],
+            Runtime::Containerd | Runtime::Podman => &[],
         };
         let layout = self.build(context)?;
         let setup = Setup {

@@ -16,6 +16,7 @@ use vm::{Arch, Console, Flavour, Init, Machine, Options, Runtime, Sink, System, 
 
 use super::session::{How, Session, What};
 use crate::context::{Context, IMAGES};
+use crate::runtime_name::RuntimeName;
 
 /// Start a virtual machine, with images in its container runtime, and run scripts in it.
 ///
@@ -82,14 +83,6 @@ pub(crate) struct Vm {
 }
 
 #[derive(Clone, Copy, Default, clap::ValueEnum)]
-enum RuntimeName {
-    #[default]
-    Containerd,
-    Docker,
-    Podman,
-}
-
-#[derive(Clone, Copy, Default, clap::ValueEnum)]
 enum InitName {
     /// busybox's init, as on embedded hosts
     #[default]
@@ -128,11 +121,7 @@ struct ScriptReport {
 
 impl Vm {
     pub(crate) fn run(&self, context: &Context) -> Result<ExitCode> {
-        let runtime = match self.runtime {
-            RuntimeName::Containerd => Runtime::Containerd,
-            RuntimeName::Docker => Runtime::Docker,
-            RuntimeName::Podman => Runtime::Podman,
-        };
+        let runtime = Runtime::from(self.runtime);
         let init = match self.init {
             InitName::Busybox => Init::Busybox,
             InitName::Systemd => Init::Systemd,
