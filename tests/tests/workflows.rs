@@ -21,12 +21,12 @@ fn workflows() -> Result<Vec<(String, String)>> {
     Ok(found)
 }
 
-/// actionlint. `None`, with a line, where its module cannot be had.
+/// actionlint. `None`, with a line, where its module is not available.
 fn actionlint() -> Result<Option<PathBuf>> {
     match ACTIONLINT.pinned() {
         Ok(program) => Ok(Some(program)),
         Err(error) => {
-            skip::for_want_of(&format!("{} cannot be had: {error:#}", ACTIONLINT.package))?;
+            skip::for_want_of(&format!("{} is not available: {error:#}", ACTIONLINT.package))?;
             Ok(None)
         }
     }

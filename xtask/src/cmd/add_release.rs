@@ -158,7 +158,7 @@ impl AddRelease {
         session.ensure_closures(&[spec(Closure::Kube)?, spec(Closure::CniPlugins)?])?;
         let kubeadm = spec(Closure::Kubeadm)?;
         match lock::ensure_closures(&session, &[kubeadm], false) {
-            Err(error) if fault::of(&error).is_some_and(|fault| fault.kind() == Kind::Unavailable) => {
+            Err(error) if fault::is(&error, Kind::Unavailable) => {
                 context.progress.note(&format!("without crictl: {error:#}"));
             }
             done => done?,

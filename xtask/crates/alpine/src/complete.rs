@@ -1,7 +1,7 @@
 //! Completes a lock: packages that are pinned by Alpine's index get the SHA-256 of their files.
 
 use anyhow::{Context, Result};
-use fault::{Fault, Kind};
+use fault::Kind;
 
 use crate::fetch::Fetcher;
 use crate::lock::Lock;
@@ -23,7 +23,7 @@ pub struct Completed {
 ///
 /// # Errors
 /// [`Kind::Mismatch`] for a file that is not what the index pins; whatever keeps a root filesystem from being made. A file
-/// that nobody has is no error.
+/// that nobody has is not an error.
 pub fn complete(lock: &Lock, request: &Request<'_>, fetcher: &Fetcher<'_>) -> Result<Completed> {
     let mut done = Completed { lock: lock.clone(), added: 0, missing: Vec::new() };
     for arch in done.lock.arches.values_mut() {
@@ -34,7 +34,7 @@ pub fn complete(lock: &Lock, request: &Request<'_>, fetcher: &Fetcher<'_>) -> Re
                     package.sha256 = Some(fetcher.keep(&package.path, &bytes)?);
                     done.added += 1;
                 }
-                Err(error) if is_unavailable(&error) => done.missing.push(error),
+                Err(error) if fault::is(&error, Kind::Unavailable) => done.missing.push(error),
                 Err(error) => return Err(error.context(format!("completing {}", package.path))),
             }
         }
@@ -51,8 +51,4 @@ pub fn complete(lock: &Lock, request: &Request<'_>, fetcher: &Fetcher<'_>) -> Re
         }
     }
     Ok(done)
-}
-
-fn is_unavailable(error: &anyhow::Error) -> bool {
-    fault::of(error).is_some_and(|fault: &Fault| fault.kind() == Kind::Unavailable)
 }

@@ -94,7 +94,7 @@ pub(crate) fn live(side: &Side, options: &Options, task: &dyn Task) -> Result<Sa
 
 /// An error with the end of what the kubelet logged.
 fn told(error: anyhow::Error, log: &str) -> anyhow::Error {
-    if fault::of(&error).is_some_and(|fault| fault.kind() == Kind::Interrupted) {
+    if fault::is(&error, Kind::Interrupted) {
         return error;
     }
     let lines: Vec<_> = log.lines().collect();

@@ -216,7 +216,7 @@ impl Cluster {
     }
 
     /// Makes of these documents what they describe. Where machines are emulated the server may be too slow for an answer: the
-    /// same again is no harm.
+    /// same again does no harm.
     ///
     /// # Errors
     /// As [`Cluster::wait`].
@@ -235,7 +235,7 @@ impl Cluster {
         loop {
             match self.nodes[0].machine.ok(&script, LONG) {
                 Ok(said) => return Ok(said),
-                Err(error) if fault::of(&error).is_some_and(|fault| fault.kind() == Kind::Interrupted) => {
+                Err(error) if fault::is(&error, Kind::Interrupted) => {
                     return Err(error);
                 }
                 Err(error) if Instant::now() > end => {

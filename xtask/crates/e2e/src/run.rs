@@ -15,7 +15,7 @@ use crate::{Case, Machines, Place, Step};
 const LIMIT: Duration = Duration::from_mins(25);
 /// How many of a script's last lines a failure repeats.
 const TAIL: usize = 40;
-/// How often what is applied is tried: a slow server may give no answer in time, and the same again is no harm.
+/// How often what is applied is tried: a slow server may give no answer in time, and the same again does no harm.
 const TRIES: usize = 5;
 
 /// A run of cases.
@@ -50,7 +50,7 @@ impl Runner<'_> {
         self.apply(machines, &manifests.join("\n---\n"))?;
         let task = self.progress.task("wait for what all cases use", None);
         match self.script(machines, Place::First, BASE_READY) {
-            Err(error) if interrupted(&error) => return Err(error),
+            Err(error) if fault::is(&error, Kind::Interrupted) => return Err(error),
             // Cases say themselves what they miss.
             _ => drop(task),
         }
@@ -61,7 +61,7 @@ impl Runner<'_> {
                 self.progress.task(&format!("{} ({} of {})", case.name, number + 1, cases.len()), None);
             let outcome = match self.case(machines, case) {
                 Ok(()) => Outcome::Passed,
-                Err(error) if interrupted(&error) => return Err(error),
+                Err(error) if fault::is(&error, Kind::Interrupted) => return Err(error),
                 Err(error) => Outcome::Failed { message: format!("{error:#}") },
             };
             drop(task);
@@ -85,7 +85,7 @@ impl Runner<'_> {
             // Its pods are gone after this.
             if !case.manifest.is_empty() || number + 1 == cases.len() {
                 match self.pods(machines) {
-                    Err(error) if interrupted(&error) => return Err(error),
+                    Err(error) if fault::is(&error, Kind::Interrupted) => return Err(error),
                     found => {
                         ready
                             .extend(found.unwrap_or_default().into_iter().map(|pod| (pod.name.clone(), pod)));
@@ -137,7 +137,7 @@ impl Runner<'_> {
         loop {
             match self.script(machines, Place::First, &script) {
                 Ok(_) => return Ok(()),
-                Err(error) if interrupted(&error) || tries == TRIES => {
+                Err(error) if fault::is(&error, Kind::Interrupted) || tries == TRIES => {
                     return Err(error.context("applying what the cases need"));
                 }
                 Err(_) => tries += 1,
@@ -160,7 +160,7 @@ impl Runner<'_> {
             case.manifest
         );
         match self.script(machines, Place::First, &script) {
-            Err(error) if interrupted(&error) => Err(error),
+            Err(error) if fault::is(&error, Kind::Interrupted) => Err(error),
             _ => Ok(()),
         }
     }
@@ -170,10 +170,6 @@ impl Runner<'_> {
         let list = self.script(machines, Place::First, "kubectl get pods --all-namespaces --output=json")?;
         Ok(pods(&serde_json::from_str(&list)?, self.started))
     }
-}
-
-fn interrupted(error: &anyhow::Error) -> bool {
-    fault::of(error).is_some_and(|fault| fault.kind() == Kind::Interrupted)
 }
 
 #[cfg(test)]

@@ -59,7 +59,7 @@ pub fn run(kit: Kit, release: &str, cases: &[&Case], out: &Path, progress: &dyn 
     });
     match done {
         Ok((ran, pods)) => (report.cases, report.pods) = (ran, pods),
-        Err(error) if fault::of(&error).is_some_and(|fault| fault.kind() == Kind::Interrupted) => {
+        Err(error) if fault::is(&error, Kind::Interrupted) => {
             return Err(error);
         }
         Err(error) => {

@@ -124,6 +124,11 @@ pub fn of(error: &anyhow::Error) -> Option<&Fault> {
     error.chain().find_map(|cause| cause.downcast_ref())
 }
 
+/// Is the fault inside an error of this kind?
+pub fn is(error: &anyhow::Error, kind: Kind) -> bool {
+    of(error).is_some_and(|fault| fault.kind() == kind)
+}
+
 /// The exit code for an error: its fault's, else 10 for a failed file operation, else 1.
 pub fn exit_code(error: &anyhow::Error) -> u8 {
     if let Some(fault) = of(error) {

@@ -206,9 +206,7 @@ impl Item {
         }
         match self.verify() {
             Ok(()) => Ok(None),
-            Err(error) if fault::of(&error).is_some_and(|fault| fault.kind() == Kind::Mismatch) => {
-                Ok(Some(Why::Corrupt(format!("{error:#}"))))
-            }
+            Err(error) if fault::is(&error, Kind::Mismatch) => Ok(Some(Why::Corrupt(format!("{error:#}")))),
             // What cannot be read now may be whole: no reason to remove it.
             Err(error) => Err(error),
         }

@@ -97,7 +97,7 @@ impl Manifest {
     /// Reads all of the directory again and compares. The first difference by path is an error that names it.
     pub(crate) fn verify(&self, dir: &Path) -> Result<()> {
         let there = list(dir).map_err(|error| {
-            let is_name = fault::of(&error).is_some_and(|fault| fault.kind() == Kind::Failed);
+            let is_name = fault::is(&error, Kind::Failed);
             if is_name { corrupt(dir, "names in UTF-8", format!("{error:#}")) } else { error }
         })?;
         if let Some(extra) = there.iter().find(|path| !self.entries.contains_key(*path)) {

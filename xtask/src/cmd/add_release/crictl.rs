@@ -29,7 +29,7 @@ pub(super) fn of(
         match gobuild::upstream::versions_of(module, tools.go()?, work.path()) {
             Ok(versions) => served.extend(versions.into_iter().map(|version| (package, version))),
             // A module that is not served has no versions.
-            Err(error) if fault::of(&error).is_some_and(|fault| fault.kind() == Kind::Unavailable) => {}
+            Err(error) if fault::is(&error, Kind::Unavailable) => {}
             Err(error) => return Err(error),
         }
     }

@@ -38,7 +38,7 @@ impl LockGo {
             exec::interrupt::check()?;
             match self.one(context, &session, &spec) {
                 Ok(done) => report.add(context, &name, done),
-                Err(error) if fault::of(&error).is_some_and(|fault| fault.kind() == Kind::Unavailable) => {
+                Err(error) if fault::is(&error, Kind::Unavailable) => {
                     let why = format!("{error:#}").replace('\n', "\n  ");
                     report.add(context, &name, &format!("left as it is\n  {why}"));
                     failed.push(name);

@@ -36,9 +36,7 @@ impl RecordSizes {
 pub(super) fn write(context: &Context, which: &Which, how: &How) -> Result<sizes::diff::Diff> {
     let catalog = context.catalog()?;
     let mut record = match super::record(context) {
-        Err(error) if fault::of(&error).is_some_and(|fault| fault.kind() == Kind::Unknown) => {
-            Record::default()
-        }
+        Err(error) if fault::is(&error, Kind::Unknown) => Record::default(),
         read => read?,
     };
     let weighed = weigh::weigh(context, which, how, &record)?;
