@@ -1,6 +1,5 @@
 //! Tests that cannot run here say so and pass; in CI they fail, so that nothing is lost there unnoticed.
 
-use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Result, bail};
@@ -9,10 +8,7 @@ fn set(name: &str) -> bool {
     std::env::var(name).is_ok_and(|value| !value.is_empty() && value != "0" && value != "false")
 }
 
-/// Says why, past the test harness's capture.
-pub fn say(why: &str) {
-    let _ = writeln!(std::io::stderr(), "skipped: {why}");
-}
+pub use ::skip::say;
 
 /// Must this test be skipped, because it needs root or programs that are not installed? An error in CI.
 pub fn without(programs: &[&str]) -> Result<bool> {

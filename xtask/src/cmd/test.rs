@@ -1,10 +1,12 @@
 //! `test`: what CI runs.
 
+use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::Instant;
 
 use anyhow::{Context as _, Result};
 use fault::{Fault, Kind};
+use skip::Skipped;
 
 use super::fuzz;
 use super::session::{How, Session};
@@ -32,9 +34,17 @@ pub(crate) struct Test {
 
 impl Test {
     pub(crate) fn run(&self, context: &Context) -> Result<()> {
+        let list = tempfile::NamedTempFile::new().context("cannot make a temporary file")?;
+        let done = self.steps(context, list.path());
+        summary(&skip::read(list.path()));
+        done
+    }
+
+    /// All that there is to do; tests add themselves to `list` where they do not run.
+    fn steps(&self, context: &Context, list: &Path) -> Result<()> {
         let cargo = |args: &[&str]| {
             let mut command = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
-            command.args(args).current_dir(&context.root);
+            command.args(args).current_dir(&context.root).env(skip::LIST, list);
             command
         };
         let deny = ["--", "-D", "warnings"];
@@ -82,6 +92,21 @@ impl Test {
         }
         timed("fuzz targets", || fuzz::Fuzz::short().run(context))
     }
+}
+
+/// Counts and names the tests that passed without having run.
+fn summary(skipped: &[Skipped]) {
+    if skipped.is_empty() {
+        return;
+    }
+    say(&format!("== skipped: {}", counted(skipped.len())));
+    for Skipped { program, test, why } in skipped {
+        say(&format!("  {program} {test}: {why}"));
+    }
+}
+
+fn counted(tests: usize) -> String {
+    if tests == 1 { "1 test".to_owned() } else { format!("{tests} tests") }
 }
 
 /// Tests that compile are given the pinned tools, so that they never skip here. The store is closed again: tests clean

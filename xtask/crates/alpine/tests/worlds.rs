@@ -25,7 +25,7 @@ fn published(path: &str) -> Option<Vec<u8>> {
         .map_or_else(|| repository().join("../shared/data/alpine"), PathBuf::from);
     let file = fs::read(root.join(path)).ok();
     if file.is_none() {
-        eprintln!("skipped: no {path} in {} (ALPINE_TEST_DATA sets another place)", root.display());
+        skip::say(&format!("no {path} in {} (ALPINE_TEST_DATA sets another place)", root.display()));
     }
     file
 }

@@ -25,7 +25,7 @@ const NAME: &str = "example.org/kubelet:v1.26.0-micro";
 fn have(programs: &[&str]) -> bool {
     let missing: Vec<_> = programs.iter().filter(|program| exec::which(program).is_none()).collect();
     if !missing.is_empty() {
-        eprintln!("skipped: {missing:?} not installed");
+        skip::say(&format!("{missing:?} not installed"));
     }
     missing.is_empty()
 }
@@ -208,7 +208,7 @@ fn containerd_imports_an_image_and_every_platform_of_an_index() {
         return;
     }
     if !rustix::process::geteuid().is_root() {
-        eprintln!("skipped: containerd needs root");
+        skip::say("containerd needs root");
         return;
     }
     let (dir, one, all) = layouts();
@@ -239,7 +239,7 @@ fn containerd_unpacks_zstd_layers() {
         return;
     }
     if !rustix::process::geteuid().is_root() {
-        eprintln!("skipped: containerd needs root");
+        skip::say("containerd needs root");
         return;
     }
     let (dir, one, _) = layouts_of(ZSTD);

@@ -120,7 +120,7 @@ impl<'a> Disk<'a> {
         if mount.status().is_ok_and(|status| status.success()) {
             return Some(Self(dir));
         }
-        eprintln!("skipped: no right to mount a tmpfs");
+        skip::say("no right to mount a tmpfs");
         None
     }
 }

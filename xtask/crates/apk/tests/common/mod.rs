@@ -37,7 +37,7 @@ fn file(variable: &str, beside: &str, path: &str) -> Option<Vec<u8>> {
     let root = std::env::var_os(variable).map_or(beside, PathBuf::from);
     let file = std::fs::read(root.join(path)).ok();
     if file.is_none() {
-        eprintln!("skipped: no {path} in {} ({variable} sets another place)", root.display());
+        skip::say(&format!("no {path} in {} ({variable} sets another place)", root.display()));
     }
     file
 }

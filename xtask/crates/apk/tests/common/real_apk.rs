@@ -48,7 +48,7 @@ impl RealApk {
         let root = std::env::consts::ARCH == "x86_64"
             && std::os::unix::fs::lchown(dir.path(), Some(0), Some(0)).is_ok();
         if !root {
-            eprintln!("skipped: Alpine's apk runs on x86_64 only, and keeping owners needs root");
+            skip::say("Alpine's apk runs on x86_64 only, and keeping owners needs root");
             return None;
         }
         write(&tree, &dir.path().join("root"));

@@ -28,9 +28,7 @@ pub fn tools() -> Option<Tools> {
     let (Some(go_root), Some(zig), Some(zig_cache)) =
         (path("GOBUILD_TEST_GOROOT"), path("GOBUILD_TEST_ZIG"), path("GOBUILD_TEST_ZIG_CACHE"))
     else {
-        eprintln!(
-            "skipped: GOBUILD_TEST_GOROOT, GOBUILD_TEST_ZIG and GOBUILD_TEST_ZIG_CACHE are not all set"
-        );
+        skip::say("GOBUILD_TEST_GOROOT, GOBUILD_TEST_ZIG and GOBUILD_TEST_ZIG_CACHE are not all set");
         return None;
     };
     let host = HostGo::read(&go_root.join("bin/go")).unwrap();
