@@ -101,8 +101,11 @@ impl Context {
     /// Where `build` puts the layout of an attribute, by whichever of its names; what is none is taken as it is.
     pub(crate) fn built(&self, name: &str) -> Result<PathBuf> {
         let catalog = self.catalog()?;
-        let (set, attribute) = Set::of(name);
-        let found = Attributes::of(&catalog).find(attribute).map(|found| found.name.clone() + set.suffix());
+        let (set, rest) = Set::of(name);
+        let (attribute, edition) = plan::edition(rest);
+        let attributes = Attributes::of(&catalog);
+        let found = attributes.find(attribute);
+        let found = found.map(|found| format!("{}{edition}{}", found.name, set.suffix()));
         Ok(self.root.join(IMAGES).join(found.as_deref().unwrap_or(name)))
     }
 

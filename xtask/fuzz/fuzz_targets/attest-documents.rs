@@ -19,6 +19,7 @@ fuzz_target!(|bytes: &[u8]| {
         created: "2022-12-08T00:00:00Z".to_owned(),
         licence: None,
         purl: String::new(),
+        comment: None,
         components: Vec::new(),
     };
     let _ = check::spdx(bytes, &bill);

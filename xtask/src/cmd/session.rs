@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 
 use alpine::fetch::{Fetcher, Mirror};
 use anyhow::Result;
+use attest::provenance::Parameters;
 use catalog::{Attributes, Catalog};
 use fault::{Fault, Kind};
 use gobuild::Spec;
@@ -33,6 +34,10 @@ pub(crate) struct What {
     /// Compress layers with zstd, for runtimes that read it: smaller. Layouts and tags end in `-zstd`.
     #[arg(long)]
     zstd: bool,
+    /// Kubernetes exactly as released: no edits of modules, none newer than the release asks for, upstream's flags, each
+    /// program by itself. Larger; layouts and tags have `-unedited`.
+    #[arg(long)]
+    unedited: bool,
 }
 
 /// What to leave out.
@@ -90,10 +95,12 @@ impl What {
         Self { omit, ..Self::of(vec![attribute.to_owned()]) }
     }
 
-    /// The same, compressed like this.
-    pub(crate) fn again(attribute: &str, omit: &[String], compression: Compression) -> Self {
+    /// What an image was built from, compressed like this.
+    pub(crate) fn again(parameters: &Parameters, compression: Compression) -> Self {
+        let Parameters { attribute, omit, unedited, .. } = parameters;
         let fast = compression == Compression::Gzip(Gzip::Fast);
-        Self { fast, zstd: compression == Compression::Zstd, ..Self::one(attribute, omit) }
+        let zstd = compression == Compression::Zstd;
+        Self { fast, zstd, unedited: *unedited, ..Self::one(attribute, omit) }
     }
 }
 
@@ -165,9 +172,18 @@ impl<'a> Session<'a> {
             })?;
             names.push(default.name.clone());
         }
-        let options = Options { omit: what.omit.names.clone(), ..self.options(what.compression())? };
-        let needed = plan::closures(&self.catalog, &names, &options)?;
-        self.ensure_closures(&needed)?;
+        let options = Options {
+            omit: what.omit.names.clone(),
+            unedited: what.unedited,
+            ..self.options(what.compression())?
+        };
+        let ensure_closures =
+            || self.ensure_closures(&plan::closures(&self.catalog, &self.sources, &names, &options)?);
+        ensure_closures()?;
+        if options.unedited {
+            // Those that were missing have told which others there have to be.
+            ensure_closures()?;
+        }
         lock::ensure_alpine(self, &plan::alpine_bases(&self.catalog, &names)?, self.how.locked)?;
         let plan = Plan::of(&self.catalog, &self.sources, &names, &options)?;
         if self.how.locked {

@@ -11,6 +11,10 @@ use crate::crates::Crate;
 use crate::label;
 use crate::purl::purl;
 
+/// What is said of an image with [`label::UNEDITED`].
+const UNEDITED: &str = "unedited: its Go programs are compiled as those who release them do: no module is edited or newer \
+                        than the release asks for, and no programs are joined";
+
 /// What a component is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Kind {
@@ -62,6 +66,8 @@ pub struct Bill {
     pub licence: Option<String>,
     /// Its package URL.
     pub purl: String,
+    /// What else is to be known of all its programs.
+    pub comment: Option<&'static str>,
     /// What is in it.
     pub components: Vec<Component>,
 }
@@ -121,6 +127,9 @@ impl Bill {
             created: oci::date::rfc3339(created.unwrap_or_default()),
             licence: said(label::LICENSES),
             purl: purl("oci", &name, &digest, &[("arch", &arch)]),
+            comment: said(&format!("{}{}", label::OWN, label::UNEDITED))
+                .is_some_and(|value| value == "true")
+                .then_some(UNEDITED),
             name,
             digest,
             components: list.components,

@@ -24,10 +24,14 @@ pub fn spdx(document: &[u8], found: &Bill) -> Result<()> {
     let packages = value["packages"].as_array().ok_or_else(|| damaged("it lists no packages"))?;
     let listed: BTreeSet<Line> = packages.iter().map(line).collect();
     let hex = found.digest.strip_prefix("sha256:").unwrap_or_default();
-    if !listed.iter().any(|(_, _, sha256)| sha256 == hex) {
-        return Err(
-            Fault::new(Kind::Mismatch, format!("the SBOM is not about image {}", found.digest)).into()
-        );
+    let about = packages
+        .iter()
+        .find(|package| line(package).2 == hex)
+        .ok_or_else(|| Fault::new(Kind::Mismatch, format!("the SBOM is not about image {}", found.digest)))?;
+    if about["comment"].as_str() != found.comment {
+        let say = |comment: Option<&str>| comment.unwrap_or("nothing").escape_debug().to_string();
+        let what = format!("what the SBOM says of image {}", found.digest);
+        return Err(Fault::mismatch(what, say(found.comment), say(about["comment"].as_str())).into());
     }
     let present: BTreeSet<Line> = found
         .components

@@ -39,6 +39,9 @@ pub fn write(bill: &Bill) -> Result<Vec<u8>> {
         "purl": bill.purl,
     });
     licence(&mut image, bill.licence.as_deref());
+    if let Some(comment) = bill.comment {
+        image["properties"] = properties(comment);
+    }
     let components: Vec<Value> = parts().map(|(index, part)| component(index, part)).collect();
     oci::json::canonical(&json!({
         "bomFormat": "CycloneDX",
@@ -72,10 +75,14 @@ fn component(index: usize, part: &Component) -> Value {
         out["purl"] = json!(purl);
     }
     if let Some(comment) = &part.comment {
-        out["properties"] = json!([{"name": format!("{}comment", label::OWN), "value": comment}]);
+        out["properties"] = properties(comment);
     }
     licence(&mut out, part.licence.as_deref());
     out
+}
+
+fn properties(comment: &str) -> Value {
+    json!([{"name": format!("{}comment", label::OWN), "value": comment}])
 }
 
 fn licence(component: &mut Value, text: Option<&str>) {

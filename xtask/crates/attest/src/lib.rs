@@ -28,4 +28,6 @@ pub mod label {
     pub const LICENSES: &str = "org.opencontainers.image.licenses";
     /// What all our own names begin with.
     pub const OWN: &str = "io.containerized-kubelet.";
+    /// After [`OWN`]: `true` for Kubernetes as released, which is another image than the attribute's.
+    pub const UNEDITED: &str = "unedited";
 }

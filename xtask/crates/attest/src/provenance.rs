@@ -37,6 +37,9 @@ pub struct Parameters {
     pub attribute: String,
     /// What was left out.
     pub omit: Vec<String>,
+    /// Were its programs compiled as those who release them do?
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub unedited: bool,
     /// What compressed the layers, with its version.
     pub encoder: String,
 }
@@ -302,7 +305,12 @@ mod tests {
                 "externalParameters": {"attribute": "a", "omit": [], "encoder": "e"}}},
         });
         let read = |value: &Value| super::read(value.to_string().as_bytes(), "sha256:aa");
-        assert_eq!(read(&good).unwrap().parameters.attribute, "a");
+        let parameters = read(&good).unwrap().parameters;
+        assert_eq!((parameters.attribute.as_str(), parameters.unedited), ("a", false));
+        assert!(
+            !serde_json::to_string(&parameters).unwrap().contains("unedited"),
+            "older readers know it not"
+        );
         let with = |pointer: &str, new: Value| {
             let mut value = good.clone();
             *value.pointer_mut(pointer).unwrap() = new;

@@ -63,7 +63,7 @@ fn relation(from: &str, kind: &str, to: &str) -> Value {
 
 fn image(bill: &Bill, names: &mut BTreeMap<String, String>) -> Value {
     let hex = bill.digest.strip_prefix("sha256:").unwrap_or(&bill.digest);
-    json!({
+    let mut image = json!({
         "SPDXID": IMAGE,
         "name": bill.name,
         "versionInfo": bill.version,
@@ -75,7 +75,11 @@ fn image(bill: &Bill, names: &mut BTreeMap<String, String>) -> Value {
         "copyrightText": NONE,
         "checksums": [{"algorithm": "SHA256", "checksumValue": hex}],
         "externalRefs": [purl(&bill.purl)],
-    })
+    });
+    if let Some(comment) = bill.comment {
+        image["comment"] = json!(comment);
+    }
+    image
 }
 
 fn package(id: &str, component: &Component, names: &mut BTreeMap<String, String>) -> Value {

@@ -5,13 +5,15 @@
 
 mod attribute;
 mod budget;
+mod compile;
 mod model;
 mod validate;
 
 pub use attribute::{Attribute, Attributes, Scope};
 pub use budget::{BaseBudget, Budget, Figures, Ratios};
+pub use compile::{Compile, Upstream};
 pub use model::{
-    Alpine, Arch, Base, Catalog, Closure, Compile, Component, Content, Directories, Earlier, Files, Go,
-    Healthcheck, Links, Name, PLACEHOLDERS, Pack, Product, Program, Release, Rootfs, Script, Single, Variant,
+    Alpine, Arch, Base, Catalog, Closure, Component, Content, Directories, Earlier, Files, Go, Healthcheck,
+    Links, Name, PLACEHOLDERS, Pack, Product, Program, Release, Rootfs, Script, Single, Variant,
 };
 pub use validate::{is_commit, version_numbers};

@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 use toml::Spanned;
 
 use crate::budget::Budget;
+use crate::compile::Compile;
 use crate::validate;
 
 /// The version of the format that this library reads.
@@ -257,21 +258,6 @@ impl Variant {
     }
 }
 
-/// How Go programs are compiled, beyond what static programs always need.
-#[derive(Clone, Debug, Default, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Compile {
-    /// Build tags.
-    #[serde(default)]
-    pub tags: Vec<String>,
-    /// `PATTERN=FLAGS` for the compiler; the last whose pattern fits a package counts.
-    #[serde(default)]
-    pub gcflags: Vec<String>,
-    /// Flags of the linker, each one word.
-    #[serde(default)]
-    pub ldflags: Vec<String>,
-}
-
 /// What a layer is made of: exactly one kind of content.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -398,7 +384,7 @@ pub enum Pack {
 }
 
 /// Which pinned Go modules a program is compiled from.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Closure {
     /// The CNI plugins'.
@@ -440,11 +426,16 @@ pub struct Earlier {
 impl Program {
     /// Its import path in a release: by the version of the module that the release takes it from.
     pub fn package_in(&self, release: &Release) -> &str {
-        self.package_of(match self.closure {
+        self.package_of(self.version_in(release))
+    }
+
+    /// The version of its module that a release takes it from.
+    pub fn version_in<'r>(&self, release: &'r Release) -> &'r str {
+        match self.closure {
             Closure::CniPlugins => release.cni_plugins.as_str(),
             Closure::Kube => release.version.as_str(),
             Closure::Kubeadm => release.crictl.as_str(),
-        })
+        }
     }
 
     /// Its import path in a version of its module.

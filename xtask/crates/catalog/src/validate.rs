@@ -6,7 +6,7 @@ use std::ops::Range;
 use anyhow::Result;
 use fault::{Fault, Kind};
 
-use crate::model::{Alpine, Catalog, Content, Go, Name, PLACEHOLDERS, VERSION};
+use crate::model::{Alpine, Catalog, Closure, Content, Go, Name, PLACEHOLDERS, VERSION};
 
 pub(crate) fn parse(text: &str, file: &str) -> Result<Catalog> {
     let at = Position { text, file };
@@ -78,7 +78,32 @@ impl Checks<'_> {
         self.variants()?;
         self.components()?;
         self.programs()?;
+        self.upstream()?;
         self.budget()
+    }
+
+    /// Of each closure the newest entry first, and in the end one for all older versions.
+    fn upstream(&self) -> Result<()> {
+        let mut before: HashMap<Closure, Option<(u32, u32, u32)>> = HashMap::new();
+        for entry in &self.catalog.compile.upstream {
+            let from = entry.from.as_ref();
+            let numbers = from.and_then(|from| version_numbers(from.as_str()));
+            if let Some(from) = from.filter(|_| numbers.is_none()) {
+                return Err(self.at.name_fault(from, &format!("`{from}` is not a version `vX.Y.Z`")));
+            }
+            if before.get(&entry.closure).is_some_and(|newer| *newer <= numbers) {
+                let message = "[[compile.upstream]]: of a closure the newest entry comes first, the one without `from` last";
+                return Err(match from {
+                    Some(from) => self.at.name_fault(from, message),
+                    None => Fault::new(Kind::Data, format!("{}: {message}", self.at.file)).into(),
+                });
+            }
+            before.insert(entry.closure, numbers);
+            for program in &entry.cgo {
+                self.known("program", program, self.catalog.programs.iter().map(|x| &x.name))?;
+            }
+        }
+        Ok(())
     }
 
     fn programs(&self) -> Result<()> {

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use catalog::{Attributes, Catalog};
+use catalog::{Attributes, Catalog, Closure};
 
 /// The repository's own, which changes with every release.
 fn repository() -> Catalog {
@@ -174,4 +174,45 @@ fn every_kind_of_mistake_is_refused_with_its_line() {
 #[test]
 fn an_empty_catalog_is_refused() {
     insta::assert_snapshot!(refused("version = 1\nproduct = []"), @"catalog.toml:1: missing field `release`");
+}
+
+/// As the frozen catalog with these entries has them.
+const UPSTREAM: &str = "[[compile.upstream]]\nclosure = \"kube\"\nfrom = \"v1.26.0\"\ntags = [\"new\"]\ncgo = [\"kubelet\"]\n\
+    [[compile.upstream]]\nclosure = \"kube\"\ntags = [\"old\"]\n\n";
+
+fn with_upstream(from: &str, to: &str) -> String {
+    assert!(UPSTREAM.contains(from), "{from}");
+    let (before, after) = FROZEN.split_once("[budget]").unwrap();
+    format!("{before}{}[budget]{after}", UPSTREAM.replacen(from, to, 1))
+}
+
+#[test]
+fn upstreams_flags_are_those_of_the_version() {
+    let catalog = Catalog::parse(&with_upstream("", ""), "catalog.toml").unwrap();
+    let tags =
+        |version| catalog.compile.upstream_of(Closure::Kube, version).map(|entry| entry.tags[0].as_str());
+    let versions = ["v1.27.1", "v1.26.0", "v1.25.9"];
+    assert_eq!(versions.map(tags), [Some("new"), Some("new"), Some("old")]);
+    assert!(catalog.compile.upstream_of(Closure::CniPlugins, "v0.9.1").is_none());
+    // The repository's own has them for every program.
+    let catalog = repository();
+    for (program, release) in
+        catalog.programs.iter().flat_map(|program| catalog.releases.iter().map(move |it| (program, it)))
+    {
+        let found = catalog.compile.upstream_of(program.closure, program.version_in(release));
+        let cgo = found
+            .unwrap_or_else(|| panic!("{}", program.name))
+            .cgo
+            .iter()
+            .any(|name| *name == *program.name.as_str());
+        assert_eq!(cgo, program.name == *"kubelet", "{}", program.name);
+    }
+}
+
+#[test]
+fn upstreams_flags_out_of_order_are_refused() {
+    insta::assert_snapshot!(refused(&with_upstream("from = \"v1.26.0\"\n", "")), @"catalog.toml: [[compile.upstream]]: of a closure the newest entry comes first, the one without `from` last");
+    insta::assert_snapshot!(refused(&with_upstream("tags = [\"old\"]", "from = \"v1.26.0\"")), @"catalog.toml:189: [[compile.upstream]]: of a closure the newest entry comes first, the one without `from` last");
+    insta::assert_snapshot!(refused(&with_upstream("v1.26.0", "1.26")), @"catalog.toml:184: `1.26` is not a version `vX.Y.Z`");
+    insta::assert_snapshot!(refused(&with_upstream("cgo = [\"kubelet\"]", "cgo = [\"kublet\"]")), @"catalog.toml:186: there is no program `kublet`");
 }

@@ -49,6 +49,18 @@ pub enum Spec {
         /// crictl's package, as in `sigs.k8s.io/cri-tools/cmd/crictl`; its module is what stands before `/cmd/`.
         package: String,
     },
+    /// The same as [`Spec::Kube`] without the pins of `images/go/edits.toml`.
+    KubeUnedited {
+        /// The release, as in `v1.26.0`.
+        release: String,
+    },
+    /// crictl alone, with the modules of its own release.
+    Crictl {
+        /// Its version, as in `v1.37.0`.
+        version: String,
+        /// Its package, as for [`Spec::Kubeadm`].
+        package: String,
+    },
     /// The CNI plugins.
     Cni {
         /// Their version, as in `v0.9.1`.
@@ -73,6 +85,8 @@ impl Spec {
         match self {
             Spec::Kube { release } => Path::new(release).join("kube"),
             Spec::Kubeadm { release, .. } => Path::new(release).join("kubeadm"),
+            Spec::KubeUnedited { release } => Path::new(release).join("kube-unedited"),
+            Spec::Crictl { version, .. } => PathBuf::from(format!("crictl-{version}")),
             Spec::Cni { version } => PathBuf::from(format!("cni-plugins-{version}")),
             Spec::Programs { name, .. } => PathBuf::from(name),
         }
@@ -81,10 +95,11 @@ impl Spec {
     /// The modules named by it, with their versions: first the one whose requirements and replacements it starts from.
     pub(crate) fn direct(&self) -> Vec<(&str, &str)> {
         match self {
-            Spec::Kube { release } => vec![(KUBERNETES, release)],
+            Spec::Kube { release } | Spec::KubeUnedited { release } => vec![(KUBERNETES, release)],
             Spec::Kubeadm { release, crictl, .. } => {
                 vec![(KUBERNETES, release), (self.crictl_module().unwrap_or_default(), crictl)]
             }
+            Spec::Crictl { version, .. } => vec![(self.crictl_module().unwrap_or_default(), version)],
             Spec::Cni { version } => vec![(CNI_PLUGINS, version)],
             Spec::Programs { module, version, .. } => vec![(module, version)],
         }
@@ -93,18 +108,25 @@ impl Spec {
     /// The module of crictl, where it is a part.
     pub fn crictl_module(&self) -> Option<&str> {
         match self {
-            Spec::Kubeadm { package, .. } => Some(module_of(package)),
+            Spec::Kubeadm { package, .. } | Spec::Crictl { package, .. } => Some(module_of(package)),
             _ => None,
         }
+    }
+
+    /// Do the pins of `images/go/edits.toml` apply to it?
+    pub(crate) fn is_pinned(&self) -> bool {
+        !matches!(self, Spec::KubeUnedited { .. } | Spec::Crictl { .. })
     }
 
     /// The version of the release's staging modules: `v0.26.0` for `v1.26.0`. `None` for what is no release of
     /// Kubernetes.
     pub(crate) fn staging_version(&self) -> Result<Option<String>> {
         let release = match self {
-            Spec::Kube { release } | Spec::Kubeadm { release, .. } => release,
+            Spec::Kube { release } | Spec::KubeUnedited { release } | Spec::Kubeadm { release, .. } => {
+                release
+            }
             Spec::Programs { module, version, .. } if module == KUBERNETES => version,
-            Spec::Programs { .. } | Spec::Cni { .. } => return Ok(None),
+            Spec::Programs { .. } | Spec::Crictl { .. } | Spec::Cni { .. } => return Ok(None),
         };
         let rest = release.strip_prefix("v1.").filter(|rest| {
             let parts: Vec<&str> = rest.split('.').collect();
@@ -143,6 +165,11 @@ pub struct Closure {
 }
 
 impl Closure {
+    /// Is there one for `spec` below `root`, the directory `images/go`?
+    pub fn is_there(root: &Path, spec: &Spec) -> bool {
+        root.join(spec.dir()).join("go.sum").is_file()
+    }
+
     /// Reads the closure for `spec` below `root`, the directory `images/go`.
     pub fn read(root: &Path, spec: &Spec) -> Result<Self> {
         let dir = root.join(spec.dir());
@@ -197,7 +224,7 @@ impl Closure {
                 return stale(format!("{name}: requires {found}, not {wanted}"));
             }
         }
-        if matches!(spec, Spec::Kube { .. })
+        if matches!(spec, Spec::Kube { .. } | Spec::KubeUnedited { .. })
             && let Some(crictl) = file.require.keys().find(|module| module.ends_with(CRI_TOOLS))
         {
             return stale(format!("{name}: requires {crictl}, which belongs beside it"));

@@ -62,16 +62,18 @@ fn build(
     let mut errors: Vec<String> = Vec::new();
     let mut watch = Watch::default();
     let dump = if recipe.flags.prune { "-dumpdep" } else { "" };
+    // The linker's own `-s` spares Go's symbols; the C linker's, 10 MB of musl's.
+    let external = if recipe.flags.pure { "" } else { "-linkmode external -extldflags '-static -s'" };
     let run = tools
         .go(&recipe.target, work)?
+        .env("CGO_ENABLED", recipe.flags.cgo())
         .arg("build")
         .arg(format!("-p={}", jobs.max(1)))
         .args(["-v", "-trimpath", "-mod=readonly", "-buildvcs=false"])
         .arg(format!("-tags={}", recipe.flags.tags.join(",")))
         .args(recipe.flags.gcflags.iter().map(|flags| format!("-gcflags={flags}")))
-        // The linker's own `-s` spares Go's symbols; the C linker's, 10 MB of musl's.
         .arg(format!(
-            "-ldflags=-s -w -buildid= {dump} {} -linkmode external -extldflags '-static -s'{}",
+            "-ldflags=-s -w -buildid= {dump} {} {external}{}",
             recipe.flags.ldflags.join(" "),
             recipe.stamps.flags()?
         ))

@@ -166,6 +166,18 @@ impl Edits {
         Ok(self.edits.iter().filter(wanted).map(own).collect())
     }
 
+    /// Did a pin give a closure, by its go.mod, another version than its release asks for?
+    ///
+    /// # Errors
+    /// [`Kind::Data`] for what is no go.mod.
+    pub fn raise(&self, go_mod: &str) -> Result<bool> {
+        let file = ModFile::parse("go.mod", go_mod)?;
+        Ok(self.pins.iter().any(|Pin { module, version, .. }| {
+            let by = file.replace.get(&(module.clone(), None));
+            by.is_some_and(|by| by.path == *module && by.version.as_ref() == Some(version))
+        }))
+    }
+
     /// Puts the pinned versions into a go.mod, where it asks for older ones.
     pub(crate) fn pin(&self, file: &mut ModFile) {
         for Pin { module, version, .. } in &self.pins {
@@ -294,6 +306,8 @@ mod tests {
         let mut newer = ModFile::parse("go.mod", &GO_MOD.replace("v1.4.0", "v1.10.0")).unwrap();
         edits("", "").unwrap().pin(&mut newer);
         assert_eq!(newer.used("e.x/p").unwrap().1, "v1.10.0");
+        let raise = |file: &ModFile| edits("", "").unwrap().raise(&file.text(&[])).unwrap();
+        assert_eq!([raise(&file), raise(&newer)], [true, false]);
     }
 
     const SOURCE: &str = "package a\n\nfunc f() {\nhere:\n\tg(one)\n}\n\nfunc g(string) {}\n";

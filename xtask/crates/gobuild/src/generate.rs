@@ -20,7 +20,7 @@ use crate::tools::{Tools, Work};
 /// The language of closures whose module is too old to list what it needs indirectly.
 const GO_LINE: &str = "1.19";
 
-/// Makes the closure for `spec`: the module's own requirements and replacements, with the pins of `edits`, tidied for just the programs that
+/// Makes the closure for `spec`: the module's own requirements and replacements, with the pins of `edits` where they apply, tidied for just the programs that
 /// are built. Sums in `known` are kept to, so that a module that changed since is an error; for other modules the
 /// checksum database is asked as the user's Go is set to. `work` is a directory for temporary files.
 pub fn generate(
@@ -48,7 +48,9 @@ pub fn generate(
     let text =
         fs::read_to_string(&upstream.go_mod).with_context(|| format!("reading the go.mod of {base}"))?;
     let mut file = start_from(&ModFile::parse(&format!("{base}'s go.mod"), &text)?, spec)?;
-    edits.pin(&mut file);
+    if spec.is_pinned() {
+        edits.pin(&mut file);
+    }
     fs::write(work.module().join("programs.go"), imports(spec)).context("writing programs.go")?;
     let read =
         |name: &str| fs::read_to_string(work.module().join(name)).with_context(|| format!("reading {name}"));
@@ -213,7 +215,7 @@ fn staging_modules(file: &ModFile, spec: &Spec, known: Option<&Closure>) -> Resu
 fn start_from(upstream: &ModFile, spec: &Spec) -> Result<ModFile> {
     let staging = spec.staging_version()?;
     let mut file = ModFile { module: MODULE.to_owned(), ..upstream.clone() };
-    if staging.is_none() {
+    if matches!(spec, Spec::Cni { .. } | Spec::Programs { .. }) && staging.is_none() {
         GO_LINE.clone_into(&mut file.go);
     }
     for ((path, _), by) in &mut file.replace {
@@ -252,7 +254,8 @@ fn imports(spec: &Spec) -> String {
             }
         }
         Spec::Programs { packages, .. } => packages.iter().for_each(|package| import(package)),
-        Spec::Kube { .. } | Spec::Kubeadm { .. } => {
+        Spec::Crictl { package, .. } => import(package),
+        Spec::Kube { .. } | Spec::KubeUnedited { .. } | Spec::Kubeadm { .. } => {
             if let Spec::Kubeadm { package, .. } = spec {
                 import(package);
             }

@@ -92,7 +92,8 @@ pub(crate) fn list(
     let go_list = |flags: &[&str]| {
         let go =
             if fetching { tools.go_fetching(&recipe.target, work) } else { tools.go(&recipe.target, work) };
-        go?.args(["list", "-deps", "-mod=readonly"])
+        go?.env("CGO_ENABLED", recipe.flags.cgo())
+            .args(["list", "-deps", "-mod=readonly"])
             .arg(format!("-tags={}", recipe.flags.tags.join(",")))
             .args(flags)
             .args(recipe.programs.iter().map(|program| &program.package))

@@ -85,9 +85,17 @@ pub struct Flags {
     pub ldflags: Vec<String>,
     /// The linker must be able to drop methods that nobody calls.
     pub prune: bool,
+    /// Without C (`CGO_ENABLED=0`): then Go's own linker links.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub pure: bool,
 }
 
 impl Flags {
+    /// The value of `CGO_ENABLED`.
+    pub(crate) fn cgo(&self) -> &'static str {
+        if self.pure { "0" } else { "1" }
+    }
+
     fn check(&self) -> Result<()> {
         let plain = |text: &str| text.chars().all(|c| c.is_ascii_graphic() && !"'\"\\,".contains(c));
         let word = |text: &String| !text.is_empty() && plain(text);
@@ -332,7 +340,8 @@ mod tests {
     fn flags_are_words() {
         let error = |tags: &[&str], gcflags: &[&str], ldflags: &[&str]| {
             let own = |list: &[&str]| list.iter().map(|flag| (*flag).to_owned()).collect();
-            let flags = Flags { tags: own(tags), gcflags: own(gcflags), ldflags: own(ldflags), prune: false };
+            let flags =
+                Flags { tags: own(tags), gcflags: own(gcflags), ldflags: own(ldflags), ..Flags::default() };
             flags.check().map_err(|error| error.to_string())
         };
         assert!(

@@ -108,3 +108,30 @@ fn crictl_does_not_raise_what_kubernetes_is_made_of() {
       git.test/cri-tools@v1.98.0: it is called sigs.k8s.io/cri-tools, as its go.mod says: ask for it by that name
     ");
 }
+
+#[test]
+fn what_is_unedited_has_the_versions_of_its_own_release() {
+    let Some(mut tools) = tools() else { return };
+    let dir = Scratch::new();
+    kubernetes(dir.path(), "sample-controller");
+    ask(dir.path(), &mut tools);
+    let module = "sigs.k8s.io/cri-tools";
+    let go_mod = format!("module {module}\n\ngo 1.23\n\nrequire e.x/dep v1.0.0\n");
+    serve(dir.path(), module, "v1.98.0", &[("go.mod", &go_mod), ("cmd/crictl/main.go", MAIN)]);
+    let pin = "[[pin]]\nmodule = \"e.x/dep\"\nversion = \"v1.1.0\"\nwhy = \"w\"\n";
+    let edits = Edits::parse(&format!("version = 1\n{pin}"), "edits.toml").unwrap();
+    let made = |spec: &Spec| generate(spec, None, &edits, &tools, dir.path(), &Silent).unwrap();
+    let crictl = Spec::Crictl { version: "v1.98.0".into(), package: format!("{module}/cmd/crictl") };
+    let specs = [kube(), Spec::KubeUnedited { release: "v1.99.0".into() }, crictl];
+    let dirs = specs.each_ref().map(|spec| spec.dir().display().to_string());
+    assert_eq!(dirs, ["v1.99.0/kube", "v1.99.0/kube-unedited", "crictl-v1.98.0"]);
+    let closures = specs.each_ref().map(made);
+    let sums = closures.each_ref().map(|it| it.go_sum.contains("e.x/dep v1.1.0 h1:"));
+    assert_eq!(sums, [true, false, false]);
+    assert_eq!(closures.each_ref().map(|it| edits.raise(&it.go_mod).unwrap()), [true, false, false]);
+    // Of crictl also the language, and with it the runtime's defaults.
+    assert!(closures[2].go_mod.contains("\ngo 1.23\n"), "{}", closures[2].go_mod);
+    // Without pins, the release's own is the same.
+    let unpinned = generate(&specs[0], None, &Edits::default(), &tools, dir.path(), &Silent).unwrap();
+    assert_eq!(unpinned, closures[1]);
+}

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use anyhow::Result;
 use catalog::{Arch, Catalog, Name, Pack, Release};
 use fault::{Fault, Kind};
-use gobuild::{Closure, Common, Compilers, Flags, Program, Recipe, Spec, Stamps, Target};
+use gobuild::{Closure, Common, Compilers, Edits, Flags, Program, Recipe, Spec, Stamps, Target};
 use serde::Serialize;
 use store::Key;
 
@@ -123,8 +123,8 @@ impl Component {
 
 /// As the compiler's library has them.
 pub(crate) fn flags(compile: &catalog::Compile, prune: bool) -> Flags {
-    let catalog::Compile { tags, gcflags, ldflags } = compile.clone();
-    Flags { tags, gcflags, ldflags, prune }
+    let catalog::Compile { tags, gcflags, ldflags, .. } = compile.clone();
+    Flags { tags, gcflags, ldflags, prune, ..Flags::default() }
 }
 
 /// The Go component of these programs, for a release and architecture.
@@ -137,7 +137,43 @@ pub(crate) fn go(
     programs: &[&catalog::Program],
     packing: Packing,
 ) -> Result<Component> {
-    let (spec, stamps) = closure(catalog, release, programs)?;
+    let from = closure(catalog, release, programs)?;
+    let recipe = recipe(sources, from, flags, &sources.edits, release, arch, programs)?;
+    let name = format!("{} {} {}", recipe.name(), release.version, arch.name);
+    Ok(Component { name, made: Made::Go { recipe: Box::new(recipe), packing } })
+}
+
+/// The Go component of one program as those who release it make it: [`Options::unedited`].
+pub(crate) fn go_unedited(
+    catalog: &Catalog,
+    sources: &Sources,
+    release: &Release,
+    arch: &Arch,
+    program: &catalog::Program,
+    packing: Packing,
+) -> Result<Component> {
+    let upstream = catalog.compile.upstream_of(program.closure, program.version_in(release));
+    let upstream = upstream.ok_or_else(|| {
+        let message = format!("images/catalog.toml: no [[compile.upstream]] is for {}", program.name);
+        Fault::new(Kind::Data, message).help("say there how it is compiled by those who release it")
+    })?;
+    let pure = upstream.cgo.iter().all(|name| *name != *program.name.as_str());
+    let flags = Flags { tags: upstream.tags.clone(), pure, ..Flags::default() };
+    let from = closure_unedited(catalog, sources, release, program)?;
+    let recipe = recipe(sources, from, flags, &Edits::default(), release, arch, &[program])?;
+    let name = format!("{} {} {} unedited", recipe.name(), release.version, arch.name);
+    Ok(Component { name, made: Made::Go { recipe: Box::new(recipe), packing } })
+}
+
+fn recipe(
+    sources: &Sources,
+    (spec, stamps): (Spec, Stamps),
+    flags: Flags,
+    edits: &Edits,
+    release: &Release,
+    arch: &Arch,
+    programs: &[&catalog::Program],
+) -> Result<Recipe> {
     let pins = Closure::read(&sources.go(), &spec)?;
     let compilers = Compilers { go: sources.go_for(release)?, zig: &sources.lock.zig.version };
     let programs: Vec<Program> = programs
@@ -148,11 +184,9 @@ pub(crate) fn go(
             init_flags: program.init_flags,
         })
         .collect();
-    let common = Common { edits: &sources.edits, join: &sources.join };
+    let common = Common { edits, join: &sources.join };
     let target = Target::by_name(arch.name.as_str())?;
-    let recipe = Recipe::new(programs, pins, target, stamps, flags, compilers, common)?;
-    let name = format!("{} {} {}", recipe.name(), release.version, arch.name);
-    Ok(Component { name, made: Made::Go { recipe: Box::new(recipe), packing } })
+    Recipe::new(programs, pins, target, stamps, flags, compilers, common)
 }
 
 /// The one closure that holds the modules of all these programs, and what is stamped into them.
@@ -187,6 +221,53 @@ pub(crate) fn closure(
         return Ok((spec, stamps));
     }
     Ok((spec(catalog, release, catalog::Closure::Kube)?, stamps))
+}
+
+/// The closure with the modules of a program's own release, and what is stamped into it.
+fn closure_unedited(
+    catalog: &Catalog,
+    sources: &Sources,
+    release: &Release,
+    program: &catalog::Program,
+) -> Result<(Spec, Stamps)> {
+    let (spec, stamps) = closure(catalog, release, &[program])?;
+    match &spec {
+        Spec::Kubeadm { crictl, package, .. } => {
+            let stamps = Stamps::new().crictl(gobuild::module_of(package), crictl);
+            Ok((Spec::Crictl { version: crictl.clone(), package: package.clone() }, stamps))
+        }
+        // Where no pin raises a version, the release's own is the same.
+        Spec::Kube { release } if sources.edits.raise(&Closure::read(&sources.go(), &spec)?.go_mod)? => {
+            Ok((Spec::KubeUnedited { release: release.clone() }, stamps))
+        }
+        _ => Ok((spec, stamps)),
+    }
+}
+
+/// The closure that [`go_unedited`] reads; while the release's own is missing, which tells, that one.
+pub(crate) fn needed_unedited(
+    catalog: &Catalog,
+    sources: &Sources,
+    release: &Release,
+    program: &catalog::Program,
+) -> Result<Spec> {
+    let (own, _) = closure(catalog, release, &[program])?;
+    if matches!(own, Spec::Kube { .. }) && !Closure::is_there(&sources.go(), &own) {
+        return Ok(own);
+    }
+    closure_unedited(catalog, sources, release, program).map(|(spec, _)| spec)
+}
+
+/// The closures that only [`Options::unedited`] images of a release may need, whether they are there or not.
+///
+/// # Errors
+/// As [`spec`].
+pub fn unedited(catalog: &Catalog, release: &Release) -> Result<Vec<Spec>> {
+    let mut specs = vec![Spec::KubeUnedited { release: release.version.to_string() }];
+    if let Spec::Kubeadm { crictl, package, .. } = spec(catalog, release, catalog::Closure::Kubeadm)? {
+        specs.push(Spec::Crictl { version: crictl, package });
+    }
+    Ok(specs)
 }
 
 /// What a closure of a release is for.

@@ -60,7 +60,7 @@ pub(crate) fn plan(
     annotations.insert(format!("{PREFIX}.encoder"), options.compression.encoder());
     Ok(Image {
         attribute: attribute.name.clone(),
-        reference: attribute.reference() + options.compression.suffix(),
+        reference: attribute.reference() + &options.suffix(),
         platform: Platform::new(&arch.architecture, arch.variant.as_deref())?,
         created: oci::date::parse(attribute.release.date.as_str())?,
         env: environment(attribute),
@@ -112,6 +112,9 @@ pub(crate) fn annotations(attribute: &Attribute<'_>, options: &Options) -> BTree
         .collect();
     annotations.insert(format!("{PREFIX}.variant"), attribute.variant.name.to_string());
     annotations.insert(format!("{PREFIX}.base"), attribute.base.name.to_string());
+    if options.unedited {
+        annotations.insert(format!("{PREFIX}.unedited"), "true".to_owned());
+    }
     if !options.omit.is_empty() {
         let mut omitted = options.omit.clone();
         omitted.sort();

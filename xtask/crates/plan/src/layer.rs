@@ -194,14 +194,23 @@ impl Builder<'_> {
         match component.content() {
             Kind::Go(go) => {
                 let programs = programs(self.catalog, go, self.options);
-                let Some((first, others)) = programs.split_first() else { return Ok(()) };
-                let release = self.attribute.release;
-                let flags = component::flags(&self.catalog.compile, go.prune);
-                let packing = Packing::of(go.pack, self.sources, self.options);
-                let made =
-                    component::go(self.catalog, self.sources, flags, release, self.arch, &programs, packing)?;
-                let from = self.component(made)?;
+                let (catalog, sources, release) = (self.catalog, self.sources, self.attribute.release);
+                let packing = Packing::of(go.pack, sources, self.options);
                 let at = |program: &catalog::Program| format!("{}/{}", go.directory, program.name);
+                if self.options.unedited {
+                    for program in programs {
+                        let packing = packing.clone();
+                        let made =
+                            component::go_unedited(catalog, sources, release, self.arch, program, packing)?;
+                        let from = self.component(made)?;
+                        entries.push(Entry { path: at(program), content: file(0o755, from) });
+                    }
+                    return Ok(());
+                }
+                let Some((first, others)) = programs.split_first() else { return Ok(()) };
+                let flags = component::flags(&catalog.compile, go.prune);
+                let made = component::go(catalog, sources, flags, release, self.arch, &programs, packing)?;
+                let from = self.component(made)?;
                 entries.push(Entry { path: at(first), content: file(0o755, from) });
                 // One binary by all its names: it does what the name it is called by says.
                 entries.extend(others.iter().map(|other| {

@@ -20,11 +20,19 @@ use oci::compress::Compression;
 use serde::Serialize;
 use store::Key;
 
-pub use component::{Component, Made, Packing, Upx, spec};
+pub use component::{Component, Made, Packing, Upx, spec, unedited};
 pub use image::Image;
 pub use layer::{Content, Entry, From, Layer};
 pub use part::Place;
 pub use sources::Sources;
+
+/// What tags and layouts of [`Options::unedited`] images have more than their attribute's, before the compression's.
+pub const UNEDITED: &str = "-unedited";
+
+/// An image's name without what it has more than another edition's, and that, if it has it: [`UNEDITED`].
+pub fn edition(name: &str) -> (&str, &'static str) {
+    name.strip_suffix(UNEDITED).map_or((name, ""), |rest| (rest, UNEDITED))
+}
 
 /// What a user may choose about all images of a build.
 #[derive(Clone, Debug, Default)]
@@ -33,6 +41,9 @@ pub struct Options {
     pub omit: Vec<String>,
     /// The architectures that indexes are over, by name; all, if none is named.
     pub arches: Vec<String>,
+    /// Every Go program by itself, as those who release it make it: no edits of its modules, no raised pins, upstream's
+    /// flags ([`catalog::Upstream`]); recorded in the image, which has a tag of its own.
+    pub unedited: bool,
     /// How layers are compressed: other digests, same content.
     pub compression: Compression,
     /// A UPX that is not the locked one, accepted by its user; recorded in images with packed programs.
@@ -42,6 +53,12 @@ pub struct Options {
 impl Options {
     fn omits(&self, name: &str) -> bool {
         self.omit.iter().any(|omit| omit == name)
+    }
+
+    /// What tags, and the names of layouts, have more than their attribute's.
+    pub fn suffix(&self) -> String {
+        let edition = if self.unedited { UNEDITED } else { "" };
+        format!("{edition}{}", self.compression.suffix())
     }
 
     /// Is an image for this architecture in an index?
@@ -88,7 +105,7 @@ pub struct Plan {
     /// What was asked for, in that order.
     pub targets: Vec<Target>,
     /// What is added to a target's attribute for the name of its layout.
-    pub suffix: &'static str,
+    pub suffix: String,
     /// Every image needed, by attribute.
     pub images: BTreeMap<String, Image>,
     /// Every layer needed, by key.
@@ -103,7 +120,7 @@ impl Plan {
         check_omit(catalog, &options.omit)?;
         check_arches(catalog, &options.arches)?;
         let attributes = Attributes::of(catalog);
-        let mut plan = Self { suffix: options.compression.suffix(), ..Self::default() };
+        let mut plan = Self { suffix: options.suffix(), ..Self::default() };
         for name in names {
             let attribute = attributes.get(name)?;
             if plan.targets.iter().any(|target| target.attribute() == attribute.name) {
@@ -139,7 +156,7 @@ impl Plan {
         }
         Ok(Target::Index(Index {
             attribute: index.name.clone(),
-            reference: index.reference() + options.compression.suffix(),
+            reference: index.reference() + &options.suffix(),
             images: members.iter().map(|member| member.name.clone()).collect(),
             annotations: image::annotations(index, options),
         }))
@@ -247,8 +264,14 @@ pub fn go_content<'c>(catalog: &'c Catalog, name: &str) -> Result<&'c catalog::G
     }
 }
 
-/// The Go closures that planning these targets reads, for whoever makes those that are missing.
-pub fn closures(catalog: &Catalog, names: &[String], options: &Options) -> Result<Vec<Spec>> {
+/// The Go closures that planning these targets reads, for whoever makes those that are missing. What [`Options::unedited`]
+/// ones need depends on closures: until those are there, no others are named.
+pub fn closures(
+    catalog: &Catalog,
+    sources: &Sources,
+    names: &[String],
+    options: &Options,
+) -> Result<Vec<Spec>> {
     let attributes = Attributes::of(catalog);
     let mut specs = Vec::new();
     for name in names {
@@ -261,9 +284,17 @@ pub fn closures(catalog: &Catalog, names: &[String], options: &Options) -> Resul
             if options.omits(component.name.as_str()) || programs.is_empty() {
                 continue;
             }
-            let (spec, _) = component::closure(catalog, attribute.release, &programs)?;
-            if !specs.contains(&spec) {
-                specs.push(spec);
+            let release = attribute.release;
+            let needed = if options.unedited {
+                let of = |program| component::needed_unedited(catalog, sources, release, program);
+                programs.into_iter().map(of).collect::<Result<Vec<_>>>()?
+            } else {
+                vec![component::closure(catalog, release, &programs)?.0]
+            };
+            for spec in needed {
+                if !specs.contains(&spec) {
+                    specs.push(spec);
+                }
             }
         }
     }

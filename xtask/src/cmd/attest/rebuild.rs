@@ -30,7 +30,7 @@ impl Again {
 
 /// Builds an image; what is in the store is taken from there.
 pub(in crate::cmd) fn rebuild(session: &Session<'_>, parameters: &Parameters) -> Result<Again> {
-    let what = What::again(&parameters.attribute, &parameters.omit, parameters.compression()?);
+    let what = What::again(parameters, parameters.compression()?);
     let plan = session.plan(&what)?;
     let dir = TempDir::new()?;
     let built = session.executor()?.build(&plan, dir.path())?;
@@ -63,6 +63,7 @@ pub(in crate::cmd) fn parameters(session: &Session<'_>, image: &Found) -> Result
     Ok(Parameters {
         attribute: attribute.name.clone(),
         omit: own("omitted").split(',').filter(|name| !name.is_empty()).map(str::to_owned).collect(),
+        unedited: own(label::UNEDITED) == "true",
         encoder: own("encoder").to_owned(),
     })
 }
@@ -71,7 +72,11 @@ pub(in crate::cmd) fn parameters(session: &Session<'_>, image: &Found) -> Result
 pub(in crate::cmd) fn known(session: &Session<'_>, layout: &Layout, image: &Found) -> Result<Option<Build>> {
     let Ok(parameters) = parameters(session, image) else { return Ok(None) };
     let Ok(compression) = parameters.compression() else { return Ok(None) };
-    let options = Options { omit: parameters.omit.clone(), ..session.options(compression)? };
+    let options = Options {
+        omit: parameters.omit.clone(),
+        unedited: parameters.unedited,
+        ..session.options(compression)?
+    };
     let names = std::slice::from_ref(&parameters.attribute);
     let Ok(plan) = Plan::of(&session.catalog, &session.sources, names, &options) else { return Ok(None) };
     for key in plan.layers.keys() {

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use anyhow::Result;
-use catalog::{Catalog, Release};
+use catalog::Release;
 use fault::{Fault, Kind};
 use gobuild::{Closure, Spec};
 
@@ -34,7 +34,7 @@ impl LockGo {
     pub(crate) fn run(&self, context: &Context) -> Result<()> {
         let session = Session::open(context, &self.how)?;
         let (mut failed, mut report) = (Vec::new(), Report::new());
-        for (name, spec) in specs(&session.catalog, &self.releases)? {
+        for (name, spec) in specs(&session, &self.releases)? {
             exec::interrupt::check()?;
             match self.one(context, &session, &spec) {
                 Ok(done) => report.add(context, &name, done),
@@ -87,7 +87,7 @@ impl LockGo {
 pub(crate) fn ensure_closures(session: &Session<'_>, needed: &[Spec], locked: bool) -> Result<()> {
     let root = session.sources.go();
     let progress = &*session.context.progress;
-    for spec in needed.iter().filter(|spec| !root.join(spec.dir()).join("go.sum").is_file()) {
+    for spec in needed.iter().filter(|spec| !Closure::is_there(&root, spec)) {
         let name = format!("images/go/{}", spec.dir().display());
         if locked {
             return Err(Fault::new(
@@ -112,8 +112,10 @@ pub(crate) fn ensure_closures(session: &Session<'_>, needed: &[Spec], locked: bo
     Ok(())
 }
 
-/// The closures of these releases, or of all, by directory.
-fn specs(catalog: &Catalog, releases: &[String]) -> Result<BTreeMap<String, Spec>> {
+/// The closures of these releases, or of all, by directory. Those that `build --unedited` alone reads are among them if
+/// one was ever built.
+fn specs(session: &Session<'_>, releases: &[String]) -> Result<BTreeMap<String, Spec>> {
+    let catalog = &session.catalog;
     let chosen: Vec<&Release> = if releases.is_empty() {
         catalog.releases.iter().collect()
     } else {
@@ -132,6 +134,9 @@ fn specs(catalog: &Catalog, releases: &[String]) -> Result<BTreeMap<String, Spec
             let spec = plan::spec(catalog, release, closure)?;
             specs.insert(spec.dir().display().to_string(), spec);
         }
+        let unedited = plan::unedited(catalog, release)?;
+        let made = unedited.into_iter().filter(|spec| Closure::is_there(&session.sources.go(), spec));
+        specs.extend(made.map(|spec| (spec.dir().display().to_string(), spec)));
     }
     Ok(specs)
 }

@@ -3,6 +3,7 @@
 use anyhow::Result;
 use catalog::{Attribute, Attributes, Scope};
 use fault::{Fault, Kind};
+use gobuild::Closure;
 use plan::Options;
 use serde::Serialize;
 
@@ -71,9 +72,9 @@ fn lock_missing(session: &Session<'_>, name: &str, omit: &[String]) -> Result<Op
         }
     }
     let options = Options { omit: omit.to_vec(), ..Options::default() };
-    let missing = plan::closures(&session.catalog, &names, &options)?
+    let missing = plan::closures(&session.catalog, &session.sources, &names, &options)?
         .into_iter()
-        .find(|spec| !session.sources.go().join(spec.dir()).join("go.sum").is_file());
+        .find(|spec| !Closure::is_there(&session.sources.go(), spec));
     Ok(missing.map(|spec| {
         (format!("images/go/{} is missing", spec.dir().display()), "`cargo xtask lock go` makes it".into())
     }))

@@ -45,13 +45,15 @@ impl Check {
         let mut weighed = weigh::weigh(context, &self.which, &self.how, &record)?;
         let attributes = catalog::Attributes::of(&catalog);
         weighed.retain(|name, _| {
-            let known = attributes.iter().any(|attribute| attribute.name == Set::of(name).1);
-            if !known {
-                context
-                    .progress
-                    .note(&format!("{name}: not an image of the catalog, so there is no budget for it"));
-            }
-            known
+            let (attribute, edition) = plan::edition(Set::of(name).1);
+            let known = attributes.iter().any(|known| known.name == attribute);
+            let why = match (known, edition) {
+                (true, "") => return true,
+                (true, _) => "unedited: the budget is of edited images, so there is none for it",
+                (false, _) => "not an image of the catalog, so there is no budget for it",
+            };
+            context.progress.note(&format!("{name}: {why}"));
+            false
         });
         let verdict = judge(context, &catalog, &record, &weighed)?;
         if context.json {

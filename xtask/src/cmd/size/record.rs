@@ -47,7 +47,9 @@ pub(super) fn write(context: &Context, which: &Which, how: &How) -> Result<sizes
         if known(&name) {
             record.images.insert(name, image.coarse(None));
         } else {
-            context.progress.note(&format!("{name}: not recorded: only the catalog's gzip images are"));
+            context.progress.note(&format!(
+                "{name}: not recorded: the record is of the catalog's gzip images, and of no unedited ones"
+            ));
         }
     }
     record.images.retain(|name, _| known(name));

@@ -23,6 +23,7 @@ const TITLE: &str = "org.opencontainers.image.title";
 const VERSION: &str = "org.opencontainers.image.version";
 const VARIANT: &str = "io.containerized-kubelet.variant";
 const BASE: &str = "io.containerized-kubelet.base";
+const UNEDITED: &str = "io.containerized-kubelet.unedited";
 
 /// Images by attribute, or by what else they are called.
 pub(super) type Weighed = BTreeMap<String, Image>;
@@ -106,8 +107,9 @@ fn built(session: &Session<'_>, name: &str, omit: &[String]) -> Result<Weighed> 
 fn ready(context: &Context, catalog: &Catalog, dir: &Path, attributes: &[String]) -> Result<Weighed> {
     let all = Attributes::of(catalog);
     let full = |name: &String| {
-        let (set, attribute) = Set::of(name);
-        Ok(all.get(attribute)?.name.clone() + set.suffix())
+        let (set, rest) = Set::of(name);
+        let (attribute, edition) = plan::edition(rest);
+        Ok(format!("{}{edition}{}", all.get(attribute)?.name, set.suffix()))
     };
     let attributes = attributes.iter().map(full).collect::<Result<Vec<_>>>()?;
     let dirs: Vec<PathBuf> = if attributes.is_empty() {
@@ -120,8 +122,10 @@ fn ready(context: &Context, catalog: &Catalog, dir: &Path, attributes: &[String]
         let found = layout(context, catalog, &dir)?;
         let name = dir.file_name().unwrap_or_default().to_string_lossy();
         if attributes.iter().any(|asked| *asked == *name) {
-            let (set, attribute) = Set::of(&name);
-            let mut expected = images_of(catalog, attribute)?.into_iter().map(|image| image + set.suffix());
+            let (set, rest) = Set::of(&name);
+            let (attribute, edition) = plan::edition(rest);
+            let images = images_of(catalog, attribute)?.into_iter();
+            let mut expected = images.map(|image| format!("{image}{edition}{}", set.suffix()));
             if let Some(missing) = expected.find(|image| !found.contains_key(image)) {
                 let found: Vec<_> = found.into_keys().collect();
                 let what = format!("the layout {}", dir.display());
@@ -177,8 +181,8 @@ pub(super) fn layout(context: &Context, catalog: &Catalog, dir: &Path) -> Result
     Ok(weighed)
 }
 
-/// The attribute of an image, by what it says of itself. Another set of manifests for the same images, with another
-/// compression, has names of its own.
+/// The attribute of an image, by what it says of itself. Another edition of it, and another set of manifests for the same
+/// images, with another compression, have names of their own.
 fn attribute(catalog: &Catalog, image: &Found) -> Option<String> {
     let annotations = image.manifest.annotations().as_ref()?;
     let says = |key: &str, value: &str| annotations.get(key).is_some_and(|found| found == value);
@@ -195,7 +199,8 @@ fn attribute(catalog: &Catalog, image: &Found) -> Option<String> {
     let media_type = Compression::Zstd.media_type();
     let zstd = image.manifest.layers().iter().any(|layer| *layer.media_type() == media_type);
     let set = if zstd { Set::Zstd } else { Set::Gzip };
-    Some(format!("{}{}", found.name, set.suffix()))
+    let edition = if says(UNEDITED, "true") { plan::UNEDITED } else { "" };
+    Some(format!("{}{edition}{}", found.name, set.suffix()))
 }
 
 fn platform(image: &Found) -> String {

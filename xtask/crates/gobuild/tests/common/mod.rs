@@ -51,8 +51,10 @@ pub fn recipe(spec: &Spec, programs: Vec<Program>, target: Target) -> Recipe {
     let closure = gobuild::Closure::read(&images(), spec).unwrap();
     let stamps = match spec {
         Spec::Cni { version } => Stamps::new().cni(version),
-        Spec::Programs { .. } => Stamps::new(),
-        Spec::Kube { .. } | Spec::Kubeadm { .. } => Stamps::new().kubernetes(RELEASE),
+        Spec::Programs { .. } | Spec::Crictl { .. } => Stamps::new(),
+        Spec::Kube { .. } | Spec::KubeUnedited { .. } | Spec::Kubeadm { .. } => {
+            Stamps::new().kubernetes(RELEASE)
+        }
     };
     let join = JoinSource::read(&images().join("join")).unwrap();
     let edits = edits();
