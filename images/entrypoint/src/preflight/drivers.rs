@@ -10,6 +10,8 @@ const CRIO_DROP_INS: &str = "/etc/crio/crio.conf.d";
 const DOCKER: &str = "/etc/docker/daemon.json";
 /// Files that are named by other files are read this deep.
 const DEPTH: usize = 4;
+/// And no more of one import.
+const FILES: usize = 100;
 
 /// A driver that is stated.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -146,18 +148,71 @@ fn known(driver: &str) -> Option<&'static str> {
     ["systemd", "cgroupfs"].into_iter().find(|known| *known == driver)
 }
 
-/// The files that an import means: a path, whose last part may have a `*`; relative ones are beside the file.
+/// The files that an import means: a path in which names may be patterns, as Go's `filepath.Glob` reads them; relative
+/// ones are beside the file.
 fn matching(files: &impl Files, import: &str, from: &str) -> Vec<String> {
     let beside = from.rsplit_once('/').map_or("", |(directory, _)| directory);
     let import = if import.starts_with('/') { import.to_owned() } else { format!("{beside}/{import}") };
-    let Some((directory, pattern)) = import.rsplit_once('/') else { return Vec::new() };
-    let Some((start, end)) = pattern.split_once('*') else { return vec![import] };
-    let mut names = files.list(directory);
-    names.retain(|name| {
-        name.len() >= start.len() + end.len() && name.starts_with(start) && name.ends_with(end)
-    });
-    names.sort();
-    names.into_iter().map(|name| format!("{directory}/{name}")).collect()
+    if !import.contains(['*', '?', '[']) {
+        return vec![import];
+    }
+    let mut found = vec![String::new()];
+    for part in import.split('/').filter(|part| !part.is_empty()) {
+        if !part.contains(['*', '?', '[', '\\']) {
+            found.iter_mut().for_each(|path| *path = format!("{path}/{part}"));
+            continue;
+        }
+        let below = |directory: &String| {
+            let mut names = files.list(if directory.is_empty() { "/" } else { directory });
+            names.retain(|name| fits(part, name));
+            names.sort();
+            names.into_iter().map(|name| format!("{directory}/{name}")).collect::<Vec<_>>()
+        };
+        found = found.iter().flat_map(below).take(FILES).collect();
+    }
+    found
+}
+
+/// Is a name of this pattern? `*` is any letters, `?` is one, `[a-c]` or `[^a]` one of some; a backslash takes a letter as it
+/// is.
+fn fits(pattern: &str, name: &str) -> bool {
+    let (pattern, name): (Vec<char>, Vec<char>) = (pattern.chars().collect(), name.chars().collect());
+    let (mut at, mut here, mut star) = (0, 0, None);
+    while here < name.len() {
+        if pattern.get(at) == Some(&'*') {
+            star = Some((at, here));
+            at += 1;
+        } else if let Some(next) = one(&pattern, at, name[here]) {
+            (at, here) = (next, here + 1);
+        } else if let Some((before, taken)) = star {
+            // The star takes one more.
+            star = Some((before, taken + 1));
+            (at, here) = (before + 1, taken + 1);
+        } else {
+            return false;
+        }
+    }
+    pattern[at..].iter().all(|letter| *letter == '*')
+}
+
+/// Where a pattern goes on after what stands at `at`, if that is this letter.
+fn one(pattern: &[char], at: usize, letter: char) -> Option<usize> {
+    match pattern.get(at)? {
+        '?' => Some(at + 1),
+        '\\' => (pattern.get(at + 1) == Some(&letter)).then_some(at + 2),
+        '[' => {
+            let not = pattern.get(at + 1) == Some(&'^');
+            let start = at + 1 + usize::from(not);
+            let end = start + 1 + pattern.get(start + 1..)?.iter().position(|letter| *letter == ']')?;
+            let set = &pattern[start..end];
+            let mut is_in = set.contains(&letter) && letter != '-';
+            for range in set.windows(3).filter(|range| range[1] == '-') {
+                is_in |= range[0] <= letter && letter <= range[2];
+            }
+            (is_in != not).then_some(end + 1)
+        }
+        other => (*other == letter).then_some(at + 1),
+    }
 }
 
 /// A line of TOML: the table that it is in, by the names that lead to it, key and value.
@@ -176,7 +231,7 @@ fn settings(text: &str) -> Vec<Setting> {
         if let Some(header) = line.strip_prefix('[') {
             table = names(header.trim_matches(|letter| matches!(letter, '[' | ']')));
         } else if let Some((left, right)) = line.split_once('=') {
-            let mut key = names(left);
+            let key = names(left);
             let mut value = right.trim().to_owned();
             while value.starts_with('[')
                 && !value.ends_with(']')
@@ -184,11 +239,42 @@ fn settings(text: &str) -> Vec<Setting> {
             {
                 value.push_str(without_comment(more));
             }
-            let Some(name) = key.pop() else { continue };
-            found.push(Setting { table: [table.clone(), key].concat(), key: name, value });
+            found.extend(inline([table.clone(), key].concat(), value, DEPTH));
         }
     }
     found
+}
+
+/// What a key has, which may be a table in braces.
+fn inline(mut path: Vec<String>, value: String, depth: usize) -> Vec<Setting> {
+    let inner = value.strip_prefix('{').and_then(|inner| inner.trim_end().strip_suffix('}'));
+    let Some(inner) = inner.filter(|_| depth > 0) else {
+        let key = path.pop();
+        return key
+            .into_iter()
+            .map(|key| Setting { table: path.clone(), key, value: value.clone() })
+            .collect();
+    };
+    let pairs = parts(inner).filter_map(|part| part.split_once('='));
+    let below = |(left, right): (&str, &str)| {
+        inline([path.clone(), names(left)].concat(), right.trim().to_owned(), depth - 1)
+    };
+    pairs.flat_map(below).collect()
+}
+
+/// What is between commas that are in no quotes and brackets.
+fn parts(text: &str) -> impl Iterator<Item = &str> {
+    let (mut quote, mut depth) = (None, 0_u32);
+    text.split(move |letter| {
+        match (quote, letter) {
+            (None, '"' | '\'') => quote = Some(letter),
+            (Some(open), letter) if open == letter => quote = None,
+            (None, '{' | '[') => depth += 1,
+            (None, '}' | ']') => depth = depth.saturating_sub(1),
+            _ => {}
+        }
+        quote.is_none() && depth == 0 && letter == ','
+    })
 }
 
 /// The parts of a name with dots, quotes taken away.
@@ -332,6 +418,60 @@ mod tests {
     }
 
     #[test]
+    fn tables_in_braces_are_tables() {
+        for (text, expected) in [
+            ("[a.runtimes.runc]\noptions = { SystemdCgroup = true }\n", Some("systemd")),
+            ("[a.runtimes.runc]\noptions={BinaryName='a, b = {', SystemdCgroup=false}", Some("cgroupfs")),
+            (
+                "[a.runtimes]\nrunc = { x = [1, { y = 2 }], options = { SystemdCgroup = true } } # so",
+                Some("systemd"),
+            ),
+            ("[a]\nruntimes = {kata = {options = {SystemdCgroup = true}}}", None),
+            ("[a]\nruntimes.runc.options = { \"SystemdCgroup\" = true }", Some("systemd")),
+            ("a = { default_runtime_name = 'x', runtimes.x.options.SystemdCgroup = true }", Some("systemd")),
+            ("[a.runtimes.runc]\noptions = { SystemdCgroup = true", None),
+        ] {
+            let found = stated(&Host(&[(CONTAINERD, text)]), &[Part::Containerd]);
+            assert_eq!(found.map(|it| it.driver), expected, "{text}");
+        }
+    }
+
+    #[test]
+    fn imports_are_patterns() {
+        let there = [
+            ("/etc/containerd/conf.d/10-a.toml", ""),
+            ("/etc/containerd/conf.d/20-b.toml", ""),
+            ("/etc/containerd/conf.d/b.toml.bak", ""),
+            ("/etc/containerd/own.toml", ""),
+        ];
+        let found = |import: &str| {
+            let found = matching(&Host(&there), import, CONTAINERD);
+            found.iter().map(|path| path.trim_start_matches("/etc/containerd/")).collect::<Vec<_>>().join(" ")
+        };
+        for (import, expected) in [
+            ("/etc/containerd/conf.d/*.toml", "conf.d/10-a.toml conf.d/20-b.toml"),
+            ("conf.d/*", "conf.d/10-a.toml conf.d/20-b.toml conf.d/b.toml.bak"),
+            ("conf.d/[0-9][0-9]-?.toml", "conf.d/10-a.toml conf.d/20-b.toml"),
+            ("conf.d/[^1]*.toml", "conf.d/20-b.toml"),
+            ("conf.d/*-*.toml*", "conf.d/10-a.toml conf.d/20-b.toml"),
+            ("conf.d/?.toml", ""),
+            ("conf.d/[b", ""),
+            ("conf.d/[", ""),
+            ("conf.d/\\10-a*", "conf.d/10-a.toml"),
+            ("/etc/containerd//own.toml", "/own.toml"),
+            ("*.toml", "own.toml"),
+            ("none/*.toml", ""),
+        ] {
+            assert_eq!(found(import), expected, "{import}");
+        }
+        assert!(
+            fits("*a*b*c", "xxaxxbxxc") && !fits("*a*b*c", "xxaxxcxxb") && fits("", "") && !fits("", "a")
+        );
+        // Each star once.
+        assert!(!fits(&"*a".repeat(500), &"a".repeat(499)));
+    }
+
+    #[test]
     fn drop_ins_of_crio_win() {
         let (first, last) = ("/etc/crio/crio.conf.d/01.conf", "/etc/crio/crio.conf.d/02.conf");
         for (files, expected) in [
@@ -369,7 +509,8 @@ mod tests {
 
     #[test]
     fn any_text_is_survived() {
-        let text = "imports = [\"a\n[a.\"b'.c]]\n=\n.= [\nx = 'y\u{e9}#\n[";
+        let text =
+            "imports = [\"a\n[a.\"b'.c]]\n=\n.= [\nx = 'y\u{e9}#\n[\na={b={,={}}='\nimports=['[','*[^']\n";
         for end in text.char_indices().map(|(at, _)| at) {
             for part in [&text[..end], &text[end..]] {
                 stated(
