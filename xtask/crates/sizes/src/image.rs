@@ -64,8 +64,9 @@ impl Layer {
     pub fn coarse(&self, known: Option<&Layer>) -> Layer {
         let mut parts = Vec::new();
         let mut small = 0;
+        let known = known.map(Layer::by_name).unwrap_or_default();
         for part in &self.parts {
-            let listed = known.and_then(|layer| layer.part(&part.name));
+            let listed = known.get(&*part.name).copied();
             if part.size < SMALL_FILE && listed.is_none() {
                 small += part.size;
             } else {
@@ -80,9 +81,9 @@ impl Layer {
         Layer { parts, ..self.clone() }
     }
 
-    /// The part of this name.
-    pub fn part(&self, name: &str) -> Option<&Part> {
-        self.parts.iter().find(|part| part.name == name)
+    /// Its parts by their names: there may be very many.
+    pub(crate) fn by_name(&self) -> BTreeMap<&str, &Part> {
+        self.parts.iter().map(|part| (&*part.name, part)).collect()
     }
 }
 
