@@ -14,6 +14,8 @@ use crate::lock::File;
 
 /// How often a server is asked when it does not answer, or not to the end.
 const ATTEMPTS: u32 = 3;
+/// What each of Alpine's files begins with.
+const GZIP: &[u8] = b"\x1f\x8b";
 
 /// Where files are asked for before Alpine's own servers. Whatever it gives is verified all the same.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -57,7 +59,9 @@ enum Miss {
     Absent(String),
     /// It might if asked again.
     Broken(String),
-    /// What no other place can help: the disk, an interrupt, too much data.
+    /// What it has cannot be the file.
+    Wrong(anyhow::Error),
+    /// What no other place can help: the disk, an interrupt.
     Fatal(anyhow::Error),
 }
 
@@ -68,9 +72,9 @@ impl Fetcher<'_> {
             return Ok(path);
         }
         let expected = Expected { sha256: file.sha256, size: Some(file.size) };
-        let scratch = self.store.scratch_dir()?;
-        let (got, from) = self.get(&file.path, Some(&file.sha256), file.size, scratch.path())?;
-        self.store.put_input_file(&from, &got, &expected)
+        self.first_good(&file.path, Some(&file.sha256), file.size, |got, from| {
+            self.store.put_input_file(from, got, &expected)
+        })
     }
 
     /// The bytes of a locked file.
@@ -79,12 +83,19 @@ impl Fetcher<'_> {
         std::fs::read(&path).with_context(|| format!("reading {}", path.display()))
     }
 
-    /// The bytes of a file that is not locked: its signature must be verified before anything else is done with it.
-    /// More than `limit` bytes are refused.
-    pub(crate) fn unlocked(&self, path: &str, limit: u64) -> Result<Vec<u8>> {
-        let scratch = self.store.scratch_dir()?;
-        let (got, _) = self.get(path, None, limit, scratch.path())?;
-        std::fs::read(&got).with_context(|| format!("reading {}", got.display()))
+    /// What `open` makes of a file that is not locked: it verifies the signature before anything else. More than `limit`
+    /// bytes are refused.
+    pub(crate) fn unlocked<T>(
+        &self,
+        path: &str,
+        limit: u64,
+        open: impl Fn(&[u8]) -> Result<T>,
+    ) -> Result<(T, Vec<u8>)> {
+        self.first_good(path, None, limit, |got, from| {
+            let bytes = std::fs::read(got).with_context(|| format!("reading {}", got.display()))?;
+            let opened = open(&bytes).with_context(|| from.to_owned())?;
+            Ok((opened, bytes))
+        })
     }
 
     /// Puts verified bytes into the store.
@@ -94,43 +105,79 @@ impl Fetcher<'_> {
         Ok(expected.sha256)
     }
 
-    /// A copy of the file, not verified, and where it is from.
-    fn get(&self, path: &str, sha256: Option<&Digest>, limit: u64, dir: &Path) -> Result<(PathBuf, String)> {
+    /// Gives `take` a copy of the file, not verified, and where it is from: of the first place that has one which `take` finds
+    /// good. A mirror that is out of step, or broken, keeps nobody from asking the next.
+    fn first_good<T>(
+        &self,
+        path: &str,
+        sha256: Option<&Digest>,
+        limit: u64,
+        take: impl Fn(&Path, &str) -> Result<T>,
+    ) -> Result<T> {
+        let scratch = self.store.scratch_dir()?;
+        let to = scratch.path().join("file");
         let task = self.progress.task(&format!("fetch {path}"), None);
-        let origin = Mirror::Url(self.url.to_owned());
-        let to = dir.join("file");
-        let mut missed = String::new();
-        for mirror in self.mirrors.iter().chain([&origin]) {
-            let tried = match mirror {
-                Mirror::Directory(dir) => [dir.join(path), dir.join("alpine").join(path)]
-                    .map(|from| (from.display().to_string(), copy_file(&from, &to, limit)))
-                    .into(),
-                Mirror::Url(url) if self.offline => {
-                    vec![(format!("{url}/{path}"), Err(Miss::Absent("not asked: --offline".into())))]
-                }
+        let (mut missed, mut wrong) = (String::new(), None::<anyhow::Error>);
+        for (from, place) in self.places(path) {
+            let got = match &place {
+                Mirror::Directory(file) => copy_file(file, &to, limit),
+                Mirror::Url(_) if self.offline => Err(Miss::Absent("not asked: --offline".into())),
                 Mirror::Url(url) => {
-                    let url = format!("{url}/{path}");
-                    task.detail(&url);
-                    let got = download(&url, &to, limit);
-                    vec![(url, got)]
+                    task.detail(url);
+                    download(url, &to, limit)
                 }
             };
-            for (from, got) in tried {
-                match got {
-                    Ok(()) => return Ok((to, from)),
-                    Err(Miss::Absent(why) | Miss::Broken(why)) => {
-                        missed.push_str(&format!("\n  {from}: {why}"));
+            let error = match got.map(|()| take(&to, &from)) {
+                Ok(Ok(taken)) => {
+                    if let Some(error) = wrong {
+                        self.progress.note(&format!("{error:#}\n{path} was taken from {from}"));
                     }
-                    Err(Miss::Fatal(error)) => return Err(error.context(from)),
+                    return Ok(taken);
                 }
-            }
+                Ok(Err(error)) if fault::is(&error, Kind::Mismatch) => error,
+                Ok(Err(error)) => return Err(error),
+                Err(Miss::Absent(why) | Miss::Broken(why)) => {
+                    missed.push_str(&format!("\n  {from}: {why}"));
+                    continue;
+                }
+                Err(Miss::Wrong(error)) => error.context(from),
+                Err(Miss::Fatal(error)) => return Err(error.context(from)),
+            };
+            wrong.get_or_insert(error);
+        }
+        if let Some(error) = wrong {
+            return Err(error);
         }
         let wanted = sha256.map(|sha256| format!(" (SHA-256 {sha256})")).unwrap_or_default();
-        Err(Fault::new(Kind::Unavailable, format!("{path}{wanted} cannot be had{missed}"))
-            .help(format!(
-                "give a directory or URL that has {path} with --mirror, or in KUBELET_IMAGES_MIRROR; it is verified"
-            ))
-            .into())
+        let mut help = format!(
+            "give a directory or URL that has {path} with --mirror, or in KUBELET_IMAGES_MIRROR; it is verified"
+        );
+        if Path::new(path).extension().is_some_and(|extension| extension == "apk") {
+            // Alpine keeps one version of each package.
+            help += match sha256 {
+                Some(_) => "; or Alpine has replaced it: `cargo xtask lock alpine` locks what there is now",
+                None => {
+                    "; or it was replaced since the index was made, or a mirror is not in step with its index: lock again, later"
+                }
+            };
+        }
+        Err(Fault::new(Kind::Unavailable, format!("{path}{wanted} cannot be had{missed}")).help(help).into())
+    }
+
+    /// Where a file may be, in the order of asking, and what each place is called.
+    fn places(&self, path: &str) -> Vec<(String, Mirror)> {
+        let origin = Mirror::Url(self.url.to_owned());
+        let mirrors = self.mirrors.iter().chain([&origin]);
+        let files = mirrors.flat_map(|mirror| match mirror {
+            Mirror::Directory(dir) => [dir.join(path), dir.join("alpine").join(path)]
+                .map(|file| (file.display().to_string(), Mirror::Directory(file)))
+                .to_vec(),
+            Mirror::Url(url) => {
+                let url = format!("{url}/{path}");
+                vec![(url.clone(), Mirror::Url(url))]
+            }
+        });
+        files.collect()
     }
 }
 
@@ -160,7 +207,9 @@ fn download_once(url: &str, to: &Path, limit: u64) -> Result<(), Miss> {
     let config = ureq::Agent::config_builder().tls_config(
         ureq::tls::TlsConfig::builder().root_certs(ureq::tls::RootCerts::PlatformVerifier).build(),
     );
-    let ask = web::Ask { large: true, ..web::Ask::new("GET", url) };
+    // All files are compressed already.
+    let headers = &[("accept-encoding", "identity")];
+    let ask = web::Ask { large: true, headers, ..web::Ask::new("GET", url) };
     let asked = web::Web::new(config, web::Patience::of(Duration::from_secs(30))).ask(&ask);
     let answer = asked.map_err(|error| match fault::of(&error).map(Fault::kind) {
         Some(Kind::Unavailable) => Miss::Absent(format!("{error:#}")),
@@ -168,9 +217,34 @@ fn download_once(url: &str, to: &Path, limit: u64) -> Result<(), Miss> {
     })?;
     let response = answer.map_err(|error| Miss::Broken(error.to_string()))?.response;
     match response.status().as_u16() {
-        200..300 => copy(response.into_body().into_reader(), to, limit),
+        200..300 => {
+            let encoding =
+                response.headers().get("content-encoding").map(|value| value.as_bytes().to_owned());
+            let body = response.into_body().into_reader();
+            match encoding.as_deref() {
+                Some(b"gzip" | b"x-gzip") => copy_encoded(body, to, limit),
+                _ => copy(body, to, limit),
+            }
+        }
         code @ (429 | 500..) => Err(Miss::Broken(format!("status {code}"))),
         code => Err(Miss::Absent(format!("status {code}"))),
+    }
+}
+
+/// Copies what is said to be compressed for the way. Some servers say so of files that are archives themselves, others do
+/// compress these again: then there is one under it, too.
+fn copy_encoded(body: impl Read, to: &Path, limit: u64) -> Result<(), Miss> {
+    // What cannot be compressed grows by less than this.
+    copy(body, to, limit + limit / 100 + (64 << 10))?;
+    let sent =
+        std::fs::read(to).map_err(|error| Miss::Fatal(store::disk::storage("read", to, &error).into()))?;
+    let mut start = Vec::new();
+    let inside =
+        flate2::read::GzDecoder::new(sent.as_slice()).take(GZIP.len() as u64).read_to_end(&mut start);
+    if inside.is_ok() && start == GZIP {
+        copy(flate2::read::GzDecoder::new(sent.as_slice()), to, limit)
+    } else {
+        copy(sent.as_slice(), to, limit)
     }
 }
 
@@ -191,7 +265,7 @@ fn copy(mut from: impl Read, to: &Path, limit: u64) -> Result<(), Miss> {
         size += count as u64;
         if size > limit {
             let message = format!("more than the {limit} bytes that it may have");
-            return Err(Miss::Fatal(Fault::new(Kind::Mismatch, message).into()));
+            return Err(Miss::Wrong(Fault::new(Kind::Mismatch, message).into()));
         }
         out.write_all(&buffer[..count]).map_err(disk)?;
     }

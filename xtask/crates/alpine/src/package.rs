@@ -46,8 +46,7 @@ impl Fetcher<'_> {
         let key = Key::of(KIND, &Pinned { arch, path, size: *size, checksum })?;
         let open = |bytes: &[u8]| Package::open(bytes, Expected::default(), &record, keyring, arch);
         let object = self.store.object(&key, path, self.progress, |dir| {
-            let bytes = self.unlocked(path, *size)?;
-            open(&bytes)?;
+            let (_, bytes) = self.unlocked(path, *size, open)?;
             std::fs::write(dir.join(FILE), bytes).with_context(|| format!("writing {path}"))
         })?;
         let bytes = std::fs::read(object.file(FILE)?).with_context(|| format!("reading {path}"))?;

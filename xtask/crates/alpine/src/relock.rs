@@ -10,7 +10,7 @@ use apk::package::Package;
 use apk::record::Record;
 use apk::resolve::{self, resolve};
 use catalog::{Alpine, Arch};
-use fault::Fault;
+use fault::{Fault, Kind};
 use store::Digest;
 
 use crate::fetch::Fetcher;
@@ -19,6 +19,8 @@ use crate::rootfs::{self, Base};
 
 /// The most that an index has, in bytes: Alpine's largest have 2 MiB.
 const INDEX_SIZE: u64 = 64 << 20;
+/// How many records that were left out are named.
+const LISTED: usize = 10;
 const NOTHING: Expected<'static> = Expected { size: None, sha256: None };
 
 /// What a lock is made of.
@@ -67,21 +69,26 @@ fn one(request: &Request<'_>, fetcher: &Fetcher<'_>, arch: &Arch) -> Result<Arch
     for repository in &alpine.repositories {
         let directory = format!("{}/{repository}/{}", alpine.branch, arch.alpine);
         let path = format!("{directory}/APKINDEX.tar.gz");
-        let bytes = fetcher.unlocked(&path, INDEX_SIZE).with_context(|| {
-            format!(
-                "the index of {repository} for {}: architectures are locked together, or not at all",
-                arch.alpine
-            )
-        })?;
-        let index = Index::open(&bytes, NOTHING, keyring, &arch.alpine, &path)?;
-        index.freshness.check_branch(alpine.branch.as_str(), &path)?;
-        for skipped in &index.skipped {
-            fetcher.progress.note(&format!("{path}: left out {}", describe(skipped)));
-        }
         let seen = previous.and_then(|lock| lock.indexes.iter().find(|seen| seen.path == path));
-        if let Some(seen) = seen {
-            let seen = Freshness { description: seen.description.clone(), newest_build: seen.newest_build };
-            index.freshness.check_not_older_than(&seen, &path)?;
+        let open = |bytes: &[u8]| {
+            let index = Index::open(bytes, NOTHING, keyring, &arch.alpine, &path)?;
+            index.freshness.check_branch(alpine.branch.as_str(), &path)?;
+            if let Some(LockedIndex { description, newest_build, .. }) = seen {
+                let seen = Freshness { description: description.clone(), newest_build: *newest_build };
+                index.freshness.check_not_older_than(&seen, &path)?;
+            }
+            Ok(index)
+        };
+        let (index, bytes) = fetcher.unlocked(&path, INDEX_SIZE, open).map_err(|error| {
+            let what = format!("the index of {repository} for {}", arch.alpine);
+            if fault::is(&error, Kind::Unavailable) {
+                error.context(format!("{what}: architectures are locked together, or not at all"))
+            } else {
+                error
+            }
+        })?;
+        for skipped in listed(index.skipped.iter()) {
+            fetcher.progress.note(&format!("{path}: left out {skipped}"));
         }
         indexes.push(LockedIndex {
             path,
@@ -105,16 +112,23 @@ fn one(request: &Request<'_>, fetcher: &Fetcher<'_>, arch: &Arch) -> Result<Arch
     Ok(ArchLock { arch: arch.alpine.clone(), rootfs: file, indexes, worlds, packages })
 }
 
-/// A record that was left out of an index, as one phrase.
-fn describe(skipped: &Skipped) -> String {
-    let name = skipped.name.as_deref().unwrap_or("a record without a name");
-    format!("{}: {}", name.escape_debug(), skipped.why)
+/// Records that were left out of indexes, a phrase each; of many the first.
+fn listed<'a>(skipped: impl Iterator<Item = &'a Skipped>) -> Vec<String> {
+    let mut all: Vec<String> = skipped
+        .map(|skipped| {
+            let name = skipped.name.as_deref().unwrap_or("a record without a name");
+            format!("{}: {}", name.escape_debug(), skipped.why)
+        })
+        .collect();
+    let more = all.len().saturating_sub(LISTED);
+    all.truncate(LISTED);
+    all.extend((more > 0).then(|| format!("{more} others")));
+    all
 }
 
 /// The reason may be what was left out of the indexes.
 fn with_skipped(error: anyhow::Error, repositories: &[Repository]) -> anyhow::Error {
-    let skipped = repositories.iter().flat_map(|repository| &repository.index.skipped);
-    let skipped: Vec<String> = skipped.map(describe).collect();
+    let skipped = listed(repositories.iter().flat_map(|repository| &repository.index.skipped));
     if skipped.is_empty() { error } else { error.context(format!("without {}", skipped.join("; "))) }
 }
 
@@ -153,12 +167,16 @@ fn install(
         let sha256 = if request.index_only {
             before.and_then(|locked| locked.sha256)
         } else {
+            let open = |bytes: &[u8]| Package::open(bytes, NOTHING, record, request.keyring, &index.arch);
             // What an earlier world of this lock had is in the store by now.
-            let bytes = match packages.get(&record.id()).and_then(LockedPackage::file) {
-                Some(file) => fetcher.locked_bytes(&file)?,
-                None => fetcher.unlocked(&path, record.size)?,
+            let (package, bytes) = match packages.get(&record.id()).and_then(LockedPackage::file) {
+                Some(file) => {
+                    let bytes = fetcher.locked_bytes(&file)?;
+                    (open(&bytes)?, bytes)
+                }
+                None => fetcher.unlocked(&path, record.size, open)?,
             };
-            rootfs.install(&Package::open(&bytes, NOTHING, record, request.keyring, &index.arch)?)?;
+            rootfs.install(&package)?;
             Some(fetcher.keep(&path, &bytes)?)
         };
         packages.insert(record.id(), LockedPackage::new(path, sha256, record));

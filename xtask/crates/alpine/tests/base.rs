@@ -78,8 +78,9 @@ fn an_index_of_another_branch_is_refused() {
     place.publish("v3.16.3-13-gabc", &place.packages());
     let (code, message) = refusal(place.lock(&place.alpine(), None));
     assert_eq!(code, 6);
+    let message = message.replace(&place.dir.path().display().to_string(), "PLACE");
     insta::assert_snapshot!(message, @"
-    locking Alpine for amd64: the branch of v3.15/main/x86_64/APKINDEX.tar.gz is not what was expected
+    locking Alpine for amd64: PLACE/mirror/v3.15/main/x86_64/APKINDEX.tar.gz: the branch of v3.15/main/x86_64/APKINDEX.tar.gz is not what was expected
       expected v3.15
       found    v3.16.3-13-gabc
     ");

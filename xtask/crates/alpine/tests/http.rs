@@ -2,42 +2,12 @@
 
 mod common;
 
-use std::collections::HashMap;
 use std::fs;
-use std::io::{BufRead, BufReader, Write};
-use std::net::TcpListener;
-use std::path::PathBuf;
 
 use alpine::fetch::{Fetcher, Mirror};
+use common::serve::serve;
 use common::{MAIN, Place, ROOTFS};
 use progress::Silent;
-
-/// Serves a directory; each file's first request fails if `flaky`. Returns its URL.
-fn serve(dir: PathBuf, flaky: bool) -> String {
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    let url = format!("http://{}/sub/", listener.local_addr().unwrap());
-    std::thread::spawn(move || {
-        let mut asked: HashMap<String, u32> = HashMap::new();
-        for stream in listener.incoming() {
-            let mut stream = stream.unwrap();
-            let mut lines = BufReader::new(stream.try_clone().unwrap()).lines();
-            let first = lines.next().unwrap().unwrap();
-            lines.take_while(|line| line.as_ref().is_ok_and(|line| !line.is_empty())).for_each(drop);
-            let path = first.split(' ').nth(1).unwrap().trim_start_matches("/sub/").to_owned();
-            let times = asked.entry(path.clone()).or_default();
-            *times += 1;
-            let (status, body) = match fs::read(dir.join(&path)) {
-                _ if flaky && *times == 1 => ("503 Busy", Vec::new()),
-                Ok(body) => ("200 OK", body),
-                Err(_) => ("404 Not Found", Vec::new()),
-            };
-            let head =
-                format!("HTTP/1.1 {status}\r\nContent-Length: {}\r\nConnection: close\r\n\r\n", body.len());
-            stream.write_all(head.as_bytes()).and_then(|()| stream.write_all(&body)).unwrap();
-        }
-    });
-    url
-}
 
 #[test]
 fn files_come_from_servers_too_and_a_busy_one_is_asked_again() {

@@ -70,29 +70,37 @@ impl Index {
         let content = gzip::unpack(file, signed.range.end, limits::INDEX, &format!("the content of {what}"))?;
         gzip::end(file, &content, what)?;
         let (description, index) = files(&content.data, what)?;
-        let (packages, skipped) = packages(index, arch);
+        let (packages, skipped) = packages(index, arch, what)?;
         let newest_build = packages.iter().filter_map(|package| package.build_time).max().unwrap_or(0);
         let freshness = Freshness { description: description.trim().to_owned(), newest_build };
         Ok(Self { packages, skipped, arch: arch.to_owned(), key: key.name().to_owned(), freshness })
     }
 }
 
-/// The packages of an index for `arch`, and what is none.
-fn packages(text: &str, arch: &str) -> (Vec<Record>, Vec<Skipped>) {
-    let (mut packages, mut skipped) = (Vec::new(), Vec::new());
+/// The packages of an index for `arch`, and what is none. An index of another architecture is none at all.
+fn packages(text: &str, arch: &str, what: &str) -> Result<(Vec<Record>, Vec<Skipped>)> {
+    let (mut packages, mut skipped, mut other) = (Vec::new(), Vec::new(), None);
     for record in Records::new(text) {
         match record {
             Ok(record) if record.arch == arch || record.arch == NOARCH => packages.push(record),
             Ok(Record { name, arch, .. }) => {
                 let why = format!("it is for {}", arch.escape_debug());
                 skipped.push(Skipped { name: Some(name), why });
+                other.get_or_insert(arch);
             }
             Err(unread) => {
                 skipped.push(Skipped { name: unread.name, why: format!("{:#}", unread.error) });
             }
         }
     }
-    (packages, skipped)
+    match other {
+        Some(other) if packages.is_empty() => {
+            Err(Fault::mismatch(format!("the architecture of {what}"), arch, other.escape_debug())
+                .help("ask another mirror: this one serves another architecture at that place")
+                .into())
+        }
+        _ => Ok((packages, skipped)),
+    }
 }
 
 /// `DESCRIPTION` and `APKINDEX`: nothing else, nothing twice.

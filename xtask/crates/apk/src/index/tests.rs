@@ -27,12 +27,29 @@ fn what_is_no_index() {
     insta::assert_snapshot!(message("T:a\0b\n".into()), @r"line 1: `T:a\0b` is no line of a record");
 }
 
+/// One key may sign the indexes of all architectures, and a mirror mix up their places.
+#[test]
+fn an_index_of_another_architecture_is_none() {
+    let error = packages(&format!("{ONE}\n"), "armv7", "the index of main").unwrap_err();
+    insta::assert_snapshot!(error.to_string(), @"
+    the architecture of the index of main is not what was expected
+      expected armv7
+      found    x86_64
+    ");
+    // One odd record is left out; one without any package is empty.
+    let mixed =
+        format!("{ONE}\nC:Q1pcfTfDNEbNKQc2s1tia7da05M8w=\nP:b\nV:1\nA:armv7\nS:1\nI:1\nT:t\nU:u\nL:l\n\n");
+    let (there, skipped) = packages(&mixed, "x86_64", "").unwrap();
+    assert_eq!((there.len(), skipped.len()), (1, 1));
+    assert!(packages("", "x86_64", "").unwrap().0.is_empty());
+}
+
 /// v3.15/community has one such record; apk 2.12 goes on without what it does not understand.
 #[test]
 fn a_record_that_is_none_is_left_out_and_said() {
     let odd = |lines: &str| {
         let text = format!("{}\n{lines}\n{ONE}", ONE.replace("P:a", "P:b").replace("Q1pc", "Q1pd"));
-        let (packages, skipped) = packages(&text, "x86_64");
+        let (packages, skipped) = packages(&text, "x86_64", "").unwrap();
         assert_eq!(packages.iter().map(Record::id).collect::<Vec<_>>(), ["b-1.0-r0", "a-1.0-r0"], "{lines}");
         let [Skipped { name, why }] = skipped.try_into().unwrap();
         format!("{name:?}: {why}")
