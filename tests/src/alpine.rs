@@ -69,11 +69,7 @@ impl Place {
     pub fn made_to_measure(real: &Path, data: &Path) -> Result<Self> {
         Self::make(real, None, |mirror, arch, signer| {
             let made = measured::make(data, &mirror.join(rootfs(arch)), arch, signer)?;
-            let main = mirror.join("v3.15/main").join(arch);
-            for parts in &made.packages {
-                put(&main.join(parts.record.file_name()), &parts.file())?;
-            }
-            put(&main.join("APKINDEX.tar.gz"), &signer.index(&made.description, &made.records)?)
+            serve_measured(&mirror.join("v3.15/main").join(arch), signer, &made)
         })
     }
 
@@ -132,8 +128,16 @@ impl Place {
 }
 
 /// Where Alpine has the root filesystem of an architecture.
-fn rootfs(arch: &str) -> String {
+pub fn rootfs(arch: &str) -> String {
     format!("v3.15/releases/{arch}/alpine-minirootfs-3.15.11-{arch}.tar.gz")
+}
+
+/// Puts packages made to measure, and their index, into a directory of a mirror.
+pub fn serve_measured(dir: &Path, signer: &Signer, made: &measured::Measured) -> Result<()> {
+    for parts in &made.packages {
+        put(&dir.join(parts.record.file_name()), &parts.file())?;
+    }
+    put(&dir.join("APKINDEX.tar.gz"), &signer.index(&made.description, &made.records)?)
 }
 
 /// Puts packages of an architecture, and an index of them, into a mirror.
@@ -154,7 +158,8 @@ fn publish(
     put(&main.join("APKINDEX.tar.gz"), &signer.index(description, &records)?)
 }
 
-fn put(to: &Path, bytes: &[u8]) -> Result<()> {
+/// Writes a file, and the directories it is in.
+pub fn put(to: &Path, bytes: &[u8]) -> Result<()> {
     fs::create_dir_all(to.parent().context("no directory")?)?;
     fs::write(to, bytes).with_context(|| format!("writing {}", to.display()))
 }

@@ -28,6 +28,8 @@ pub mod qemu;
 pub mod registry;
 pub mod report;
 pub mod scratch;
+pub mod secdb;
+pub mod second_branch;
 pub mod server;
 pub mod skip;
 pub mod stage;

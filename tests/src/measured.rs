@@ -76,24 +76,36 @@ fn source(arch: &str) -> &str {
 
 /// Makes the packages of an architecture, and their index. `rootfs` is Alpine's root filesystem.
 pub fn make(data: &Path, rootfs: &Path, arch: &str, signer: &Signer) -> Result<Measured> {
+    let (description, records) = index(data, arch)?;
+    Ok(Measured { description, ..packages(records, &closure(data, arch)?, rootfs, signer)? })
+}
+
+/// `DESCRIPTION` and the records of Alpine's own index, for an architecture.
+pub fn index(data: &Path, arch: &str) -> Result<(String, Vec<Record>)> {
     let from = source(arch);
     let keyring = Keyring::load(&crate::root().join("images/keys/alpine"))?;
     let path = format!("v3.15/main/{from}/APKINDEX.tar.gz");
     let index = Index::open(&fs::read(data.join(&path))?, Expected::default(), &keyring, from, &path)?;
+    let records = index.packages.into_iter();
+    let records = records.map(|record| if arch == from { Ok(record) } else { renamed(&record, from, arch) });
+    Ok((index.freshness.description, records.collect::<Result<_>>()?))
+}
+
+/// Makes those packages of an index that have these names.
+pub fn packages(
+    mut records: Vec<Record>,
+    names: &BTreeSet<String>,
+    rootfs: &Path,
+    signer: &Signer,
+) -> Result<Measured> {
     let rootfs = Tree::from_tar_gz(&fs::read(rootfs)?, Expected::default(), "the root filesystem")?;
-    let names = closure(data, arch)?;
-    let mut measured =
-        Measured { description: index.freshness.description, records: Vec::new(), packages: Vec::new() };
-    for record in index.packages {
-        let mut record = if arch == from { record } else { renamed(&record, from, arch)? };
-        if names.contains(&record.name) {
-            let parts = maker(&record, &rootfs).make(signer).with_context(|| record.id())?;
-            (record.checksum, record.size) = (parts.record.checksum, parts.file().len() as u64);
-            measured.packages.push(Parts { record: record.clone(), ..parts });
-        }
-        measured.records.push(record);
+    let mut packages = Vec::new();
+    for record in records.iter_mut().filter(|record| names.contains(&record.name)) {
+        let parts = maker(record, &rootfs).make(signer).with_context(|| record.id())?;
+        (record.checksum, record.size) = (parts.record.checksum, parts.file().len() as u64);
+        packages.push(Parts { record: record.clone(), ..parts });
     }
-    Ok(measured)
+    Ok(Measured { description: String::new(), records, packages })
 }
 
 /// The same package for another architecture: what it needs of musl has the architecture in its name.

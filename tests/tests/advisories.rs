@@ -7,7 +7,7 @@ use anyhow::{Result, ensure};
 use fault::Kind;
 use serde_json::{Value, json};
 use tests::xtask::{self, Xtask};
-use tests::{scratch, skip};
+use tests::{scratch, secdb, skip};
 
 const IMAGE: &str = "kubelet-v1_26_0-amd64";
 
@@ -94,5 +94,25 @@ fn an_absent_database_has_an_exit_code_of_its_own() -> Result<()> {
     }
     xtask.fails(&["advisories", &image, "--db", nobody], Kind::Database, &[nobody, "cannot be used"])?;
     xtask.fails(&["advisories", "kubelet-nothing", "--db", nobody], Kind::Unknown, &["kubelet-nothing"])?;
+    Ok(())
+}
+
+/// Beside what is said of Go modules, in one report.
+#[test]
+fn an_image_without_alpine_says_so_beside_its_go_programs() -> Result<()> {
+    let dir = scratch::dir()?;
+    let db = dir.path().join("go");
+    let alpine = dir.path().join("alpine");
+    database(&db, &[("GO-1", "github.com/spf13/pflag")])?;
+    secdb::write(&alpine, "v3.15", &json!({"busybox": {"99-r0": ["CVE-1-1"]}}))?;
+    let image = xtask::layout(IMAGE)?.display().to_string();
+    let (db, alpine) = (db.display().to_string(), alpine.display().to_string());
+    let out = Xtask::new()?.output(&["advisories", &image, "--db", &db, "--alpine-secdb", &alpine])?;
+    if out.code() == Some(i32::from(Kind::Unavailable.exit_code())) {
+        return skip::for_want_of(&format!("govulncheck cannot be had: {}", out.stderr.trim()));
+    }
+    ensure!(out.status.success(), "{}", out.stderr);
+    ensure!(out.stdout.contains("usr/bin/kubelet: 1 known vulnerabilities"), "{}", out.stdout);
+    ensure!(out.stdout.contains(": there is no Alpine package in it"), "{}", out.stdout);
     Ok(())
 }

@@ -1,18 +1,22 @@
-//! `advisories`: known vulnerabilities of the Go modules and toolchain in images.
+//! `advisories`: known vulnerabilities of the Go modules and toolchain in images, and of their Alpine packages.
 
+mod alpine;
 mod vex;
 
 use std::collections::BTreeMap;
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
+use ::alpine::secdb::Database;
 use anyhow::Result;
 use fault::{Fault, Kind};
 use gobuild::vulncheck::Vulncheck;
+use oci::layout::{Found, Layout};
 use serde::Serialize;
 use serde_json::Value;
 use toolchain::Host;
 
+use self::alpine::Packages;
 use super::session::{How, Session};
 use crate::context::{Context, write_out};
 
@@ -21,15 +25,21 @@ const DATABASE: &str = "https://vuln.go.dev";
 /// The largest document of an earlier run that is read, in bytes.
 const MAX_VEX: u64 = 64 << 20;
 const ELF: &[u8] = b"\x7fELF";
+/// What stands before the build information of Go programs (debug/buildinfo): govulncheck reads no other.
+const BUILD_INFO: &[u8] = b"\xff Go buildinf:";
 
-/// Say which known vulnerabilities concern the Go programs in images, by govulncheck.
+/// Say which known vulnerabilities concern the Go programs in images, by govulncheck, and their Alpine packages.
 ///
 /// Programs carry no symbols: a finding says that a module or the Go toolchain has a vulnerable version, not that its
 /// code is reached. Modules that are edited for the build count as the versions they were made of.
+///
+/// Alpine's database says what its branches repaired. What a newer branch than the image's repaired is told, too; packages
+/// that it does not name are told as unknown.
 #[derive(clap::Args)]
 #[command(after_help = "Examples:
   cargo xtask advisories kubelet-v1_26_0-amd64            the layout in target/images
   cargo xtask advisories target/images/kubelet-v1_26_0-amd64 --db vulndb --vex kubelet.vex.json
+  cargo xtask advisories kubelet-v1_26_0-alpine3_15-amd64 --alpine-secdb secdb
   cargo xtask advisories kubelet-v1_26_0-amd64 --json")]
 pub(crate) struct Advisories {
     /// Layouts, or attributes of layouts in target/images.
@@ -38,6 +48,10 @@ pub(crate) struct Advisories {
     /// The vulnerability database: a directory or a URL, in the format of Go's.
     #[arg(long, value_name = "DIR|URL", default_value = DATABASE)]
     db: String,
+    /// Alpine's security database: a directory with the files of https://secdb.alpinelinux.org, those of the image's branch
+    /// and, best, of newer ones.
+    #[arg(long, value_name = "DIR")]
+    alpine_secdb: Option<PathBuf>,
     /// Write a VEX document too, as `OpenVEX` has it.
     #[arg(long, value_name = "FILE")]
     vex: Option<PathBuf>,
@@ -53,11 +67,22 @@ pub(crate) struct Advisories {
 struct Answer<'a> {
     version: u32,
     programs: &'a [Scanned],
+    /// Where Alpine's database was given.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    alpine: Option<&'a [Packages]>,
 }
 
-/// A program of an image, and what is known of it.
-#[derive(Debug, Serialize)]
-struct Scanned {
+/// What is known of images.
+#[derive(Debug, Default)]
+struct Report {
+    programs: Vec<Scanned>,
+    /// By image, where Alpine's database was given.
+    alpine: Option<Vec<Packages>>,
+}
+
+/// An image, as it is told.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+struct Image {
     /// The layout's name.
     image: String,
     /// What the image calls itself.
@@ -65,17 +90,25 @@ struct Scanned {
     title: String,
     /// The manifest's digest.
     digest: String,
+}
+
+/// A program of an image, and what is known of it.
+#[derive(Debug, Serialize)]
+struct Scanned {
+    #[serde(flatten)]
+    image: Image,
     /// The program's path in the image.
     program: String,
     advisories: Vec<Advisory>,
 }
 
-/// A vulnerability of which a program has the module.
+/// A vulnerability of which a program has the module, or an image the package.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 struct Advisory {
     id: String,
     aliases: Vec<String>,
     summary: String,
+    /// The Go module, or the package that Alpine's were built from.
     module: String,
     found: String,
     /// Where it is repaired, if it is.
@@ -85,35 +118,64 @@ struct Advisory {
 
 impl Advisories {
     pub(crate) fn run(&self, context: &Context) -> Result<()> {
-        let database = database(&self.db)?;
+        let url = database(&self.db)?;
+        let alpine = self.alpine_secdb.as_deref().map(Database::read).transpose()?;
         let session = Session::open(context, &self.how)?;
         let (tools, work) = (session.tools()?, session.store.scratch_dir()?);
-        let check =
-            Vulncheck::build(&session.sources.go(), Host::current()?.arch(), tools.go()?, work.path())?;
-        let mut programs = Vec::new();
+        let mut check = None;
+        let mut report = Report { alpine: alpine.as_ref().map(|_| Vec::new()), ..Report::default() };
         for image in &self.images {
             let here = Path::new(image);
-            let layout = if here.is_dir() { here.to_owned() } else { context.built(image)? };
-            if !layout.join("oci-layout").is_file() {
+            let dir = if here.is_dir() { here.to_owned() } else { context.built(image)? };
+            if !dir.join("oci-layout").is_file() {
                 return Err(Fault::new(Kind::Unknown, format!("there is no layout `{image}`"))
                     .help(format!("`cargo xtask build {image}` makes it, if it is an attribute"))
                     .into());
             }
-            scan(&check, &layout, &database, work.path(), &mut programs)?;
+            let layout = sizes::measure::open(&dir)?;
+            for found in &layout.images {
+                let name = Image::of(&dir, found);
+                if let (Some(database), Some(all)) = (&alpine, &mut report.alpine) {
+                    all.push(self::alpine::scan(database, &layout, found, name.clone())?);
+                }
+                for (program, file) in programs(&layout, found, work.path())? {
+                    // Only who has a Go program needs govulncheck.
+                    if check.is_none() {
+                        let (sources, arch) = (session.sources.go(), Host::current()?.arch());
+                        check = Some(Vulncheck::build(&sources, arch, tools.go()?, work.path())?);
+                    }
+                    let Some(check) = &check else { continue };
+                    let extracted = check.extract(&file)?;
+                    std::fs::remove_file(&file)?;
+                    let Some(extracted) = extracted else { continue };
+                    let advisories = advisories(&check.scan(&extracted, &url)?);
+                    report.programs.push(Scanned { image: name.clone(), program, advisories });
+                }
+            }
         }
         if let Some(file) = &self.vex {
             let now = jiff::Timestamp::now();
             // What is a pipe or a device has no earlier document.
             let old = if file.is_file() { files::read_named(file, MAX_VEX)? } else { None };
             let old = old.and_then(|old| serde_json::from_slice(&old).ok());
-            let document = vex::after(vex::document(&programs, self.repository.as_deref(), now), old, now);
+            let document = vex::after(vex::document(&report, self.repository.as_deref(), now), old, now);
             let text = serde_json::to_string_pretty(&document)?;
             files::write(file, format!("{text}\n").as_bytes())?;
         }
         if context.json {
-            return context.print_json(&Answer { version: 1, programs: &programs });
+            let Report { programs, alpine } = &report;
+            return context.print_json(&Answer { version: 1, programs, alpine: alpine.as_deref() });
         }
-        write_out(&told(&programs))
+        write_out(&told(&report))
+    }
+}
+
+impl Image {
+    fn of(layout: &Path, found: &Found) -> Self {
+        let image = layout.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        let annotations = found.manifest.annotations().as_ref();
+        let title = annotations.and_then(|all| all.get(attest::label::TITLE)).unwrap_or(&image).clone();
+        Self { title, digest: found.descriptor.digest().to_string(), image }
     }
 }
 
@@ -131,45 +193,43 @@ fn database(given: &str) -> Result<String> {
     Ok(format!("file://{}", dir.display()))
 }
 
-/// Scans the Go programs of a layout's images.
-fn scan(
-    check: &Vulncheck<'_>,
-    dir: &Path,
-    database: &str,
-    work: &Path,
-    into: &mut Vec<Scanned>,
-) -> Result<()> {
-    let layout = sizes::measure::open(dir)?;
-    let name = dir.file_name().unwrap_or_default().to_string_lossy().into_owned();
-    for image in &layout.images {
-        for index in 0..image.manifest.layers().len() {
-            exec::interrupt::check()?;
-            let mut found: Vec<(String, PathBuf)> = Vec::new();
-            layout.contents(image, index, &mut |path, _, data| {
-                let mut head = Vec::new();
-                (&mut *data).take(ELF.len() as u64).read_to_end(&mut head)?;
-                if head == ELF {
-                    let file = work.join(format!("program-{}", found.len()));
-                    let mut to = std::fs::File::create(&file)?;
-                    std::io::copy(&mut head.as_slice().chain(data), &mut to)?;
+/// The Go programs of an image: their paths in it, and files in `work` that they were copied to.
+fn programs(layout: &Layout, image: &Found, work: &Path) -> Result<Vec<(String, PathBuf)>> {
+    let mut found: Vec<(String, PathBuf)> = Vec::new();
+    for index in 0..image.manifest.layers().len() {
+        exec::interrupt::check()?;
+        layout.contents(image, index, &mut |path, _, data| {
+            let mut head = Vec::new();
+            (&mut *data).take(ELF.len() as u64).read_to_end(&mut head)?;
+            if head == ELF {
+                let file = work.join(format!("program-{}", found.len()));
+                let mut to = std::fs::File::create(&file)?;
+                std::io::copy(&mut head.as_slice().chain(data), &mut to)?;
+                if contains(&mut std::fs::File::open(&file)?, BUILD_INFO)? {
                     found.push((path.to_owned(), file));
                 }
-                Ok(())
-            })?;
-            for (program, file) in found {
-                let extracted = check.extract(&file)?;
-                std::fs::remove_file(&file)?;
-                let Some(extracted) = extracted else { continue };
-                let advisories = advisories(&check.scan(&extracted, database)?);
-                let digest = image.descriptor.digest().to_string();
-                let annotations = image.manifest.annotations().as_ref();
-                let title =
-                    annotations.and_then(|all| all.get(attest::label::TITLE)).unwrap_or(&name).clone();
-                into.push(Scanned { image: name.clone(), title, digest, program, advisories });
             }
+            Ok(())
+        })?;
+    }
+    Ok(found)
+}
+
+/// Does a file have these bytes somewhere?
+fn contains(file: &mut impl Read, what: &[u8]) -> std::io::Result<bool> {
+    let mut chunk = Vec::new();
+    loop {
+        // The end of the last chunk, for what lies across both.
+        chunk.drain(..chunk.len().saturating_sub(what.len() - 1));
+        let before = chunk.len();
+        (&mut *file).take(64 << 10).read_to_end(&mut chunk)?;
+        if chunk.len() == before {
+            return Ok(false);
+        }
+        if chunk.windows(what.len()).any(|window| window == what) {
+            return Ok(true);
         }
     }
-    Ok(())
 }
 
 /// What govulncheck's messages find, once for each vulnerability and module.
@@ -197,17 +257,25 @@ fn advisories(messages: &[Value]) -> Vec<Advisory> {
 }
 
 /// For people.
-fn told(programs: &[Scanned]) -> String {
+fn told(report: &Report) -> String {
     let mut lines = Vec::new();
-    for Scanned { image, program, advisories, .. } in programs {
-        lines.push(format!("{image} {program}: {} known vulnerabilities", advisories.len()));
-        for Advisory { id, aliases, summary, module, found, fixed } in advisories {
-            let also = if aliases.is_empty() { String::new() } else { format!(" ({})", aliases.join(", ")) };
-            let fixed = fixed.as_ref().map_or("not fixed".to_owned(), |fixed| format!("fixed in {fixed}"));
-            lines.push(format!("  {id}{also}: {module} {found}, {fixed}: {summary}"));
-        }
+    for Scanned { image, program, advisories } in &report.programs {
+        lines.push(format!("{} {program}: {} known vulnerabilities", image.image, advisories.len()));
+        lines.extend(advisories.iter().map(line));
     }
-    if lines.is_empty() { "there is no Go program in these images".to_owned() } else { lines.join("\n") }
+    if lines.is_empty() {
+        lines.push("there is no Go program in these images".to_owned());
+    }
+    lines.extend(self::alpine::told(report.alpine.as_deref().unwrap_or_default()));
+    lines.join("\n")
+}
+
+fn line(advisory: &Advisory) -> String {
+    let Advisory { id, aliases, summary, module, found, fixed } = advisory;
+    let also = if aliases.is_empty() { String::new() } else { format!(" ({})", aliases.join(", ")) };
+    let fixed = fixed.as_ref().map_or("not fixed".to_owned(), |fixed| format!("fixed in {fixed}"));
+    let summary = if summary.is_empty() { String::new() } else { format!(": {summary}") };
+    format!("  {id}{also}: {module} {found}, {fixed}{summary}")
 }
 
 #[cfg(test)]
@@ -226,11 +294,24 @@ mod tests {
         };
         let all = advisories(&[osv, finding(json!({})), finding(json!({"package": "a.b/c/d"}))]);
         assert_eq!(all.len(), 1);
-        let (image, digest, program) = ("i".to_owned(), "sha256:0".to_owned(), "usr/bin/p".to_owned());
-        insta::assert_snapshot!(told(&[Scanned { title: image.clone(), image, digest, program, advisories: all }]), @r"
+        let image = Image { image: "i".to_owned(), title: "i".to_owned(), digest: "sha256:0".to_owned() };
+        let programs = vec![Scanned { image, program: "usr/bin/p".to_owned(), advisories: all }];
+        insta::assert_snapshot!(told(&Report { programs, alpine: None }), @r"
         i usr/bin/p: 1 known vulnerabilities
           GO-1 (CVE-1): a.b/c v1.0.0, fixed in v1.0.1: s
         ");
+    }
+
+    #[test]
+    fn bytes_are_found_also_where_two_chunks_meet() {
+        for at in [0, 5, (64 << 10) - 7, 64 << 10, 100_000] {
+            let mut bytes = vec![0xff; 150_000];
+            bytes[at..at + BUILD_INFO.len()].copy_from_slice(BUILD_INFO);
+            assert!(contains(&mut bytes.as_slice(), BUILD_INFO).unwrap(), "{at}");
+            bytes[at + 3] = b'o';
+            assert!(!contains(&mut bytes.as_slice(), BUILD_INFO).unwrap(), "{at}");
+        }
+        assert!(!contains(&mut [].as_slice(), BUILD_INFO).unwrap());
     }
 
     #[test]

@@ -31,13 +31,13 @@ const RUSTFLAGS: [&str; 7] = [
 const TIMEOUT: &str = "-timeout=10";
 /// So is one that takes more memory, in MiB.
 const MEMORY: &str = "-rss_limit_mb=2048";
-/// Files of the repository to begin with, besides xtask/fuzz/seeds.
-const REAL: [(&str, &str); 5] = [
-    ("catalog", "images/catalog.toml"),
-    ("go-mod", "images/go/cni-plugins-v0.9.1/go.mod"),
-    ("go-sum", "images/go/cni-plugins-v0.9.1/go.sum"),
-    ("lock-alpine", "images/locks/alpine-3.15.json"),
-    ("lock-toolchains", "images/locks/toolchains.json"),
+/// Files of the repository to begin with, besides xtask/fuzz/seeds: a target, a directory, and how their names begin.
+const REAL: [(&str, &str, &str); 5] = [
+    ("catalog", "images", "catalog.toml"),
+    ("go-mod", "images/go/cni-plugins-v0.9.1", "go.mod"),
+    ("go-sum", "images/go/cni-plugins-v0.9.1", "go.sum"),
+    ("lock-alpine", "images/locks", "alpine-"),
+    ("lock-toolchains", "images/locks", "toolchains.json"),
 ];
 
 /// Fuzz the parsers of files that others made: each target for some seconds, from seeds and what earlier runs found.
@@ -145,10 +145,17 @@ impl Fuzz {
         for dir in [&corpus, &artifacts] {
             fs::create_dir_all(dir).with_context(|| format!("making {}", dir.display()))?;
         }
-        for (_, file) in REAL.iter().filter(|(of, _)| *of == target) {
-            let (from, to) = (context.root.join(file), corpus.join(file.replace('/', "-")));
-            if from.is_file() {
-                fs::copy(&from, &to).with_context(|| format!("copying {}", from.display()))?;
+        for (_, directory, start) in REAL.iter().filter(|(of, ..)| *of == target) {
+            let directory = context.root.join(directory);
+            let entries =
+                fs::read_dir(&directory).with_context(|| format!("reading {}", directory.display()))?;
+            for entry in entries {
+                let name = entry.with_context(|| format!("reading {}", directory.display()))?.file_name();
+                if name.to_string_lossy().starts_with(start) {
+                    let from = directory.join(&name);
+                    fs::copy(&from, corpus.join(&name))
+                        .with_context(|| format!("copying {}", from.display()))?;
+                }
             }
         }
         let scratch = scratch()?;

@@ -15,3 +15,4 @@ pub mod lock;
 pub mod package;
 pub mod relock;
 pub mod rootfs;
+pub mod secdb;

@@ -177,11 +177,8 @@ impl List {
     fn packages(&mut self, contents: &Contents) {
         for record in &contents.packages {
             let version = record.version.to_string();
-            let distro =
-                contents.os_version.as_ref().map(|version| format!("alpine-{version}")).unwrap_or_default();
-            let qualifiers = [("arch", record.arch.as_str()), ("distro", &distro)];
             self.add(Component {
-                purl: Some(purl("apk", &format!("alpine/{}", record.name), &version, &qualifiers)),
+                purl: Some(contents.purl(record)),
                 licence: Some(record.license.clone()),
                 ..component(Kind::Package, &record.name, &version)
             });

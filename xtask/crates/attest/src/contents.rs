@@ -11,6 +11,8 @@ use oci::layout::{Found, Layout};
 use oci::read::What;
 use sizes::go::{BuildInfo, build_info};
 
+use crate::purl::purl;
+
 /// The largest program and database that are read, in bytes.
 const MAX_PROGRAM: u64 = 512 << 20;
 const MAX_DATABASE: u64 = 16 << 20;
@@ -75,6 +77,13 @@ impl Contents {
         }
         all.packages.sort_by(|a, b| a.name.cmp(&b.name));
         Ok(all)
+    }
+
+    /// The package URL of one of its Alpine packages.
+    pub fn purl(&self, package: &apk::record::Record) -> String {
+        let distro = self.os_version.as_ref().map(|version| format!("alpine-{version}")).unwrap_or_default();
+        let qualifiers = [("arch", package.arch.as_str()), ("distro", &distro)];
+        purl("apk", &format!("alpine/{}", package.name), package.version.as_str(), &qualifiers)
     }
 
     fn remove(&mut self, path: &str) {

@@ -226,10 +226,19 @@ impl Checks<'_> {
     }
 
     fn bases(&self) -> Result<()> {
+        let mut branches: HashMap<&str, &Name> = HashMap::new();
         for base in &self.catalog.bases {
             self.components_known(&base.name, "base", &base.components)?;
             if let Some(alpine) = &base.alpine {
                 self.alpine(&base.name, alpine)?;
+                let branch = alpine.branch.as_str();
+                if let Some(other) = branches.insert(branch, &base.name) {
+                    let message = format!(
+                        "base `{}` is on {branch}, as `{other}` is: a branch has one lock",
+                        base.name
+                    );
+                    return Err(self.at.name_fault(&base.name, &message));
+                }
             }
         }
         let mut defaults = self.catalog.bases.iter().filter(|base| base.default);

@@ -171,6 +171,30 @@ fn every_kind_of_mistake_is_refused_with_its_line() {
     insta::assert_snapshot!(messages.join("\n"));
 }
 
+/// A branch has one lock, which is of one base's worlds.
+#[test]
+fn two_bases_on_one_branch_are_refused_and_on_two_are_not() {
+    let rootfs = |arch: &str| {
+        let sum = "0".repeat(64);
+        format!("[base.alpine.rootfs.{arch}]\npath = \"rootfs.tar.gz\"\nsize = 1\nsha256 = \"{sum}\"\n")
+    };
+    let base = |branch: &str| {
+        let rootfs: String = ["amd64", "arm64"].map(rootfs).concat();
+        let text = format!(
+            "[[base]]\nname = \"alpine-next\"\ncomponents = [\"entrypoint\"]\n[base.alpine]\nbranch = \"{branch}\"\n\
+             url = \"https://example.org/alpine\"\nrepositories = [\"main\"]\n[base.alpine.worlds]\n{rootfs}"
+        );
+        with("[[variant]]", &format!("{text}[[variant]]"))
+    };
+    let found = refused(&base("v3.15"));
+    assert!(
+        found.contains("base `alpine-next` is on v3.15, as `alpine3.15` is: a branch has one lock"),
+        "{found}"
+    );
+    let catalog = Catalog::parse(&base("v3.22"), "catalog.toml").unwrap();
+    assert!(Attributes::of(&catalog).find("kubelet-v1_26_0-alpine-next-amd64").is_some());
+}
+
 #[test]
 fn an_empty_catalog_is_refused() {
     insta::assert_snapshot!(refused("version = 1\nproduct = []"), @"catalog.toml:1: missing field `release`");

@@ -5,61 +5,93 @@ use std::collections::BTreeMap;
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
-use super::Scanned;
+use super::{Advisory, Image, Report, Scanned};
+
+/// Where databases tell more of a vulnerability.
+const GO: &str = "https://pkg.go.dev/vuln/";
+const ALPINE: &str = "https://security.alpinelinux.org/vuln/";
 
 /// What is said of a vulnerability.
 struct Statement<'a> {
-    aliases: &'a [String],
-    summary: &'a str,
-    /// By image, the modules in it.
+    advisory: &'a Advisory,
+    /// By image, the modules or packages in it.
     products: BTreeMap<String, Vec<Value>>,
 }
 
-/// A document of one statement a vulnerability. That a module has a vulnerable version does not say that its code is
-/// reached, so the status is `under_investigation`: whoever knows more says so in a document of his own.
+/// A document of one statement a vulnerability. That a module or package has a vulnerable version does not say that its
+/// code is reached, so the status is `under_investigation`: whoever knows more says so in a document of his own.
 ///
 /// Products are named as scanners name images: `pkg:oci/NAME@DIGEST`, with the repository where it is told.
-pub(super) fn document(programs: &[Scanned], repository: Option<&str>, at: Timestamp) -> Value {
-    let mut statements: BTreeMap<&str, Statement<'_>> = BTreeMap::new();
-    for Scanned { title, digest, advisories, .. } in programs {
-        let name = repository.and_then(|name| name.rsplit('/').next()).unwrap_or(title);
-        let product =
-            attest::purl("oci", name, digest, &[("repository_url", repository.unwrap_or_default())]);
-        for advisory in advisories {
-            let Statement { products, .. } = statements.entry(&advisory.id).or_insert_with(|| Statement {
-                aliases: &advisory.aliases,
-                summary: &advisory.summary,
-                products: BTreeMap::new(),
+pub(super) fn document(report: &Report, repository: Option<&str>, at: Timestamp) -> Value {
+    let packages = || report.alpine.iter().flatten();
+    let modules = report.programs.iter().map(|Scanned { image, advisories, .. }| {
+        let module = |advisory: &Advisory| vec![format!("pkg:golang/{}@{}", advisory.module, advisory.found)];
+        (image, advisories.iter().map(|advisory| (advisory, module(advisory))).collect())
+    });
+    let mut statements = statements(modules, GO, repository);
+    statements.extend(self::statements(
+        packages().map(|of| {
+            let each = of.vulnerable.iter().flat_map(|vulnerable| {
+                vulnerable.advisories.iter().map(|advisory| (advisory, vulnerable.purls.clone()))
             });
-            let part = json!({"@id": format!("pkg:golang/{}@{}", advisory.module, advisory.found)});
-            let parts = products.entry(product.clone()).or_default();
-            if !parts.contains(&part) {
-                parts.push(part);
-            }
+            (&of.image, each.collect())
+        }),
+        ALPINE,
+        repository,
+    ));
+    let images = report.programs.iter().map(|program| &program.image).chain(packages().map(|of| &of.image));
+    let mut digests: Vec<&str> = Vec::new();
+    for Image { digest, .. } in images {
+        if !digests.contains(&digest.as_str()) {
+            digests.push(digest);
         }
     }
-    let statements: Vec<Value> = statements
-        .into_iter()
-        .map(|(id, Statement { aliases, summary, products })| {
-            let products: Vec<Value> =
-                products.into_iter().map(|(id, parts)| product(&id, &parts)).collect();
-            let vulnerability = json!({
-                "@id": format!("https://pkg.go.dev/vuln/{id}"), "name": id, "description": summary, "aliases": aliases,
-            });
-            json!({"vulnerability": vulnerability, "products": products, "status": "under_investigation"})
-        })
-        .collect();
-    let mut digests: Vec<&str> = programs.iter().map(|program| program.digest.as_str()).collect();
-    digests.dedup();
+    let alpine = if report.alpine.is_some() { " and Alpine's security database" } else { "" };
     json!({
         "@context": "https://openvex.dev/ns/v0.2.0",
         "@id": format!("urn:containerized-kubelet:vex:{}", digests.join("+")),
         "author": "containerized-kubelet",
         "timestamp": at.to_string(),
         "version": 1,
-        "tooling": "cargo xtask advisories, by govulncheck",
+        "tooling": format!("cargo xtask advisories, by govulncheck{alpine}"),
         "statements": statements,
     })
+}
+
+/// A statement for each vulnerability, of images' advisories, each with the package URLs of what has it.
+fn statements<'a>(
+    all: impl Iterator<Item = (&'a Image, Vec<(&'a Advisory, Vec<String>)>)>,
+    more: &str,
+    repository: Option<&str>,
+) -> Vec<Value> {
+    let mut statements: BTreeMap<&str, Statement<'_>> = BTreeMap::new();
+    for (Image { title, digest, .. }, advisories) in all {
+        let name = repository.and_then(|name| name.rsplit('/').next()).unwrap_or(title);
+        let product =
+            attest::purl("oci", name, digest, &[("repository_url", repository.unwrap_or_default())]);
+        for (advisory, purls) in advisories {
+            let Statement { products, .. } = statements
+                .entry(&advisory.id)
+                .or_insert_with(|| Statement { advisory, products: BTreeMap::new() });
+            let parts = products.entry(product.clone()).or_default();
+            for part in purls.into_iter().map(|purl| json!({"@id": purl})) {
+                if !parts.contains(&part) {
+                    parts.push(part);
+                }
+            }
+        }
+    }
+    let statement = |(id, Statement { advisory, products }): (&str, Statement<'_>)| {
+        let products: Vec<Value> = products.into_iter().map(|(id, parts)| product(&id, &parts)).collect();
+        let mut vulnerability = json!({
+            "@id": format!("{more}{id}"), "name": id, "description": advisory.summary, "aliases": advisory.aliases,
+        });
+        if let Some(fields) = vulnerability.as_object_mut().filter(|_| advisory.summary.is_empty()) {
+            fields.remove("description");
+        }
+        json!({"vulnerability": vulnerability, "products": products, "status": "under_investigation"})
+    };
+    statements.into_iter().map(statement).collect()
 }
 
 fn product(purl: &str, parts: &[Value]) -> Value {
@@ -90,23 +122,23 @@ pub(super) fn after(new: Value, old: Option<Value>, at: Timestamp) -> Value {
 
 #[cfg(test)]
 mod tests {
-    use super::super::Advisory;
     use super::*;
 
-    fn scanned(ids: &[&str]) -> Vec<Scanned> {
+    fn scanned(ids: &[&str]) -> Report {
         let advisory = |id: &&str| Advisory {
             id: (*id).to_owned(),
             module: "a.b/C".into(),
             found: "v1.0.0+incompatible".into(),
             ..Advisory::default()
         };
-        vec![Scanned {
+        let image = Image {
             image: "kubelet-v1_26_0-amd64".into(),
             title: "kubelet".into(),
             digest: format!("sha256:{}", "0".repeat(64)),
-            program: "usr/bin/kubelet".into(),
-            advisories: ids.iter().map(advisory).collect(),
-        }]
+        };
+        let program = "usr/bin/kubelet".into();
+        let programs = vec![Scanned { image, program, advisories: ids.iter().map(advisory).collect() }];
+        Report { programs, alpine: None }
     }
 
     fn at(second: i64) -> Timestamp {
