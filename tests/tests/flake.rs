@@ -15,7 +15,7 @@ use tests::containerd::{self, Containerd};
 use tests::nix::{Nix, StandIns, store_command};
 use tests::registry::Registry;
 use tests::xtask::{self, Xtask};
-use tests::{host, image, newer_nix, scratch, skip};
+use tests::{host, image, measured, newer_nix, scratch, second_branch, skip};
 
 const ATTR: &str = "kubelet-v1_26_0-amd64";
 /// How many seconds of a processor evaluating every attribute may take, whatever else the machine does.
@@ -329,6 +329,59 @@ fn nix_builds_images_on_alpine() -> Result<()> {
     Ok(())
 }
 
+/// Alpine's real root filesystem, and every package that the catalog asks for, made to measure: the images that have Alpine's
+/// name. Kubelets and kube-proxies that were never compiled here only with `FULL`.
+#[test]
+fn nix_builds_images_on_alpine_made_to_measure() -> Result<()> {
+    if skip::without(&["nix", "go"])? {
+        return Ok(());
+    }
+    let (Some(real), Some(data)) = (real(), measured::data()) else { return Ok(()) };
+    let Place { dir, xtask } = Place::made_to_measure(&real, &data)?;
+    xtask.ok(&["lock", "alpine", "--offline"])?;
+    let flake = Flake::of(dir)?;
+    flake.stand_ins.serve(&flake.dir.path().join("mirror"))?;
+    let layouts = flake.dir.path().join("layouts");
+    for (attr, same) in [
+        // With the same layers but the lowest.
+        ("kubelet-v1_26_0-cni-alpine3_15-amd64", "kubelet-v1_26_0-cni-amd64"),
+        ("kubelet-v1_26_0-cni-alpine3_15-arm64", "kubelet-v1_26_0-cni-arm64"),
+        ("kubelet-v1_26_0-cni-alpine3_15-arm32v7", "kubelet-v1_26_0-cni-arm32v7"),
+        ("kube-proxy-v1_26_0-amd64", "kube-proxy-v1_26_0-amd64"),
+        ("kube-proxy-v1_26_0-arm64", "kube-proxy-v1_26_0-arm64"),
+        ("kube-proxy-v1_26_0-arm32v7", "kube-proxy-v1_26_0-arm32v7"),
+    ] {
+        if !xtask::at_hand(same)? && skip::unless_full(&format!("{attr}: {same} was never built here")) {
+            continue;
+        }
+        same_digest(&flake, "", attr, &xtask.build(attr, &layouts)?)?;
+    }
+    Ok(())
+}
+
+/// Another branch of Alpine in the catalog is one more base to Nix, too, once it has its lock.
+#[test]
+fn a_second_branch_of_alpine_evaluates() -> Result<()> {
+    if skip::without(&["nix", "go"])? {
+        return Ok(());
+    }
+    let (Some(real), Some(data)) = (real(), measured::data()) else { return Ok(()) };
+    let place = Place::made_to_measure(&real, &data)?;
+    second_branch::add(&place, &data)?;
+    let Place { dir, xtask } = place;
+    let flake = Flake::of(dir)?;
+    let (attr, proxy) = ("kubelet-v1_37_2-alpine3_22-amd64", "kube-proxy-v1_26_0-alpine3_22-arm64");
+    let missing = flake.run(&["build"], attr, &[])?.stderr;
+    ensure!(missing.contains("alpine-3.22.json is missing: `cargo xtask lock alpine`"), "{missing}");
+    xtask.ok(&["lock", "alpine", "--offline"])?;
+    let all = flake.derivations()?;
+    for (name, alias) in [(attr, attr.replace("3_22", "3.22")), (proxy, proxy.replace("3_22", "3.22"))] {
+        ensure!(all[name].is_some() && all[name] == all[&alias], "{name}: {:?}", all[name]);
+    }
+    ensure!(all[attr] != all["kubelet-v1_37_2-alpine3_15-amd64"]);
+    Ok(())
+}
+
 #[test]
 fn the_standard_librarys_lock_is_the_pinned_rusts() -> Result<()> {
     let theirs = tests::nix::std_sources()?.join("Cargo.lock");
@@ -352,6 +405,8 @@ fn nix_builds_the_bytes_of_other_images() -> Result<()> {
         "kubelet-v1_26_0-arm64",
         "kubelet-v1_26_0-flannel-arm32v7",
         "kubelet-v1_26_0-cni-amd64",
+        // What this project is known by.
+        "kubelet-v1_26_0-cni-arm64",
         "kubelet-v1_26_0",
     ] {
         same_digest(&flake, "", attr, &xtask::layout(attr)?)?;

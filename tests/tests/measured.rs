@@ -3,13 +3,15 @@
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::Path;
+use std::process::Command;
 
 use anyhow::{Context, Result, ensure};
 use fault::Kind;
 use serde_json::Value;
 use tests::alpine::{ARCHES, OMITTED, Place, real};
 use tests::inside::Inside;
-use tests::{image, measured, skip};
+use tests::registry::Registry;
+use tests::{cmd, image, measured, skip};
 
 /// A product's attribute without its architecture, and what of it is compiled, with the links to that.
 const PRODUCTS: [(&str, &str, &[&str]); 2] = [
@@ -75,6 +77,36 @@ fn it_is_locked_and_installed_for_every_architecture() -> Result<()> {
             names.iter().map(String::as_str).filter(|name| !locked.contains(name)).collect();
         assert_eq!(rest, ROOTFS, "{arch}");
         ensure!(locked.iter().all(|name| names.contains(*name)), "{arch}: more than the closure: {locked:?}");
+    }
+    Ok(())
+}
+
+/// Both products' indexes of three architectures: built twice and compared, attested, and published.
+#[test]
+fn it_is_released_for_every_architecture() -> Result<()> {
+    if skip::without(&["docker-registry", "skopeo"])? {
+        return Ok(());
+    }
+    let Some((place, _)) = place()? else { return Ok(()) };
+    place.xtask.ok(&["lock", "alpine", "--offline"])?;
+    let registry = Registry::start(place.dir.path())?;
+    let to = format!("{}/edge", registry.address());
+    let out = place.dir.path().join("published");
+    let xtask = place.xtask.clone().env("DOCKER_CONFIG", place.dir.path());
+    for ((_, attr, omitted), reference) in
+        PRODUCTS.into_iter().zip(["kubelet:v1.26.0-alpine3.15", "kube-proxy:v1.26.0-alpine3.15"])
+    {
+        let out = out.to_str().context("not UTF-8")?;
+        let args = ["release", attr, "--to", &to, "--locked", "--json", "--out", out];
+        let done: Value = serde_json::from_str(&xtask.ok(&[&args[..], omitted].concat())?)?;
+        let published = &done["published"][0];
+        ensure!(published["reference"] == format!("{to}/{reference}"), "{done}");
+        ensure!(published["platforms"].as_array().map(Vec::len) == Some(ARCHES.len()), "{done}");
+        let source = format!("docker://{to}/{reference}");
+        let inspect =
+            ["inspect", "--tls-verify=false", "--format", "{{.Digest}}", "--override-arch", "amd64"];
+        let there = cmd::ok(Command::new("skopeo").args(inspect).arg(source))?;
+        ensure!(published["digest"] == there.trim(), "{there} and {done}");
     }
     Ok(())
 }
