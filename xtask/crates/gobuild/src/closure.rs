@@ -309,6 +309,8 @@ mod tests {
             kubeadm("v1.24.9", "v1.24.2"),
             kube("v1.24.17"),
             Spec::Cni { version: "v0.9.1".into() },
+            Spec::KubeUnedited { release: "v1.26.0".into() },
+            Spec::Crictl { version: "v1.37.0".into(), package: "sigs.k8s.io/cri-tools/cmd/crictl".into() },
         ]
     }
 
