@@ -48,7 +48,7 @@ pub(crate) struct Advisories {
     /// The vulnerability database: a directory or a URL, in the format of Go's.
     #[arg(long, value_name = "DIR|URL", default_value = DATABASE)]
     db: String,
-    /// Alpine's security database: a directory with the files of https://secdb.alpinelinux.org, those of the image's branch
+    /// Alpine's security database: a directory with files of secdb.alpinelinux.org, those of the image's branch
     /// and, best, of newer ones.
     #[arg(long, value_name = "DIR")]
     alpine_secdb: Option<PathBuf>,
@@ -84,7 +84,8 @@ struct Report {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 struct Image {
     /// The layout's name.
-    image: String,
+    #[serde(rename = "image")]
+    layout: String,
     /// What the image calls itself.
     #[serde(skip)]
     title: String,
@@ -172,10 +173,10 @@ impl Advisories {
 
 impl Image {
     fn of(layout: &Path, found: &Found) -> Self {
-        let image = layout.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        let layout = layout.file_name().unwrap_or_default().to_string_lossy().into_owned();
         let annotations = found.manifest.annotations().as_ref();
-        let title = annotations.and_then(|all| all.get(attest::label::TITLE)).unwrap_or(&image).clone();
-        Self { title, digest: found.descriptor.digest().to_string(), image }
+        let title = annotations.and_then(|all| all.get(attest::label::TITLE)).unwrap_or(&layout).clone();
+        Self { title, digest: found.descriptor.digest().to_string(), layout }
     }
 }
 
@@ -260,7 +261,7 @@ fn advisories(messages: &[Value]) -> Vec<Advisory> {
 fn told(report: &Report) -> String {
     let mut lines = Vec::new();
     for Scanned { image, program, advisories } in &report.programs {
-        lines.push(format!("{} {program}: {} known vulnerabilities", image.image, advisories.len()));
+        lines.push(format!("{} {program}: {} known vulnerabilities", image.layout, advisories.len()));
         lines.extend(advisories.iter().map(line));
     }
     if lines.is_empty() {
@@ -294,7 +295,7 @@ mod tests {
         };
         let all = advisories(&[osv, finding(json!({})), finding(json!({"package": "a.b/c/d"}))]);
         assert_eq!(all.len(), 1);
-        let image = Image { image: "i".to_owned(), title: "i".to_owned(), digest: "sha256:0".to_owned() };
+        let image = Image { layout: "i".to_owned(), title: "i".to_owned(), digest: "sha256:0".to_owned() };
         let programs = vec![Scanned { image, program: "usr/bin/p".to_owned(), advisories: all }];
         insta::assert_snapshot!(told(&Report { programs, alpine: None }), @r"
         i usr/bin/p: 1 known vulnerabilities

@@ -20,7 +20,8 @@ pub(super) struct Packages {
     #[serde(skip_serializing_if = "Option::is_none")]
     branch: Option<String>,
     /// How many packages there are.
-    packages: usize,
+    #[serde(rename = "packages")]
+    count: usize,
     /// Those with vulnerabilities, by the package they were built from.
     pub(super) vulnerable: Vec<Vulnerable>,
     /// Packages that the database does not name on this branch, `NAME-VERSION`: nothing is known of them.
@@ -48,7 +49,7 @@ pub(super) fn scan(database: &Database, layout: &Layout, image: &Found, name: Im
     let mut packages = Packages {
         image: name,
         branch: branch.map(|branch| branch.to_string()),
-        packages: contents.packages.len(),
+        count: contents.packages.len(),
         vulnerable: Vec::new(),
         unknown: Vec::new(),
     };
@@ -101,8 +102,8 @@ fn advisory(finding: Finding, origin: &str, found: &str, own: Option<Branch>) ->
 /// For people, a line each.
 pub(super) fn told(all: &[Packages]) -> Vec<String> {
     let mut lines = Vec::new();
-    for Packages { image, branch, packages, vulnerable, unknown } in all {
-        let image = &image.image;
+    for Packages { image, branch, count: packages, vulnerable, unknown } in all {
+        let image = &image.layout;
         if *packages == 0 {
             lines.push(format!("{image}: there is no Alpine package in it"));
             continue;

@@ -132,7 +132,7 @@ mod tests {
             ..Advisory::default()
         };
         let image = Image {
-            image: "kubelet-v1_26_0-amd64".into(),
+            layout: "kubelet-v1_26_0-amd64".into(),
             title: "kubelet".into(),
             digest: format!("sha256:{}", "0".repeat(64)),
         };
