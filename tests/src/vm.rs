@@ -179,6 +179,11 @@ impl Session {
         self.machine.reboot()?;
         self.machine.wait_runtime(runtime)
     }
+
+    /// Takes its power away and gives it back.
+    pub fn cut_power(&mut self) -> Result<()> {
+        self.machine.cut_power()
+    }
 }
 
 /// A command of the README that has these words, as it is but for the backslashes.

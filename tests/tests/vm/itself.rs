@@ -43,6 +43,25 @@ fn a_machine_restarts() -> Result<()> {
     })
 }
 
+/// Without power, what was on the disk stays, and what was on its way to it does not: as where a plug is pulled.
+#[test]
+fn a_machine_loses_its_power() -> Result<()> {
+    vm::with(Kind::Plain, |session| {
+        let boot = session.run(
+            "echo kept >/var/lib/kept; sync; echo on its way >/var/lib/lost; cat /proc/sys/kernel/random/boot_id",
+        )?;
+        session.cut_power()?;
+        let again = session.run(
+            "cat /proc/sys/kernel/random/boot_id; cat /var/lib/kept; cat /var/lib/lost 2>/dev/null || true
+             touch /var/lib/new; sync; mount | grep ' / '; dmesg | grep -c 'error (device' || true",
+        )?;
+        let lines: Vec<&str> = again.lines().collect();
+        ensure!(lines[0] != boot.trim() && lines[1] == "kept", "{boot}{again}");
+        ensure!(lines[2].contains(" ext4 (rw,") && lines[3] == "0", "{again}");
+        Ok(())
+    })
+}
+
 /// Two machines with a cable between them: each has its name and address, and what is sent arrives whole.
 #[test]
 fn machines_of_a_network_reach_each_other() -> Result<()> {

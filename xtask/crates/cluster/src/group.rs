@@ -100,13 +100,9 @@ impl Cluster {
         let join = self.kit.guide.join(&printed)?;
         let said = self.kubeadm("kubeadm join", number, &join, progress)?;
         expect(&said, "This node has joined the cluster")?;
-        let places: Vec<_> = self.nodes.iter().map(|node| (node.number, node.address.clone())).collect();
-        let (new, address) = (places[number].0, places[number].1.clone());
-        for (index, (other, other_address)) in places.iter().enumerate().take(number) {
-            let there = self.kit.guide.route(new, &address)?;
-            self.nodes[index].machine.ok(&there, LONG)?;
-            let back = self.kit.guide.route(*other, other_address)?;
-            self.nodes[number].machine.ok(&back, LONG)?;
+        for index in 0..number {
+            self.route(index, number)?;
+            self.route(number, index)?;
         }
         self.step("a Ready node", number, progress, |cluster| {
             let ready = format!(
@@ -130,10 +126,9 @@ impl Cluster {
         self.nodes.push(Node { machine, name: name.clone(), address, number });
         self.note("boot, containerd, images", &name, begun);
         self.step("host and kubelet", index, progress, |cluster| {
-            let guide = &cluster.kit.guide;
-            let start = guide.by("kubelet", cluster.kit.runtime)?;
-            let script = format!("{}{}{start}", guide.commands("host")?, guide.commands("network")?);
-            cluster.run(index, &script).map(drop)
+            cluster.prepare(index)?;
+            let start = cluster.kit.guide.by("kubelet", cluster.kit.runtime)?.to_owned();
+            cluster.run(index, &start).map(drop)
         })?;
         Ok(index)
     }
@@ -175,6 +170,57 @@ impl Cluster {
             Runtime::Docker | Runtime::Podman => guide.by("restart", runtime)?.to_owned(),
         };
         self.run(index, &script).map(drop)
+    }
+
+    /// What a machine needs before its kubelet, at each boot.
+    fn prepare(&mut self, index: usize) -> Result<()> {
+        let guide = &self.kit.guide;
+        let script = format!("{}{}", guide.commands("host")?, guide.commands("network")?);
+        self.run(index, &script).map(drop)
+    }
+
+    /// Shows a machine the way to another one's pods.
+    fn route(&mut self, index: usize, to: usize) -> Result<()> {
+        let other = &self.nodes[to];
+        let command = self.kit.guide.route(other.number, &other.address)?;
+        self.nodes[index].machine.ok(&command, LONG).map(drop)
+    }
+
+    /// Restarts a machine from within, and does there what the page says for a boot.
+    ///
+    /// # Errors
+    /// [`Kind::Failed`] if it does not come up again, or a command fails.
+    pub fn reboot(&mut self, index: usize) -> Result<()> {
+        self.nodes[index].machine.reboot()?;
+        self.booted(index)
+    }
+
+    /// Takes a machine's power away and gives it back, and does there what the page says for a boot.
+    ///
+    /// # Errors
+    /// As [`Cluster::reboot`].
+    pub fn cut_power(&mut self, index: usize) -> Result<()> {
+        self.nodes[index].machine.cut_power()?;
+        self.booted(index)
+    }
+
+    /// What the page has a machine's init do at a boot: it has no systemd, and nothing else starts anything.
+    fn booted(&mut self, index: usize) -> Result<()> {
+        let runtime = self.kit.runtime;
+        self.nodes[index].machine.wait_runtime(runtime)?;
+        self.prepare(index)?;
+        for other in (0..self.nodes.len()).filter(|other| *other != index) {
+            self.route(index, other)?;
+        }
+        match runtime {
+            Runtime::Containerd => self.restart_kubelet(index),
+            Runtime::Podman => {
+                let command = self.kit.guide.commands("boot podman")?.to_owned();
+                self.run(index, &command).map(drop)
+            }
+            // It has started its containers already.
+            Runtime::Docker => Ok(()),
+        }
     }
 
     /// Cuts the cable of a machine, or mends it.

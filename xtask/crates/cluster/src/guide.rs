@@ -184,7 +184,7 @@ mod tests {
     use super::*;
 
     /// What this crate and its users run, by name. A runtime's blocks are run where the runtime is chosen.
-    const RUN: [&str; 17] = [
+    const RUN: [&str; 18] = [
         "names",
         "host",
         "network",
@@ -202,6 +202,7 @@ mod tests {
         "stop containerd",
         "restart docker",
         "restart podman",
+        "boot podman",
     ];
 
     fn root() -> std::path::PathBuf {

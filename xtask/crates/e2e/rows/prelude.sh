@@ -84,3 +84,48 @@ kept() {
   await 300 kubectl wait --for=condition=Ready pods --selector=app=web --field-selector="spec.nodeName=$1" --timeout=20s >/dev/null
   await 120 answers web "$(await 120 web_on "$1" .status.podIP)" 80
 }
+
+# hold NODE: notes its pods, and its boot; held NODE: it was booted since, and has the same pods with other containers. On its
+# disk: /run is gone after a boot. CoreDNS may be put out of a node that is away for long, and is elsewhere then.
+pods_on() {
+  local namespace
+  for namespace in default kube-system; do
+    kubectl --namespace "$namespace" get pods --selector='!e2e,k8s-app!=kube-dns' --field-selector="spec.nodeName=$1" \
+      --output 'jsonpath={range .items[*]}{.metadata.name} {.metadata.uid}{"\n"}{end}'
+  done | sort
+}
+ids_on() {
+  local namespace
+  for namespace in default kube-system; do
+    kubectl --namespace "$namespace" get pods --selector='!e2e,k8s-app!=kube-dns' --field-selector="spec.nodeName=$1" \
+      --output 'jsonpath={range .items[*].status.containerStatuses[*]}{.containerID}{"\n"}{end}'
+  done | sort
+}
+hold() {
+  steady
+  mkdir -p /var/lib/e2e
+  pods_on "$1" >/var/lib/e2e/pods
+  ids_on "$1" >/var/lib/e2e/ids
+  get "node/$1" '{.status.nodeInfo.bootID}' >/var/lib/e2e/boot
+  sync
+  [ "$(wc -l </var/lib/e2e/pods)" -ge 2 ] || { echo "too few pods on $1:" && cat /var/lib/e2e/pods && return 1; } >&2
+}
+booted() { [ "$(get "node/$1" '{.status.nodeInfo.bootID}')" != "$(cat /var/lib/e2e/boot)" ]; }
+# All run, and no container is one of before.
+anew() {
+  local ids
+  ids=$(ids_on "$1")
+  same "$(comm -12 <(echo "$ids") /var/lib/e2e/ids)" ''
+  same "$(wc -l <<<"$ids")" "$(wc -l </var/lib/e2e/ids)"
+}
+held() {
+  await 1200 booted "$1"
+  await 900 kubectl wait --for=condition=Ready "node/$1" --timeout=20s >/dev/null
+  await 1200 anew "$1"
+  local namespace
+  for namespace in default kube-system; do
+    await 900 kubectl --namespace "$namespace" wait --for=condition=Ready pods --selector='!e2e,k8s-app!=kube-dns' --field-selector="spec.nodeName=$1" --timeout=20s >/dev/null
+  done
+  same "$(await 120 pods_on "$1")" "$(cat /var/lib/e2e/pods)"
+  await 120 answers web "$(await 120 web_on "$1" .status.podIP)" 80
+}

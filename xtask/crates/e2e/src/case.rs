@@ -49,6 +49,10 @@ pub enum Step {
     Unplug(Place),
     /// Plugs it in again.
     Plug(Place),
+    /// Restarts the machine, and does there what docs/cluster.md says for a boot.
+    Reboot(Place),
+    /// The same by taking its power away.
+    CutPower(Place),
 }
 
 impl fmt::Display for Step {
@@ -58,6 +62,8 @@ impl fmt::Display for Step {
             Self::Restart(place) | Self::Revive(place) => ("the kubelet's restart", place),
             Self::Unplug(place) => ("the cable's end", place),
             Self::Plug(place) => ("the cable", place),
+            Self::Reboot(place) => ("the restart", place),
+            Self::CutPower(place) => ("the power's end, and the boot after it,", place),
         };
         write!(f, "{what} on the machine {place:?}")
     }

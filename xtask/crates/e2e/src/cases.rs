@@ -6,7 +6,7 @@ use crate::case::{Case, Group, Place, Step};
 
 use Group::{Fault as Broken, Workload};
 use Place::{First, Second};
-use Step::{Plug, Restart, Revive, Run, Unplug};
+use Step::{CutPower, Plug, Reboot, Restart, Revive, Run, Unplug};
 
 /// What all cases may use: a web server on each node, and services of it.
 pub(crate) const BASE: &str = include_str!("../rows/base.yaml");
@@ -23,6 +23,8 @@ macro_rules! row {
 
 const KEEP: Step = Run(First, row!("keep.sh"));
 const KEPT: Step = Run(First, row!("kept.sh"));
+const HOLD: Step = Run(First, row!("hold.sh"));
+const HELD: Step = Run(First, row!("held.sh"));
 
 const fn case(
     group: Group,
@@ -35,7 +37,7 @@ const fn case(
 }
 
 /// All, in the order in which they run.
-pub const CASES: [Case; 24] = [
+pub const CASES: [Case; 28] = [
     case(
         Workload,
         "deployment",
@@ -223,6 +225,53 @@ pub const CASES: [Case; 24] = [
             Run(First, "kubectl get --raw /readyz >/dev/null"),
             Revive(First),
             Run(First, "kept $FIRST"),
+        ],
+    ),
+    case(
+        Broken,
+        "node-reboots",
+        "a node that is restarted has all its pods again, and nothing of those before",
+        "",
+        &[HOLD, Reboot(Second), HELD, Run(Second, row!("nothing-stray-there.sh"))],
+    ),
+    case(
+        Broken,
+        "power-cut",
+        "a node whose power fails while pods come and go has all its pods again, and nothing of those before",
+        row!("power-cut.yaml"),
+        &[
+            HOLD,
+            Run(First, row!("power-cut.sh")),
+            CutPower(Second),
+            HELD,
+            Run(First, row!("power-cut-back.sh")),
+            Run(Second, row!("nothing-stray-there.sh")),
+        ],
+    ),
+    case(
+        Broken,
+        "power-cut-first",
+        "the control plane's power fails: what it had promised is kept, and all its pods are there again",
+        "",
+        &[
+            Run(First, row!("power-cut-first.sh")),
+            CutPower(First),
+            Run(First, row!("power-cut-first-back.sh")),
+            Run(First, row!("nothing-stray-there.sh")),
+        ],
+    ),
+    // The last one: it takes images away, too.
+    case(
+        Broken,
+        "disk-full",
+        "a node with no byte left says so and puts pods out; with room again it takes them back",
+        "",
+        &[
+            Run(First, "steady"),
+            Run(Second, row!("disk-full-there.sh")),
+            Run(First, row!("disk-full.sh")),
+            Run(Second, row!("disk-full-freed-there.sh")),
+            Run(First, row!("disk-full-back.sh")),
         ],
     ),
 ];

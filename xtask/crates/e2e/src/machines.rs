@@ -43,6 +43,12 @@ pub trait Machines {
     /// Where there is none.
     fn plug(&mut self, place: Place, plugged: bool) -> Result<()>;
 
+    /// Boots a machine anew: from within, or by taking its `power` away.
+    ///
+    /// # Errors
+    /// Where it does not come up again.
+    fn boot(&mut self, place: Place, power: bool) -> Result<()>;
+
     /// Writes the logs of all machines into a directory, and returns their names.
     ///
     /// # Errors
@@ -69,6 +75,11 @@ impl Machines for Cluster {
 
     fn plug(&mut self, place: Place, plugged: bool) -> Result<()> {
         Cluster::plug(self, index(place), plugged)
+    }
+
+    fn boot(&mut self, place: Place, power: bool) -> Result<()> {
+        let index = index(place);
+        if power { self.cut_power(index) } else { self.reboot(index) }
     }
 
     fn collect(&mut self, dir: &Path) -> Result<Vec<String>> {

@@ -108,6 +108,8 @@ impl Runner<'_> {
                 Step::Restart(place) | Step::Revive(place) => machines.restart(place),
                 Step::Unplug(place) => machines.plug(place, false),
                 Step::Plug(place) => machines.plug(place, true),
+                Step::Reboot(place) => machines.boot(place, false),
+                Step::CutPower(place) => machines.boot(place, true),
             };
             done.with_context(|| format!("step {} of {}, {step}", number + 1, case.steps.len()))?;
         }
@@ -240,6 +242,11 @@ mod tests {
 
         fn plug(&mut self, place: Place, plugged: bool) -> Result<()> {
             self.done.push(format!("plug {place:?} {plugged}"));
+            Ok(())
+        }
+
+        fn boot(&mut self, place: Place, power: bool) -> Result<()> {
+            self.done.push(format!("boot {place:?} {power}"));
             Ok(())
         }
 

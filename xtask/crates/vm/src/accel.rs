@@ -8,7 +8,7 @@ use progress::Progress;
 use serde_json::json;
 use store::{Key, Store};
 
-use crate::{Arch, System, machine, packages, qemu};
+use crate::{Arch, System, hardware, packages, qemu};
 
 /// How long a probe may take. Where virtualization works it takes a second.
 const LIMIT: Duration = Duration::from_secs(12);
@@ -47,7 +47,7 @@ impl Accel {
 fn probe(system: &System) -> Result<bool> {
     packages::check_tools(&packages::qemu(system.arch))?;
     let dir = tempfile::tempdir().context("cannot make a temporary directory")?;
-    let initrd = machine::initrd(system, dir.path())?;
+    let initrd = hardware::initrd(system, dir.path())?;
     let mut command = Command::new(system.arch.qemu());
     command.args(qemu::base(system.arch, Accel::Kvm, 1, 512)).arg("-no-reboot");
     command.args(qemu::boot(system, &initrd, "vm.probe panic=-1"));

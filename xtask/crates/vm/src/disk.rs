@@ -16,13 +16,20 @@ const ROOT_SIZE: u64 = 16 << 30;
 pub(crate) fn make_root(root: &Path, tmp: &Path, to: &Path) -> Result<()> {
     let raw = tmp.join("root.raw");
     empty(&raw, ROOT_SIZE)?;
-    // A journal helps against lost power only, and this filesystem is never written to for good.
-    let run = tool("mkfs.ext4").args(["-q", "-F", "-L", "root", "-O", "^has_journal", "-m", "0", "-d"]);
+    let run = tool("mkfs.ext4").args(["-q", "-F", "-L", "root", "-m", "0", "-d"]);
     run.arg(root).arg(&raw).run().context("making the root filesystem")?;
     let run = tool("qemu-img").args(["convert", "-f", "raw", "-O", "qcow2"]).arg(&raw).arg(to);
     run.run().context("making the disk of the root filesystem")?;
     std::fs::remove_file(&raw)?;
     Ok(())
+}
+
+/// Makes a disk that begins as another one, which is never written to.
+pub(crate) fn overlay(of: &Path, qcow2: bool, to: &Path) -> Result<()> {
+    let of = std::path::absolute(of).with_context(|| format!("finding {}", of.display()))?;
+    let run =
+        tool("qemu-img").args(["create", "-q", "-f", "qcow2", "-F", if qcow2 { "qcow2" } else { "raw" }]);
+    run.arg("-b").arg(&of).arg(to).run().map(drop).context("making a machine's own disk")
 }
 
 /// Makes a file of this size that takes no room yet.

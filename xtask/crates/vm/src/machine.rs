@@ -1,26 +1,18 @@
 //! A machine that runs.
 
-use std::ffi::OsString;
 use std::fs::{self, File};
 use std::io::Write;
-use std::os::unix::process::CommandExt;
-use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
 use fault::{Fault, Kind};
-use rustix::process::{Pid, Signal, kill_process};
 use tempfile::TempDir;
 
-use crate::accel::Accel;
-use crate::channel::{Channel, Event, PORTS, Splitter};
-use crate::{Card, Init, Runtime, System, disk, initramfs, packages, qemu};
+use crate::channel::{Channel, Event, Splitter};
+use crate::hardware::{Options, make_disks};
+use crate::process::Process;
+use crate::{Runtime, System, packages};
 
-/// Ends QEMU and removes the machine's directory once its owner is gone, however it went.
-const WATCHDOG: &str = "read -r _; kill -TERM \"$1\" 2>/dev/null; rm -r \"$2\"";
-/// How long QEMU may take to end by itself.
-const GRACE: Duration = Duration::from_secs(3);
 /// How many of the console's last lines an error repeats.
 const TAIL: usize = 40;
 /// What a kernel says when it can go on no more.
@@ -28,60 +20,6 @@ const PANIC: &str = "Kernel panic - not syncing";
 /// How long the agent may take to come, and a runtime to answer or to import an image: with systemd, docker and a busy host
 /// it was eight minutes.
 const BOOT_LIMIT: Duration = Duration::from_mins(20);
-
-/// Where the first serial port leads.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Console {
-    /// To this file.
-    Log(PathBuf),
-    /// To our terminal, and to this file.
-    Terminal(PathBuf),
-}
-
-impl Console {
-    fn log(&self) -> &Path {
-        match self {
-            Self::Log(path) | Self::Terminal(path) => path,
-        }
-    }
-}
-
-/// A machine's hardware, and what the kernel is told.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Options {
-    /// What runs its instructions.
-    pub accel: Accel,
-    /// Processors.
-    pub cpus: u16,
-    /// Memory, in MiB.
-    pub memory: u32,
-    /// Are cgroups of version 1?
-    pub cgroup_v1: bool,
-    /// Empty disks of these sizes in bytes, by the serial numbers `disk0`, `disk1` ...
-    pub disks: Vec<u64>,
-    /// Files that are read-only disks, by the serial numbers `image0`, `image1` ...
-    pub images: Vec<PathBuf>,
-    /// Its place in a network; none for a machine without one.
-    pub network: Option<Card>,
-    /// The first serial port.
-    pub console: Console,
-}
-
-impl Options {
-    /// Two processors, 2 GiB of memory, and nothing else.
-    pub fn new(accel: Accel, console: Console) -> Self {
-        Self {
-            accel,
-            cpus: 2,
-            memory: 2048,
-            cgroup_v1: false,
-            disks: Vec::new(),
-            images: Vec::new(),
-            network: None,
-            console,
-        }
-    }
-}
 
 /// How a script ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -100,14 +38,14 @@ pub struct Sink<'a> {
 
 /// A machine. It ends when it is dropped, and nothing of it is left.
 pub struct Machine {
-    qemu: Child,
-    watchdog: Child,
+    process: Process,
     channel: Channel,
-    console: PathBuf,
+    system: System,
+    options: Options,
     boot: String,
     /// When it was switched on.
     pub since: Instant,
-    // After the processes: they use it.
+    // After the process, which uses it.
     dir: TempDir,
 }
 
@@ -134,28 +72,14 @@ impl Machine {
         if let Some(parent) = log.parent() {
             fs::create_dir_all(parent).with_context(|| format!("cannot make {}", parent.display()))?;
         }
-        let mut command = Command::new(system.arch.qemu());
-        command.args(arguments(system, options, dir.path())?).env("TMPDIR", dir.path());
-        let said = dir.path().join("qemu.log");
-        command.stderr(File::create(&said)?);
-        if let Console::Log(_) = options.console {
-            // A terminal's Ctrl-C is ours to answer.
-            command.stdin(Stdio::null()).stdout(Stdio::null()).process_group(0);
-        }
+        // What a machine says after its power was cut follows what it said before.
+        File::create(log).with_context(|| format!("cannot write {}", log.display()))?;
+        make_disks(system, options, dir.path())?;
         let since = Instant::now();
-        let mut qemu = command.spawn().with_context(|| format!("cannot start {}", system.arch.qemu()))?;
-        let watchdog = watch(qemu.id(), dir.path())?;
-        let connected = Channel::connect(dir.path(), || check_alive(&mut qemu, &said));
-        match connected {
-            Ok(channel) => {
-                let console = log.to_owned();
-                Ok(Self { qemu, watchdog, channel, console, boot: String::new(), since, dir })
-            }
-            Err(error) => {
-                end(&mut qemu, watchdog);
-                Err(error)
-            }
-        }
+        let mut process = Process::start(system, options, dir.path())?;
+        let channel = Channel::connect(dir.path(), || process.check())?;
+        let (system, options) = (system.clone(), options.clone());
+        Ok(Self { process, channel, system, options, boot: String::new(), since, dir })
     }
 
     /// Waits for the agent on a kernel that was not seen before.
@@ -187,6 +111,18 @@ impl Machine {
     pub fn reboot(&mut self) -> Result<()> {
         let script = b"(sleep 1; reboot) >/dev/null 2>&1 </dev/null &\n";
         self.channel.send(&format!("run reboot {} 60", script.len()), script)?;
+        self.wait_hello(BOOT_LIMIT)
+    }
+
+    /// Takes its power away and gives it back: what it had not written to its disks is lost. Returns once its agent answers.
+    ///
+    /// # Errors
+    /// [`Kind::Failed`] if it does not come up again.
+    pub fn cut_power(&mut self) -> Result<()> {
+        self.process.kill()?;
+        self.process = Process::start(&self.system, &self.options, self.dir.path())?;
+        let process = &mut self.process;
+        self.channel = Channel::connect(self.dir.path(), || process.check())?;
         self.wait_hello(BOOT_LIMIT)
     }
 
@@ -279,16 +215,12 @@ impl Machine {
     /// # Errors
     /// [`Kind::Interrupted`].
     pub fn wait_end(&mut self) -> Result<()> {
-        while self.qemu.try_wait()?.is_none() {
-            exec::interrupt::check()?;
-            std::thread::sleep(Duration::from_millis(100));
-        }
-        Ok(())
+        self.process.wait()
     }
 
     fn event(&mut self, deadline: Instant) -> Result<Option<Event>> {
-        let (qemu, said) = (&mut self.qemu, self.dir.path().join("qemu.log"));
-        let next = self.channel.next(deadline, &mut || check_alive(qemu, &said));
+        let process = &mut self.process;
+        let next = self.channel.next(deadline, &mut || process.check());
         next.map_err(|error| match fault::of(&error).map(Fault::kind) {
             Some(Kind::Interrupted) => error,
             _ => error.context(format!("the console's last lines:\n{}", self.tail())),
@@ -296,7 +228,7 @@ impl Machine {
     }
 
     fn tail(&self) -> String {
-        let text = fs::read(&self.console).unwrap_or_default();
+        let text = fs::read(self.options.console.log()).unwrap_or_default();
         let text = String::from_utf8_lossy(&text);
         let lines: Vec<&str> = text.lines().collect();
         lines[lines.len().saturating_sub(TAIL)..].join("\n")
@@ -304,112 +236,14 @@ impl Machine {
 
     fn failed(&self, message: &str) -> anyhow::Error {
         let message = format!("{message}; the console's last lines:\n{}", self.tail());
-        Fault::new(Kind::Failed, message).help(format!("all of it: {}", self.console.display())).into()
+        Fault::new(Kind::Failed, message)
+            .help(format!("all of it: {}", self.options.console.log().display()))
+            .into()
     }
-}
-
-impl Drop for Machine {
-    fn drop(&mut self) {
-        let _ = self.watchdog.kill();
-        let _ = self.watchdog.wait();
-        let _ = stop(&mut self.qemu);
-    }
-}
-
-fn arguments(system: &System, options: &Options, dir: &Path) -> Result<Vec<OsString>> {
-    let mut words = qemu::base(system.arch, options.accel, options.cpus, options.memory);
-    let mut log = OsString::from(match options.console {
-        Console::Log(_) => "file,id=console,path=",
-        Console::Terminal(_) => "stdio,id=console,signal=off,mux=on,logfile=",
-    });
-    log.push(qemu::escaped(options.console.log()));
-    words.extend(["-chardev".into(), log]);
-    let init = match system.init {
-        Some(Init::Busybox) => "busybox",
-        Some(Init::Systemd) => "systemd",
-        None => "own",
-    };
-    let mut append = format!("vm.init={init} vm.runtime={}", system.runtime.name());
-    if options.cgroup_v1 {
-        append.push_str(" vm.cgroup=1 systemd.unified_cgroup_hierarchy=0");
-    }
-    if let Some(card) = &options.network {
-        append = format!("{append} {}", card.parameters());
-        words.extend(card.arguments()?.map(OsString::from));
-    }
-    words.extend(qemu::boot(system, &initrd(system, dir)?, &append));
-    words.extend(["-serial".into(), "chardev:console".into()]);
-    let format = if system.qcow2 { "qcow2" } else { "raw" };
-    words.extend(qemu::disk("root", &system.root, &format!("format={format},snapshot=on")));
-    for (index, size) in options.disks.iter().enumerate() {
-        let file = dir.join(format!("disk{index}"));
-        disk::empty(&file, *size)?;
-        words.extend(qemu::disk(&format!("disk{index}"), &file, "format=raw,cache=unsafe"));
-    }
-    for (index, file) in options.images.iter().enumerate() {
-        words.extend(qemu::disk(&format!("image{index}"), file, "format=raw,readonly=on"));
-    }
-    words.extend(["-device".into(), "virtio-rng-pci".into(), "-device".into(), "virtio-serial-pci".into()]);
-    for name in PORTS {
-        words.extend(qemu::port(name, &dir.join(name)));
-    }
-    Ok(words)
-}
-
-/// Makes the initramfs of its two halves.
-pub(crate) fn initrd(system: &System, dir: &Path) -> Result<PathBuf> {
-    let read = |path: &Path| fs::read(path).with_context(|| format!("cannot read {}", path.display()));
-    let mut bytes = read(&system.initrd)?;
-    // The kernel looks for an archive after another one at a multiple of four.
-    bytes.resize(bytes.len().next_multiple_of(4), 0);
-    bytes.extend(initramfs::ours(&read(&system.pods)?)?);
-    let path = dir.join("initrd");
-    fs::write(&path, bytes).with_context(|| format!("cannot write {}", path.display()))?;
-    Ok(path)
 }
 
 /// 128 random bits: nothing that a script writes is taken for the end of it.
 fn mark() -> Result<String> {
     let id = fs::read_to_string("/proc/sys/kernel/random/uuid").context("no random numbers")?;
     Ok(id.trim().to_owned())
-}
-
-fn check_alive(qemu: &mut Child, said: &Path) -> Result<()> {
-    exec::interrupt::check()?;
-    match qemu.try_wait().context("waiting for QEMU")? {
-        None => Ok(()),
-        Some(status) => {
-            let said = fs::read_to_string(said).unwrap_or_default();
-            Err(Fault::new(Kind::Failed, format!("the machine ended, QEMU by {status}\n{said}")).into())
-        }
-    }
-}
-
-fn watch(pid: u32, dir: &Path) -> Result<Child> {
-    let mut command = Command::new("sh");
-    command.args(["-c", WATCHDOG, "sh", &pid.to_string()]).arg(dir);
-    command.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::null()).process_group(0);
-    command.spawn().context("cannot start a watchdog")
-}
-
-fn end(qemu: &mut Child, mut watchdog: Child) {
-    let _ = watchdog.kill();
-    let _ = watchdog.wait();
-    let _ = stop(qemu);
-}
-
-fn stop(qemu: &mut Child) -> Result<()> {
-    let since = Instant::now();
-    let mut asked = false;
-    while qemu.try_wait()?.is_none() {
-        if !asked && let Some(pid) = i32::try_from(qemu.id()).ok().and_then(Pid::from_raw) {
-            kill_process(pid, Signal::TERM)?;
-            asked = true;
-        }
-        if since.elapsed() > GRACE {
-            qemu.kill()?;
-        }
-        std::thread::sleep(Duration::from_millis(20));
-    }
-    Ok(())
 }

@@ -212,8 +212,8 @@ pub(crate) fn check_tools(tools: &[(&str, &str)]) -> Result<()> {
 }
 
 /// The emulator of an architecture.
-pub(crate) fn qemu(arch: Arch) -> [(&'static str, &'static str); 1] {
-    [(arch.qemu(), arch.qemu_package())]
+pub(crate) fn qemu(arch: Arch) -> [(&'static str, &'static str); 2] {
+    [(arch.qemu(), arch.qemu_package()), ("qemu-img", "qemu-utils")]
 }
 
 #[cfg(test)]

@@ -13,7 +13,7 @@ use crate::packages::{self, Sources, TOOLS};
 use crate::{Arch, Flavour, Init, Runtime, disk, initramfs, pods};
 
 /// To be raised with a change that no key would notice of how a system is put together.
-const FORMAT: u32 = 2;
+const FORMAT: u32 = 3;
 /// Where an object says which of apt's entries it has nothing from; most have no such file.
 const LEFT_OUT: &str = "left-out";
 /// How the file of a disk of qcow2 begins.
