@@ -111,7 +111,11 @@ fn replace(
 ) -> Result<()> {
     let name = || format!("cannot write {}", path.display());
     let mut new = tempfile::Builder::new().prefix(".").suffix(".tmp").tempfile_in(dir).with_context(name)?;
-    fill(new.as_file_mut()).with_context(name)?;
+    // What was to be written may not have come: that has words of its own.
+    fill(new.as_file_mut()).map_err(|error| match fault::of(&error) {
+        Some(_) => error,
+        None => error.context(name()),
+    })?;
     new.as_file().set_permissions(Permissions::from_mode(mode)).with_context(name)?;
     new.as_file().sync_all().with_context(name)?;
     new.persist(path).map_err(|error| error.error).with_context(name)?;

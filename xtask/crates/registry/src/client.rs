@@ -6,11 +6,13 @@ use std::sync::{Mutex, PoisonError};
 
 use anyhow::Result;
 use fault::{Fault, Kind};
+use flate2::read::MultiGzDecoder;
+use oci::digest::Digest;
 use serde_json::Value;
 use ureq::http::{HeaderMap, Response};
 use ureq::tls::{PemItem, RootCerts, TlsConfig, parse_pem};
 use ureq::{Agent, Body};
-use web::{Answer, Ask, Origin, Patience, Web};
+use web::{Answer, Ask, Origin, Patience, Web, shown};
 
 use crate::retry::{Tries, is_transient};
 use crate::upload::Manner;
@@ -89,10 +91,13 @@ impl<'a> Client<'a> {
     /// Where an answer says that an upload goes on. A registry behind a proxy may not know that it is reached by https, or
     /// by a port.
     pub(crate) fn location(&self, answer: &Answer) -> Result<String> {
-        let text = header(answer.response.headers(), "location")
-            .ok_or_else(|| self.protocol_error("answers without a Location"))?;
-        let url = web::join(&answer.url, text)
-            .ok_or_else(|| self.protocol_error("answers with a Location that is not a URL"))?;
+        let text = answer.response.headers().get("location");
+        let text = text.ok_or_else(|| self.protocol_error("answers without a `Location`"))?.as_bytes();
+        let url = web::join(&answer.url, text).ok_or_else(|| {
+            let text =
+                format!("answers with `Location` {}, which is not a URL that can be asked", shown(text));
+            self.protocol_error(&text)
+        })?;
         let to = Origin::of(&url)?;
         if to.https || to == self.origin || self.options.plain_http {
             return Ok(url);
@@ -101,17 +106,19 @@ impl<'a> Client<'a> {
             let path = url.splitn(4, '/').nth(3).unwrap_or_default();
             return Ok(format!("{}/{path}", self.base));
         }
-        Err(self.protocol_error("sends uploads to another host without https"))
+        Err(self.protocol_error(&format!("sends uploads by `Location` to {to}, another host without https")))
     }
 
-    /// A URL that the registry names and that must be its own.
-    pub(crate) fn own_url(&self, target: &str) -> Result<String> {
-        let url = if target.starts_with('/') { format!("{}{target}", self.base) } else { target.to_owned() };
-        if Origin::of(&url)? == self.origin {
-            Ok(url)
-        } else {
-            Err(self.protocol_error("continues a list on another host"))
-        }
+    /// A URL that a `Link` of an answer from another names, and that must be the registry's own.
+    pub(crate) fn own_url(&self, of: &str, target: &str) -> Result<String> {
+        let url =
+            web::join(of, target.as_bytes()).filter(|url| Origin::of(url).is_ok_and(|to| to == self.origin));
+        url.ok_or_else(|| {
+            let target = shown(target.as_bytes());
+            self.protocol_error(&format!(
+                "continues a list, by `Link`, at {target}, which is not on its own host"
+            ))
+        })
     }
 
     /// A registry that does not speak as it should.
@@ -214,7 +221,7 @@ pub(crate) fn codes(answer: Answer) -> Vec<String> {
         .collect()
 }
 
-/// A header's value, if it is text.
+/// A header's value, if it is text in ASCII.
 pub(crate) fn header<'h>(headers: &'h HeaderMap, name: &str) -> Option<&'h str> {
     headers.get(name)?.to_str().ok()
 }
@@ -224,15 +231,23 @@ pub(crate) fn length(headers: &HeaderMap) -> Option<u64> {
     header(headers, "content-length")?.trim().parse().ok().filter(|length| *length > 0)
 }
 
-/// The digest that an answer says, in lower case.
-pub(crate) fn said_digest(headers: &HeaderMap) -> Option<String> {
-    header(headers, "docker-content-digest").map(|text| text.trim().to_ascii_lowercase())
+/// The digest that an answer says. One by another algorithm, or what is none, says nothing.
+pub(crate) fn said_digest(headers: &HeaderMap) -> Option<Digest> {
+    header(headers, "docker-content-digest")?.trim().to_ascii_lowercase().parse().ok()
 }
 
-/// A body of at most so many bytes; none if it is longer.
+/// A body of at most so many bytes; none if it is longer. Proxies compress, whoever asks, and some servers say so of what
+/// they did not compress.
 pub(crate) fn read(answer: Response<Body>, limit: u64) -> std::io::Result<Option<Vec<u8>>> {
+    let says = header(answer.headers(), "content-encoding").unwrap_or_default().trim().to_ascii_lowercase();
     let mut bytes = Vec::new();
     answer.into_body().into_reader().take(limit + 1).read_to_end(&mut bytes)?;
+    if matches!(&*says, "gzip" | "x-gzip") && bytes.len() as u64 <= limit {
+        let mut plain = Vec::new();
+        if MultiGzDecoder::new(&*bytes).take(limit + 1).read_to_end(&mut plain).is_ok() {
+            bytes = plain;
+        }
+    }
     Ok((bytes.len() as u64 <= limit).then_some(bytes))
 }
 

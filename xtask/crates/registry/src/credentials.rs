@@ -44,8 +44,16 @@ impl Credentials {
     pub(crate) fn find(of: &Reference, auth_file: Option<&Path>) -> Result<Option<Self>> {
         let var = |name: &str| std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
         let named = auth_file.map(|file| vec![file.to_owned()]);
-        for file in named.unwrap_or_else(|| files(var)) {
-            let Some(text) = files::read_named(&file, LIMIT)? else { continue };
+        let user = rustix::process::getuid().as_raw();
+        for file in named.unwrap_or_else(|| files(var, user)) {
+            let text = match auth_file {
+                // Who names one means it.
+                Some(_) => files::read_required(&file, LIMIT)?,
+                None => match files::read_named(&file, LIMIT)? {
+                    Some(text) => text,
+                    None => continue,
+                },
+            };
             if text.trim_ascii().is_empty() {
                 continue;
             }
@@ -60,6 +68,7 @@ impl Credentials {
                 _ if without.contains(':') => &[without],
                 _ => &[without, &port],
             };
+            // For one host a helper of no name says: none, the file itself.
             let helper = keys.iter().find_map(|key| config["credHelpers"][*key].as_str());
             if let Some(helper) = helper.or_else(|| config["credsStore"].as_str()).filter(|it| !it.is_empty())
             {
@@ -79,12 +88,15 @@ impl Credentials {
 }
 
 /// Where credentials are kept, in the order they are asked for.
-fn files(var: impl Fn(&str) -> Option<PathBuf>) -> Vec<PathBuf> {
+fn files(var: impl Fn(&str) -> Option<PathBuf>, user: u32) -> Vec<PathBuf> {
     let home = |inside: &str| var("HOME").map(|home| home.join(inside));
     let docker = var("DOCKER_CONFIG").or_else(|| home(".docker")).map(|dir| dir.join("config.json"));
     // Source: containers-auth.json(5)
     let podman = [
-        var("XDG_RUNTIME_DIR").map(|dir| dir.join("containers/auth.json")),
+        Some(match var("XDG_RUNTIME_DIR") {
+            Some(dir) => dir.join("containers/auth.json"),
+            None => PathBuf::from(format!("/run/containers/{user}/auth.json")),
+        }),
         var("XDG_CONFIG_HOME").or_else(|| home(".config")).map(|dir| dir.join("containers/auth.json")),
     ];
     if var("DOCKER_CONFIG").is_some() {
@@ -98,28 +110,37 @@ fn without_port(host: &str) -> &str {
     host.strip_suffix(":443").filter(|host| !host.is_empty()).unwrap_or(host)
 }
 
-/// How much of a repository's name a key of `auths` covers; none if it is of another. `docker login` writes hosts, and
-/// wrote `https://HOST/v1/`; podman's keys may go on with a path, which is for what lies below it.
-fn covers(key: &str, of: &Reference) -> Option<usize> {
-    let key = key.trim_start_matches("https://").trim_start_matches("http://").trim_end_matches('/');
-    let (host, path) = key.split_once('/').unwrap_or((key, ""));
+/// How well a key of `auths` names a repository: by how much of its path, and then as `docker login` writes a host; none
+/// if it is of another. `docker login` once wrote `https://HOST/v1/`; podman's keys may go on with a path, which is for
+/// what lies below it and for nothing else.
+fn covers(key: &str, of: &Reference) -> Option<(usize, bool)> {
+    let bare = key.trim_start_matches("https://").trim_start_matches("http://").trim_end_matches('/');
+    let (host, path) = bare.split_once('/').unwrap_or((bare, ""));
     let host = without_port(host).to_ascii_lowercase();
     if host != without_port(&of.host).to_ascii_lowercase() && !(of.is_hub() && HUB.contains(&&*host)) {
         return None;
     }
-    let below = of.repository.strip_prefix(path).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'));
+    let path = path.trim_matches('/');
+    let repository = of.path();
+    let below = repository.strip_prefix(path).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'));
     match path {
-        "" | "v1" | "v2" => Some(0),
-        _ if below => Some(path.len()),
+        "" | "v1" | "v2" => Some((0, bare == key)),
+        _ if below => Some((path.len(), bare == key)),
         _ => None,
     }
 }
 
-/// The entry of `auths` that says most of a repository.
+/// The entry of `auths` that says most of a repository. Empty ones are left by programs that gave what they said to a
+/// helper.
 fn from_config(config: &Value, file: &Path, of: &Reference) -> Result<Option<Credentials>> {
     let entries = config["auths"].as_object().into_iter().flatten();
-    let found = entries.filter_map(|(key, entry)| Some((covers(key, of)?, entry)));
-    let Some((_, entry)) = found.max_by_key(|(length, _)| *length) else { return Ok(None) };
+    let says = |entry: &Value| {
+        let all = ["auth", "identitytoken", "username"];
+        all.iter().any(|key| entry[*key].as_str().is_some_and(|text| !text.trim().is_empty()))
+    };
+    let found = entries.filter(|(_, entry)| says(entry));
+    let found = found.filter_map(|(key, entry)| Some((covers(key, of)?, entry)));
+    let Some((_, entry)) = found.max_by_key(|(how, _)| *how) else { return Ok(None) };
     let text = |key: &str| entry[key].as_str().filter(|text| !text.is_empty()).map(str::to_owned);
     if let Some(token) = text("identitytoken") {
         return Ok(Some(Credentials::Identity(token)));
@@ -128,7 +149,7 @@ fn from_config(config: &Value, file: &Path, of: &Reference) -> Result<Option<Cre
         return Ok(Some(Credentials::Password(user, secret)));
     }
     let Some(auth) = text("auth") else { return Ok(None) };
-    let decoded = STANDARD.decode(auth).ok().and_then(|bytes| String::from_utf8(bytes).ok());
+    let decoded = STANDARD.decode(auth.trim()).ok().and_then(|bytes| String::from_utf8(bytes).ok());
     let pair = decoded.as_deref().and_then(|text| text.split_once(':'));
     let (user, secret) = pair.ok_or_else(|| {
         let text =
@@ -171,6 +192,7 @@ fn ask(helper: &str, host: &str, patience: Duration) -> Result<Option<Credential
     }
     let answer: Value = serde_json::from_slice(&out).map_err(|_| fault("does not answer in JSON"))?;
     match (answer["Username"].as_str(), answer["Secret"].as_str()) {
+        (Some(""), Some("")) => Ok(None),
         (Some("<token>"), Some(token)) => Ok(Some(Credentials::Identity(token.to_owned()))),
         (Some(user), Some(secret)) => Ok(Some(Credentials::Password(user.to_owned(), secret.to_owned()))),
         _ => Err(fault("answers without user and secret").into()),

@@ -28,11 +28,12 @@ impl Client<'_> {
         let said = said_digest(answer.response.headers());
         match (status, said) {
             (404 | 410, _) => return Ok(false),
-            (200..=299, Some(said)) if said == digest.to_string() => {}
+            (200..=299, Some(said)) if said == digest => {}
             // A tag may name another.
             (200..=299, Some(_)) if !name.contains(':') => return Ok(false),
             (200..=299, Some(said)) => {
-                return Err(Fault::mismatch(format!("{}: manifest {name}", self.host), digest, said).into());
+                let what = format!("{}: manifest {name}, by its `Docker-Content-Digest`,", self.host);
+                return Err(Fault::mismatch(what, digest, said).into());
             }
             // HEAD is refused, or answered by who does not know digests.
             (200..=299 | 405 | 501, _) => {
@@ -45,7 +46,7 @@ impl Client<'_> {
         match length(answer.response.headers()).filter(|length| *length != size) {
             Some(length) => {
                 let bytes = |size: u64| format!("{size} bytes");
-                let what = format!("{}: manifest {name}", self.host);
+                let what = format!("{}: manifest {name}, by its `Content-Length`,", self.host);
                 Err(Fault::mismatch(what, bytes(size), bytes(length)).into())
             }
             None => Ok(true),
@@ -61,10 +62,13 @@ impl Client<'_> {
             Err(answer) if matches!(answer.response.status().as_u16(), 404 | 410) => return Ok(None),
             Err(answer) => return Err(self.refused(&what, answer)),
         };
-        let found = Digest::of(&bytes).to_string();
-        let expected = if name.contains(':') { Some(name.to_owned()) } else { said_digest(&headers) };
+        let found = Digest::of(&bytes);
+        let (expected, by) = match name.parse().ok() {
+            Some(named) => (Some(named), ""),
+            None => (said_digest(&headers), ", by its `Docker-Content-Digest`,"),
+        };
         if let Some(expected) = expected.filter(|expected| *expected != found) {
-            return Err(Fault::mismatch(format!("{}: {what}", self.host), expected, found).into());
+            return Err(Fault::mismatch(format!("{}: {what}{by}", self.host), expected, found).into());
         }
         Ok(Some(Manifest { media_type: media_type(header(&headers, "content-type"), &bytes), bytes }))
     }
@@ -92,9 +96,10 @@ impl Client<'_> {
                 _ => return Err(self.refused(&format!("manifest {name}"), answer)),
             }
         };
-        let digest = Digest::of(bytes).to_string();
+        let digest = Digest::of(bytes);
         if let Some(said) = said_digest(answer.response.headers()).filter(|said| *said != digest) {
-            let what = format!("what the registry made of manifest {name}");
+            let what =
+                format!("{}: what it made of manifest {name}, by its `Docker-Content-Digest`,", self.host);
             return Err(Fault::mismatch(what, digest, said).into());
         }
         Ok(header(answer.response.headers(), "oci-subject").is_some())

@@ -19,6 +19,8 @@ use crate::{Options, Reference};
 
 /// How many manifests are pulled, all indexes together.
 const MANIFESTS: usize = 1000;
+/// How many documents are looked at that a registry lists as attached to something.
+const LISTED: usize = 1000;
 /// How many documents, attached to all of them, are pulled.
 const ATTACHED: usize = 200;
 /// How deep indexes may lie in indexes, and referrers refer to referrers.
@@ -62,7 +64,15 @@ pub fn pull(from: &Reference, take: Take, options: &Options<'_>, dest: &Path) ->
         .manifest(&name)?
         .ok_or_else(|| Fault::new(Kind::Unknown, format!("{from}: there is no such image")))?;
     let dest = Incoming::new(dest)?;
-    let mut puller = Puller { client, dest, take, seen: BTreeSet::new(), manifests: 0, attached: Vec::new() };
+    let mut puller = Puller {
+        client,
+        dest,
+        take,
+        seen: BTreeSet::new(),
+        listed: BTreeSet::new(),
+        manifests: 0,
+        attached: Vec::new(),
+    };
     let digest = Digest::of(&root.bytes);
     let top = descriptor(&root, from.tag.as_deref());
     puller.manifest(&root, DEPTH)?;
@@ -78,6 +88,8 @@ struct Puller<'a> {
     take: Take,
     /// Blobs, manifests among them.
     seen: BTreeSet<Digest>,
+    /// What is listed as attached, and what to.
+    listed: BTreeSet<(Digest, Digest)>,
     manifests: usize,
     attached: Vec<(Digest, Value)>,
 }
@@ -97,6 +109,13 @@ impl Puller<'_> {
             return Ok(());
         }
         for (referrer, size) in referrers::of(&self.client, digest)? {
+            if !self.listed.insert((digest, referrer)) {
+                continue;
+            }
+            if self.listed.len() > LISTED {
+                let text = format!("lists more than {LISTED} documents as attached to the image");
+                return Err(self.client.protocol_error(&text));
+            }
             let found = self.get(referrer, size)?;
             // A list of referrers is the registry's word; what counts is the manifest's own subject, and that nothing
             // could be run of it.
@@ -128,8 +147,11 @@ impl Puller<'_> {
             .map_err(|_| self.client.protocol_error("has a manifest that is not JSON"))?;
         for child in value["manifests"].as_array().into_iter().flatten() {
             let (digest, size) = parse(child)?;
-            let found = self.get(digest, size)?;
-            self.manifest(&found, below)?;
+            // Each is asked for once, however often it is named.
+            if !self.seen.contains(&digest) {
+                let found = self.get(digest, size)?;
+                self.manifest(&found, below)?;
+            }
         }
         let layers = value["layers"].as_array().into_iter().flatten();
         for blob in value.get("config").into_iter().chain(layers) {

@@ -6,7 +6,7 @@ use oci::digest::Digest;
 use serde_json::Value;
 use web::Answer;
 
-use crate::client::{Client, header};
+use crate::client::Client;
 
 /// The media type of lists.
 const INDEX: &str = "application/vnd.oci.image.index.v1+json";
@@ -41,12 +41,38 @@ fn entries(list: &Value) -> Result<Vec<(Digest, u64)>> {
     all.iter().map(one).collect()
 }
 
-/// The target of a `Link` header whose relation is `next`.
+/// The target whose relation is `next`, of a `Link` header, which may have several. Source: RFC 8288, section 3.
 #[must_use]
-pub fn next(link: &str) -> Option<&str> {
-    let (target, parameters) = link.trim().strip_prefix('<')?.split_once('>')?;
-    let is_next = |parameter: &str| matches!(parameter.trim(), r#"rel="next""# | "rel=next");
-    parameters.split(';').any(is_next).then_some(target)
+pub fn next(header: &str) -> Option<&str> {
+    let is_next = |parameter: &str| {
+        let (name, value) = parameter.split_once('=').unwrap_or_default();
+        let mut relations = value.trim().trim_matches('"').split_ascii_whitespace();
+        name.trim().eq_ignore_ascii_case("rel") && relations.any(|it| it.eq_ignore_ascii_case("next"))
+    };
+    let mut rest = header;
+    loop {
+        let (target, after) = rest.split_once('<')?.1.split_once('>')?;
+        let (parameters, more) = unquoted(after, ',');
+        let mut parameters = parameters;
+        while !parameters.is_empty() {
+            let (parameter, others) = unquoted(parameters, ';');
+            if is_next(parameter) {
+                return Some(target);
+            }
+            parameters = others;
+        }
+        rest = more;
+    }
+}
+
+/// What comes before and after the first of these characters that is not in quotes.
+fn unquoted(text: &str, separator: char) -> (&str, &str) {
+    let mut quoted = false;
+    let end = text.find(|c| {
+        quoted ^= c == '"';
+        c == separator && !quoted
+    });
+    end.map_or((text, ""), |end| (&text[..end], &text[end + separator.len_utf8()..]))
 }
 
 /// Does the registry keep lists of referrers? A success alone does not say so: some answer with a login page, or with
@@ -60,7 +86,9 @@ fn page(client: &Client<'_>, url: &str, subject: Digest) -> Result<Result<Page, 
     let what = format!("the list of referrers of {subject}");
     Ok(match client.get(url, &[("accept", INDEX)], &what, true)? {
         Ok((headers, bytes)) if is_list(&bytes) => {
-            Ok((listed(&bytes)?, header(&headers, "link").and_then(next).map(str::to_owned)))
+            let mut links = headers.get_all("link").iter().filter_map(|link| link.to_str().ok());
+            let next = links.find_map(next).map(str::to_owned);
+            Ok((listed(&bytes)?, next))
         }
         Ok(_) => Err(None),
         Err(answer) => Err(Some(answer)),
@@ -101,7 +129,7 @@ pub(crate) fn of(client: &Client<'_>, subject: Digest) -> Result<Vec<(Digest, u6
         all.extend(listed);
         match next {
             None => return Ok(all),
-            Some(next) => url = client.own_url(&next)?,
+            Some(next) => url = client.own_url(&url, &next)?,
         }
     }
     Err(client.protocol_error(&format!("lists referrers on more than {PAGES} pages")))
@@ -131,8 +159,23 @@ mod tests {
 
     #[test]
     fn the_next_page_is_found() {
-        assert_eq!(next(r#"</v2/a/referrers/x?n=1>; rel="next""#), Some("/v2/a/referrers/x?n=1"));
-        for none in ["", "<", r#"</v2/>; rel="prev""#, r#"/v2/; rel="next""#] {
+        for link in [
+            r#"</v2/a/referrers/x?n=1>; rel="next""#,
+            r#"  </v2/a/referrers/x?n=1>;rel=next"#,
+            r#"</a>; rel="prev", </v2/a/referrers/x?n=1>; title="a, <b>; rel=next"; REL="last Next""#,
+            r#"</a>; title="rel=next, <",</v2/a/referrers/x?n=1>; rel=next; rel=prev"#,
+        ] {
+            assert_eq!(next(link), Some("/v2/a/referrers/x?n=1"), "{link}");
+        }
+        for none in [
+            "",
+            "<",
+            r#"</v2/>; rel="prev""#,
+            r#"/v2/; rel="next""#,
+            r#"</v2/>; rel="nextish""#,
+            r#"</v2/>; title="x, <y>; rel=next"#,
+            "</v2/>; next",
+        ] {
             assert_eq!(next(none), None, "{none}");
         }
     }

@@ -3,7 +3,7 @@
 use std::time::{Duration, SystemTime};
 
 use anyhow::Result;
-use ureq::Error;
+use ureq::{Error, Timeout};
 use web::Answer;
 
 use crate::client::{Client, header};
@@ -64,10 +64,15 @@ impl<'c> Tries<'c> {
                     if error.kind() == std::io::ErrorKind::InvalidData);
                 let lasting = matches!(error, Error::Tls(_) | Error::Rustls(_) | Error::BadUri(_));
                 if spent || lasting || bad_certificate {
-                    // Of these the other side sent something.
-                    let answered =
-                        matches!(error, Error::Protocol(_) | Error::Http(_) | Error::LargeResponseHeader(..));
-                    let what = if answered { "answers with what is not HTTP" } else { "cannot be reached" };
+                    let what = match error {
+                        // Of these the other side sent something.
+                        Error::Protocol(_) | Error::Http(_) | Error::LargeResponseHeader(..) => {
+                            "answers with what is not HTTP"
+                        }
+                        Error::Timeout(Timeout::Resolve | Timeout::Connect) => "cannot be reached",
+                        Error::Timeout(_) => "does not answer, or not to its end",
+                        _ => "cannot be reached",
+                    };
                     let text = format!("{what}: {error} ({tries} tries)");
                     return Err(self.client.protocol_error(&text));
                 }

@@ -1,6 +1,7 @@
 //! Against registries that keep to the API, and such that do not.
 
 mod faults;
+mod headers;
 mod hostile;
 mod protocol;
 mod rows;

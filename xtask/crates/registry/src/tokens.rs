@@ -6,7 +6,7 @@ use std::sync::atomic::Ordering;
 use anyhow::Result;
 use fault::{Fault, Kind};
 use serde_json::Value;
-use web::{Answer, Ask, Body, Origin};
+use web::{Answer, Ask, Body, Origin, shown};
 
 use crate::auth::{Challenge, challenges, may_show};
 use crate::client::{Client, SMALL_LIMIT, escape, read};
@@ -48,9 +48,14 @@ impl Client<'_> {
         exec::interrupt::check()?;
         Err(failed.unwrap_or_else(|| {
             let known = !demands.is_empty();
-            let what =
-                if known { "no credentials are known" } else { "it demands a login of an unknown kind" };
-            self.refused(what, answer)
+            let what = if known {
+                "no credentials are known".to_owned()
+            } else {
+                let said = answer.response.headers().get("www-authenticate");
+                let said = said.map_or_else(|| "none".to_owned(), |said| shown(said.as_bytes()));
+                format!("it demands a login of an unknown kind, `WWW-Authenticate` {said}")
+            };
+            self.refused(&what, answer)
         }))
     }
 
@@ -91,11 +96,16 @@ impl Client<'_> {
         service: Option<&str>,
         credentials: Option<&Credentials>,
     ) -> Result<Token> {
-        let to =
-            Origin::of(realm).map_err(|_| self.protocol_error("names a token server that is not a URL"))?;
+        let realm = realm.split('#').next().unwrap_or_default();
+        let to = Origin::of(realm).map_err(|_| {
+            let realm = shown(realm.as_bytes());
+            self.protocol_error(&format!(
+                "names by `WWW-Authenticate` a token server {realm}, which is not a URL"
+            ))
+        })?;
         if !may_show(&self.origin, &to) {
             let text = format!(
-                "{} sends us for a token to {to}, another host or one without https: it gets no credentials",
+                "{} sends us by `WWW-Authenticate` for a token to {to}, another host or one without https: it gets no credentials",
                 self.host
             );
             return Err(Fault::new(Kind::Unavailable, text).into());
@@ -159,7 +169,8 @@ impl Client<'_> {
 /// The challenges of an answer that are known here, in its order.
 fn demands(answer: &Answer) -> Vec<Challenge> {
     let headers = answer.response.headers().get_all("www-authenticate").iter();
-    headers.filter_map(|value| value.to_str().ok()).flat_map(challenges).collect()
+    // A realm may be in any language.
+    headers.flat_map(|value| challenges(&String::from_utf8_lossy(value.as_bytes()))).collect()
 }
 
 /// A part of a query.

@@ -102,7 +102,7 @@ fn present(client: &Client<'_>, blob: &Stored) -> Result<bool> {
     }
     match length(answer.response.headers()).filter(|found| *found != blob.size) {
         Some(found) => {
-            let what = format!("{}: the registry's blob {}", client.repository, blob.digest);
+            let what = format!("{}: blob {}, by its `Content-Length`,", client.host, blob.digest);
             let bytes = |size: u64| format!("{size} bytes");
             Err(Fault::mismatch(what, bytes(blob.size), bytes(found)).into())
         }
@@ -263,8 +263,10 @@ impl Sending<'_> {
             Err(attempt) => return Ok(attempt),
         };
         match said_digest(answer.response.headers()) {
-            Some(said) if said != self.blob.digest.to_string() => {
-                Err(Fault::mismatch("what the registry made of a blob", self.blob.digest, said).into())
+            Some(said) if said != self.blob.digest => {
+                let what =
+                    format!("{}: what it made of a blob, by its `Docker-Content-Digest`,", self.client.host);
+                Err(Fault::mismatch(what, self.blob.digest, said).into())
             }
             _ => Ok(Attempt::Done),
         }

@@ -11,6 +11,7 @@ mod row;
 mod server;
 mod state;
 mod upload;
+mod way;
 
 pub use answer::{Act, Answer, Request};
 pub use row::{Row, Rows};

@@ -61,11 +61,25 @@ pub enum Row {
     RetryAfterSeconds,
     /// Is busy at first: 429, with `Retry-After` as a date.
     RetryAfterDate,
+    /// Is busy at first: 503, with `Retry-After` as a date that is past.
+    RetryAfterPast,
+    /// Names where something goes on by a query alone: uploads, and pages of a list.
+    QueriesAlone,
+    /// Refuses HEAD with 405.
+    NoHead,
+    /// Has a proxy before it that sends bodies in chunks, and says no length.
+    NoLengths,
+    /// Has a proxy before it that compresses documents, whoever asks.
+    Gzip,
+    /// Speaks HTTP/1.0, and ends each connection.
+    Http10,
+    /// Says of what it took a status, and neither digest nor place.
+    BareAnswers,
 }
 
 impl Row {
     /// All of them.
-    pub const ALL: [Self; 28] = [
+    pub const ALL: [Self; 35] = [
         Self::PatchesUpTo4MiB,
         Self::RangeOfTheFirstChunk,
         Self::RangeOfTheLastChunk,
@@ -94,6 +108,13 @@ impl Row {
         Self::NoPort,
         Self::RetryAfterSeconds,
         Self::RetryAfterDate,
+        Self::RetryAfterPast,
+        Self::QueriesAlone,
+        Self::NoHead,
+        Self::NoLengths,
+        Self::Gzip,
+        Self::Http10,
+        Self::BareAnswers,
     ];
 
     /// Does it matter only to who logs in by token?
@@ -114,7 +135,8 @@ impl Rows {
         let both = |a: Row, b: Row| all.has(a) && all.has(b);
         let impossible = both(Row::BodiesUpTo1MiB, Row::OneWrite)
             || both(Row::BodiesUpTo1MiB, Row::ChunksOf5MiBAtLeast)
-            || both(Row::Basic, Row::IdentityToken);
+            || both(Row::Basic, Row::IdentityToken)
+            || both(Row::QueriesAlone, Row::NoPort);
         (!impossible).then_some(all)
     }
 

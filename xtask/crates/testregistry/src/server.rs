@@ -15,6 +15,7 @@ use serde_json::{Value, json};
 use crate::answer::{Act, Answer, Request};
 use crate::row::{Row, Rows};
 use crate::state::State;
+use crate::way::Way;
 use crate::{IDENTITY, PASSWORD, USER};
 
 /// The largest body, where there is a proxy with one, in bytes.
@@ -156,8 +157,9 @@ impl Shared {
             state.seen.len() - 1
         };
         let act = (self.decide)(&request, number);
+        let way = Way::of(&self.state().rows);
         if self.state().rows.has(Row::BodiesUpTo1MiB) && length > BODY_MAXIMUM {
-            write(stream, &request, &Answer::status(413), usize::MAX)?;
+            write(stream, &way.bytes(&request, &Answer::status(413), usize::MAX))?;
             return Ok(false);
         }
         if let Act::Deaf(time) = &act {
@@ -201,14 +203,14 @@ impl Shared {
             }
             Act::Drip => {
                 let answer = usual();
-                return drip(stream, &request, &answer).map(|()| false);
+                return drip(stream, &way.bytes(&request, &answer, usize::MAX)).map(|()| false);
             }
             _ => (usual(), usize::MAX),
         };
         // Before it is written: whoever hears it may act at once.
         self.state().heard(&request, answer.status);
-        write(stream, &request, &answer, end)?;
-        Ok(!last && end == usize::MAX)
+        write(stream, &way.bytes(&request, &answer, end))?;
+        Ok(!last && !way.old && end == usize::MAX)
     }
 }
 
@@ -272,29 +274,13 @@ fn chunks(reader: &mut BufReader<&TcpStream>) -> io::Result<Vec<u8>> {
     }
 }
 
-fn bytes(request: &Request, answer: &Answer, end: usize) -> Vec<u8> {
-    let mut text = format!("HTTP/1.1 {} x\r\n", answer.status);
-    for (name, value) in &answer.headers {
-        text.push_str(&format!("{name}: {value}\r\n"));
-    }
-    if answer.status != 204 && answer.header("Content-Length").is_none() {
-        text.push_str(&format!("Content-Length: {}\r\n", answer.body.len()));
-    }
-    text.push_str("\r\n");
-    let mut bytes = text.into_bytes();
-    if request.method != "HEAD" {
-        bytes.extend(&answer.body[..end.min(answer.body.len())]);
-    }
-    bytes
+fn write(mut stream: &TcpStream, bytes: &[u8]) -> io::Result<()> {
+    stream.write_all(bytes)
 }
 
-fn write(mut stream: &TcpStream, request: &Request, answer: &Answer, end: usize) -> io::Result<()> {
-    stream.write_all(&bytes(request, answer, end))
-}
-
-fn drip(mut stream: &TcpStream, request: &Request, answer: &Answer) -> io::Result<()> {
-    for byte in bytes(request, answer, usize::MAX) {
-        stream.write_all(&[byte])?;
+fn drip(mut stream: &TcpStream, bytes: &[u8]) -> io::Result<()> {
+    for byte in bytes {
+        stream.write_all(&[*byte])?;
         thread::sleep(DRIP);
     }
     Ok(())

@@ -153,6 +153,9 @@ impl State {
         if let Some(refused) = self.gate(request) {
             return refused;
         }
+        if request.method == "HEAD" && self.rows.has(Row::NoHead) {
+            return Answer::status(405);
+        }
         let (path, query) = request.path.split_once('?').unwrap_or((&request.path, ""));
         if path == "/v2/" {
             return Answer::status(if self.rows.has(Row::NoPing) { 404 } else { 200 });
@@ -183,11 +186,14 @@ impl State {
             "1".to_owned()
         } else if self.rows.has(Row::RetryAfterDate) {
             later.strftime("%a, %d %b %Y %H:%M:%S GMT").to_string()
+        } else if self.rows.has(Row::RetryAfterPast) {
+            "Sun, 06 Nov 1994 08:49:37 GMT".to_owned()
         } else {
             return None;
         };
+        let status = if self.rows.has(Row::RetryAfterPast) { 503 } else { 429 };
         self.busy += 1;
-        (self.busy <= 2).then(|| Answer::status(429).with("Retry-After", when))
+        (self.busy <= 2).then(|| Answer::status(status).with("Retry-After", when))
     }
 
     /// Is this blob still denied? Not for ever.
@@ -266,13 +272,20 @@ impl State {
         if name != found {
             self.tags.insert(name.to_owned(), found.clone());
         }
-        let location = format!("/v2/{REPOSITORY}/manifests/{found}");
-        let answer = Answer::status(201).with("Location", location).with("Docker-Content-Digest", found);
+        let answer = self.taken(format!("/v2/{REPOSITORY}/manifests/{found}"), found);
         let value: Value = serde_json::from_slice(&request.body).unwrap_or_default();
         match value["subject"]["digest"].as_str().filter(|_| self.lists()) {
             Some(subject) => answer.with("OCI-Subject", subject),
             None => answer,
         }
+    }
+
+    /// The answer for what is there now.
+    pub(crate) fn taken(&self, location: String, digest: String) -> Answer {
+        if self.rows.has(Row::BareAnswers) {
+            return Answer::status(201);
+        }
+        Answer::status(201).with("Location", location).with("Docker-Content-Digest", digest)
     }
 
     /// Has it the referrers API?
@@ -299,8 +312,9 @@ impl State {
         let body = json!({"schemaVersion": 2, "mediaType": INDEX, "manifests": listed});
         let answer = Answer::ok(body.to_string()).with("Content-Type", INDEX);
         if page + 1 < all.len() {
-            let next = format!("</v2/{REPOSITORY}/referrers/{subject}?page={}>; rel=\"next\"", page + 1);
-            return answer.with("Link", next);
+            let path = format!("/v2/{REPOSITORY}/referrers/{subject}");
+            let path = if self.rows.has(Row::QueriesAlone) { "" } else { &path };
+            return answer.with("Link", format!("<{path}?page={}>; rel=\"next\"", page + 1));
         }
         answer
     }

@@ -31,7 +31,7 @@ impl State {
             {
                 let name = unescape(wanted);
                 self.blobs.insert(name.clone(), bytes.clone());
-                return stored(name);
+                return self.stored_now(name);
             }
             self.begun += 1;
             let id = format!("id-{}", self.begun);
@@ -42,6 +42,8 @@ impl State {
             }
             return answer;
         }
+        let named = query.split('&').find_map(|pair| pair.strip_prefix("upload="));
+        let id = named.filter(|_| self.rows.has(Row::QueriesAlone)).unwrap_or(id);
         if !self.uploads.contains_key(id) {
             return Answer::error(404, "BLOB_UPLOAD_UNKNOWN");
         }
@@ -57,6 +59,9 @@ impl State {
     }
 
     fn at(&self, status: u16, id: &str) -> Answer {
+        if self.rows.has(Row::QueriesAlone) {
+            return Answer::status(status).with("Location", format!("?upload={id}"));
+        }
         let path = format!("/v2/{REPOSITORY}/blobs/uploads/{id}?state=a%2Fb");
         let host = self.address.trim_end_matches(":80");
         let url = if self.rows.has(Row::NoPort) { format!("http://{host}{path}") } else { path };
@@ -123,12 +128,11 @@ impl State {
             self.hidden.insert(found.clone(), LATE);
         }
         self.blobs.insert(found.clone(), upload.bytes);
-        stored(found)
+        self.stored_now(found)
     }
-}
 
-/// The answer for a blob that is there now.
-fn stored(name: String) -> Answer {
-    let location = format!("/v2/{REPOSITORY}/blobs/{name}");
-    Answer::status(201).with("Location", location).with("Docker-Content-Digest", name)
+    /// The answer for a blob that is there now.
+    fn stored_now(&self, name: String) -> Answer {
+        self.taken(format!("/v2/{REPOSITORY}/blobs/{name}"), name)
+    }
 }

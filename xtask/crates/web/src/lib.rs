@@ -12,7 +12,7 @@ mod request;
 mod wire;
 
 pub use body::Body;
-pub use origin::{Origin, join};
+pub use origin::{Origin, join, shown};
 pub use patience::Patience;
 pub use proxy::{Proxies, for_child};
 pub use request::{Answer, Ask, Web};

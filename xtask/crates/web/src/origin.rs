@@ -70,21 +70,26 @@ impl fmt::Display for Origin {
     }
 }
 
-/// The URL that a `Location` of an answer from `base` names; none where that is not one.
-pub fn join(base: &str, location: &str) -> Option<String> {
+/// The URL that a `Location` of an answer from `base` names; none where that is not one. What is not ASCII in its path,
+/// and what else a URL may not have there, is escaped, as browsers do.
+pub fn join(base: &str, location: &[u8]) -> Option<String> {
     let uri: Uri = base.parse().ok()?;
     let (scheme, authority) = (uri.scheme_str()?, uri.authority()?.as_str());
-    let location = location.split('#').next().unwrap_or_default();
-    let url = if location.contains("://") && !location.starts_with(['/', '?', '.']) {
-        location.to_owned()
-    } else if location.starts_with("//") {
-        format!("{scheme}:{location}")
-    } else if location.starts_with('/') {
-        format!("{scheme}://{authority}{location}")
-    } else if location.starts_with('?') {
-        format!("{scheme}://{authority}{}{location}", uri.path())
+    let location = location.split(|byte| *byte == b'#').next().unwrap_or_default().trim_ascii();
+    if location.is_empty() {
+        return None;
+    }
+    let (host, rest) = split_host(location);
+    let (host, rest) = (std::str::from_utf8(host).ok()?, escape(rest));
+    let rest = rest.as_str();
+    let url = if !host.is_empty() {
+        if host.contains("://") { format!("{host}{rest}") } else { format!("{scheme}:{host}{rest}") }
+    } else if rest.starts_with('/') {
+        format!("{scheme}://{authority}{rest}")
+    } else if rest.starts_with('?') {
+        format!("{scheme}://{authority}{}{rest}", uri.path())
     } else {
-        let (path, query) = location.split_at(location.find('?').unwrap_or(location.len()));
+        let (path, query) = rest.split_at(rest.find('?').unwrap_or(rest.len()));
         let mut segments: Vec<&str> = uri.path().split('/').collect();
         segments.pop();
         for segment in path.split('/') {
@@ -98,6 +103,31 @@ pub fn join(base: &str, location: &str) -> Option<String> {
         format!("{scheme}://{authority}{}{query}", segments.join("/"))
     };
     Origin::of(&url).ok().map(|_| url)
+}
+
+/// Scheme and host of a `Location`, if it has them, and the rest.
+fn split_host(location: &[u8]) -> (&[u8], &[u8]) {
+    let ends = |byte: &u8| matches!(byte, b'/' | b'?');
+    let first = location.iter().position(ends).unwrap_or(location.len());
+    let start = match location.get(first..) {
+        Some([b'/', b'/', ..]) if first == 0 || location[first - 1] == b':' => first + 2,
+        _ => return (b"", location),
+    };
+    let length = location[start..].iter().position(ends).unwrap_or(location.len() - start);
+    location.split_at(start + length)
+}
+
+/// Path and query as a URL may have them; control characters stay, and make it none.
+fn escape(text: &[u8]) -> String {
+    let odd = |byte: u8| byte == b' ' || !byte.is_ascii() || b"\"<>\\^`{|}".contains(&byte);
+    text.iter().map(|&b| if odd(b) { format!("%{b:02X}") } else { char::from(b).to_string() }).collect()
+}
+
+/// What somebody else wrote, as a message repeats it: in quotes, with escapes, and its beginning alone if it is long.
+pub fn shown(text: &[u8]) -> String {
+    const LONGEST: usize = 120;
+    let cut = if text.len() > LONGEST { "..." } else { "" };
+    format!("{:?}{cut}", String::from_utf8_lossy(&text[..text.len().min(LONGEST)]))
 }
 
 #[cfg(test)]
@@ -155,7 +185,7 @@ mod tests {
 
     #[test]
     fn locations_are_joined() {
-        let join = |location: &str| join("http://a.example:5000/v2/b/c?d", location);
+        let join = |location: &str| join("http://a.example:5000/v2/b/c?d", location.as_bytes());
         for (location, url) in [
             ("https://b.example/x", "https://b.example/x"),
             ("//b.example/x", "http://b.example/x"),
@@ -164,10 +194,30 @@ mod tests {
             ("x", "http://a.example:5000/v2/b/x"),
             ("../x/./y?z=../", "http://a.example:5000/v2/x/y?z=../"),
             ("../../../../x", "http://a.example:5000/x"),
+            (" /a b/\u{fc}?x=\u{e9}|\"", "http://a.example:5000/a%20b/%C3%BC?x=%C3%A9%7C%22"),
+            ("https://b.example/\\\u{e9}", "https://b.example/%5C%C3%A9"),
+            ("https://b.example?x=/y", "https://b.example?x=/y"),
+            ("x?to=https://b.example/", "http://a.example:5000/v2/b/x?to=https://b.example/"),
         ] {
             assert_eq!(join(location).as_deref(), Some(url));
         }
-        for bad in ["javascript://x", "http://u@a/", "http://a:99999/", "\u{7f}"] {
+        for bad in [
+            "",
+            " ",
+            "#x",
+            "javascript://x",
+            "http://u@a/",
+            "http://a:99999/",
+            "\u{7f}",
+            "//",
+            "///x",
+            "http://",
+            "://",
+            "http://a b/",
+            "//\u{fc}.example/",
+            "//a\\@b/",
+            "/a\tb",
+        ] {
             assert_eq!(join(bad), None, "{bad}");
         }
     }

@@ -5,13 +5,13 @@ use std::sync::Arc;
 use anyhow::Result;
 use fault::{Fault, Kind};
 use ureq::config::ConfigBuilder;
-use ureq::http::{Request, Response, Uri};
+use ureq::http::{HeaderValue, Request, Response, Uri};
 use ureq::typestate::AgentScope;
 use ureq::unversioned::transport::{ConnectProxyConnector, Connector, RustlsConnector};
 use ureq::{Agent, AsSendBody, Proxy, SendBody};
 
 use crate::body::{Body, Part};
-use crate::origin::join;
+use crate::origin::{join, shown};
 use crate::wire::{Dial, Names};
 use crate::{Origin, Patience, Proxies};
 
@@ -94,9 +94,13 @@ impl Web {
             let redirect = matches!(status, 301 | 302 | 307 | 308) || reads && status == 303;
             let location = response.headers().get("location").filter(|_| redirect);
             let Some(location) = location else { return Ok(Ok(Answer { response, from, url })) };
-            let next = location.to_str().ok().and_then(|location| join(&url, location));
-            let Some(next) = next else {
-                let text = format!("{from} redirects to {location:?}, which is not a URL that can be asked");
+            let Some(next) = join(&url, location.as_bytes()) else {
+                // Behind a question mark are signatures.
+                let path = location.as_bytes().split(|byte| *byte == b'?').next().unwrap_or_default();
+                let location = shown(path);
+                let text = format!(
+                    "{from} redirects to `Location` {location}, which is not a URL that can be asked"
+                );
                 return Err(Fault::new(Kind::Unavailable, text).into());
             };
             let to = Origin::of(&next)?;
@@ -116,19 +120,27 @@ impl Web {
         url: &str,
         to: &Origin,
     ) -> Result<Result<Response<ureq::Body>, ureq::Error>> {
-        // What came from a server and fits into no header or URL is the server's fault.
-        let bad = || Fault::new(Kind::Unavailable, format!("{to}: what was to be sent cannot be sent"));
-        let uri: Uri = url.parse().map_err(|_| bad())?;
-        let mut request = Request::builder().method(ask.method).uri(uri);
+        let bad = |what: &str| {
+            Fault::new(Kind::Unavailable, format!("{to} cannot be asked: {what} is not one that can be sent"))
+        };
+        let uri: Uri = url.parse().map_err(|_| bad(&format!("the URL {}", shown(url.as_bytes()))))?;
+        // Bytes are wanted as their digests are of them: proxies compress where nobody says no.
+        let mut request =
+            Request::builder().method(ask.method).uri(uri).header("accept-encoding", "identity");
         for (name, value) in ask.headers {
-            request = request.header(*name, *value);
+            let sent = HeaderValue::from_str(value);
+            let sent = sent.map_err(|_| bad(&format!("`{name}` {}", shown(value.as_bytes()))))?;
+            request = request.header(*name, sent);
         }
         if let Some((_, value)) = ask.secret.filter(|(whose, _)| *whose == to) {
-            request = request.header("authorization", value);
+            // What is a secret is not repeated.
+            let secret = HeaderValue::from_str(value).map_err(|_| bad("its password or token"))?;
+            request = request.header("authorization", secret);
         }
+        let bad = |_| bad("the request");
         let proxy = match self.proxies.of(to)? {
             None => None,
-            Some(proxy) => Some(Proxy::new(proxy).map_err(|_| {
+            Some(proxy) => Some(reach(proxy).ok_or_else(|| {
                 // It may have a password in it.
                 let name = if to.https { "HTTPS_PROXY" } else { "HTTP_PROXY" };
                 Fault::new(Kind::Unavailable, format!("{name} does not name a proxy that can be used"))
@@ -137,12 +149,12 @@ impl Web {
         };
         let large = ask.large;
         Ok(match ask.body {
-            Body::None => self.run(request.body(()).map_err(|_| bad())?, proxy, large),
-            Body::Bytes(bytes) => self.run(request.body(bytes).map_err(|_| bad())?, proxy, large),
+            Body::None => self.run(request.body(()).map_err(bad)?, proxy, large),
+            Body::Bytes(bytes) => self.run(request.body(bytes).map_err(bad)?, proxy, large),
             Body::File { file, from, length, sent } => {
                 let mut part = Part { file, at: from, left: length, sent };
                 let request = request.header("content-length", length);
-                let request = request.body(SendBody::from_reader(&mut part)).map_err(|_| bad())?;
+                let request = request.body(SendBody::from_reader(&mut part)).map_err(bad)?;
                 self.run(request, proxy, large)
             }
         })
@@ -164,5 +176,45 @@ impl Web {
             .timeout_per_call((!large).then_some(self.patience.whole))
             .build();
         self.agent.run(request)
+    }
+}
+
+/// The proxy of this URL; none where its host or port is not one, in place of which others would be asked.
+fn reach(url: &str) -> Option<Proxy> {
+    let (scheme, rest) = url.split_once("://")?;
+    let authority = &rest[..rest.find(['/', '?', '#']).unwrap_or(rest.len())];
+    let host = authority.rsplit_once('@').map_or(authority, |(_, host)| host);
+    Origin::of(&format!("{scheme}://{host}")).ok()?;
+    Proxy::new(url).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_proxy_is_a_host_and_a_port() {
+        for (url, port) in [
+            ("http://proxy.example:3128", 3128),
+            ("http://proxy.example:3128/", 3128),
+            ("http://me:p%40ss@[::1]:3128", 3128),
+            ("http://proxy.example", 80),
+            ("https://proxy.example", 443),
+        ] {
+            assert_eq!(reach(url).unwrap().port(), port, "{url}");
+        }
+        for bad in [
+            "http://proxy.example:99999",
+            "http://proxy.example:0",
+            "http://proxy.example:x",
+            "http://me@:3128",
+            "http://",
+            "socks5://proxy.example:1080",
+            "proxy.example:3128",
+            "http://a b:1",
+            "http://\u{fc}.example",
+        ] {
+            assert!(reach(bad).is_none(), "{bad}");
+        }
     }
 }

@@ -114,6 +114,49 @@ fn wide_and_nested_indexes_are_read_once() {
     assert!(since.elapsed().as_secs() < 60, "{:?}", since.elapsed());
 }
 
+/// The same from a registry, which is asked for each once.
+#[test]
+fn what_is_named_or_listed_again_and_again_is_asked_for_once() {
+    const INDEX: &str = "application/vnd.oci.image.index.v1+json";
+    let dir = tempfile::tempdir().unwrap();
+    let server = Server::start(|_, _| Act::Usual);
+    let hold = |bytes: Vec<u8>| {
+        let digest = Digest::of(&bytes).to_string();
+        let entry = json!({"mediaType": INDEX, "digest": digest, "size": bytes.len()});
+        server.state().manifests.insert(digest, (INDEX.to_owned(), bytes));
+        entry
+    };
+    let mut inner = hold(br#"{"schemaVersion":2,"manifests":[]}"#.to_vec());
+    for _ in 0..3 {
+        let index = json!({"schemaVersion": 2, "mediaType": INDEX, "manifests": vec![&inner; 10_000]});
+        inner = hold(index.to_string().into_bytes());
+    }
+    let root = inner["digest"].as_str().unwrap().to_owned();
+    server.state().tags.insert("v1".to_owned(), root);
+    let asked = || server.state().seen.iter().filter(|line| line.contains("/manifests/sha256:")).count();
+    pull(&reference(&server.address), Take::Attached, &options(), &dir.path().join("to")).unwrap();
+    assert_eq!(asked(), 3, "{:?}", server.state().seen);
+
+    // Under the tags that take the place of the API: one document again and again, and very many.
+    server.state().api = false;
+    let tag = server.state().tags["v1"].replace(':', "-");
+    for (number, few) in [(10_000, true), (2_000, false)] {
+        server.state().seen.clear();
+        let entry = |at: usize| {
+            let bytes = format!("{{\"at\":{}}}", if few { 0 } else { at });
+            hold(bytes.into_bytes())
+        };
+        let list: Vec<Value> = (0..number).map(entry).collect();
+        let list = hold(json!({"schemaVersion": 2, "manifests": list}).to_string().into_bytes());
+        let list = list["digest"].as_str().unwrap().to_owned();
+        server.state().tags.insert(tag.clone(), list);
+        let to = dir.path().join(format!("to-{few}"));
+        let done = pull(&reference(&server.address), Take::Attached, &options(), &to);
+        assert_eq!(done.is_ok(), few, "{done:?}");
+        assert!(asked() < if few { 10 } else { 1_100 }, "{}", asked());
+    }
+}
+
 /// A challenge of whom the registry redirects to counts for nothing: not who is asked for a token, nor that a login is
 /// demanded.
 #[test]
