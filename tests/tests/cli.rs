@@ -6,7 +6,7 @@ use std::process::{Command, Stdio};
 use anyhow::{Context, Result, ensure};
 use fault::Kind;
 use serde_json::Value;
-use tests::{cmd, scratch, skip, xtask};
+use tests::{cmd, made, scratch, skip, xtask};
 
 /// What a verb answers with `--json`: one object with a version, whatever it says on standard error.
 fn json(xtask: &xtask::Xtask, args: &[&str]) -> Result<Value> {
@@ -30,6 +30,36 @@ fn every_answer_for_machines_has_a_version() -> Result<()> {
     assert_eq!(names, ["cni-plugins-v0.9.1", "v1.26.0/kube", "v1.26.0/kubeadm"]);
     let gc = json(&xtask.store(&scratch.path().join("store")), &["gc"])?;
     assert_eq!(gc["freed"], 0);
+    Ok(())
+}
+
+/// What writes a file of the repository says so for machines, too, whether it wrote or looked.
+#[test]
+fn what_writes_a_file_answers_for_machines_what_came_of_it() -> Result<()> {
+    let scratch = scratch::dir()?;
+    let checkout = scratch.path().join("checkout");
+    scratch::checkout(&checkout)?;
+    let xtask = xtask::Xtask::new()?.cwd(&checkout);
+    for (verb, file, word) in [("table", "README.md", "| kubelet |"), ("chart", "docs/sizes.svg", " MiB")] {
+        let state = |words: &[&str]| {
+            let said = json(&xtask, &[&["size", verb], words].concat())?;
+            ensure!(said["file"] == file, "{said}");
+            Ok(said["state"].as_str().unwrap_or_default().to_owned())
+        };
+        assert_eq!((state(&[])?, state(&["--check"])?), ("unchanged".to_owned(), "unchanged".to_owned()));
+        let text = std::fs::read_to_string(checkout.join(file))?;
+        let (before, made) = text.split_at(text.find("size table` -->").unwrap_or(0));
+        ensure!(made.contains(word), "{file} has no {word:?}");
+        std::fs::write(checkout.join(file), format!("{before}{}", made.replacen(word, "spoilt", 1)))?;
+        xtask.fails(&["size", verb, "--check", "--json"], Kind::Stale, &[file])?;
+        assert_eq!(state(&[])?, "written");
+        ensure!(std::fs::read_to_string(checkout.join(file))? == text, "{file} is another");
+    }
+    let layout = made::image(scratch.path(), "v1", &[made::layer(1, 1000)?], 0)?;
+    let out = scratch.path().join("sbom.json");
+    let (layout, out) = (layout.to_string_lossy(), out.to_string_lossy());
+    let said = json(&xtask, &["sbom", &layout, "--out", &out])?;
+    ensure!(said["file"] == *out, "{said}");
     Ok(())
 }
 

@@ -18,6 +18,7 @@ use toolchain::Host;
 
 use self::alpine::Packages;
 use super::session::{How, Session};
+use super::source::Source;
 use crate::context::{Context, write_out};
 
 /// Go's own database.
@@ -121,25 +122,20 @@ impl Advisories {
     pub(crate) fn run(&self, context: &Context) -> Result<()> {
         let url = database(&self.db)?;
         let alpine = self.alpine_secdb.as_deref().map(Database::read).transpose()?;
+        // Before anything is compiled to look into them.
+        let layouts = self.images.iter().map(|image| Source::local(context, image)?.open());
+        let layouts: Vec<Layout> = layouts.collect::<Result<_>>()?;
         let session = Session::open(context, &self.how)?;
         let (tools, work) = (session.tools()?, session.store.scratch_dir()?);
         let mut check = None;
         let mut report = Report { alpine: alpine.as_ref().map(|_| Vec::new()), ..Report::default() };
-        for image in &self.images {
-            let here = Path::new(image);
-            let dir = if here.is_dir() { here.to_owned() } else { context.built(image)? };
-            if !dir.join("oci-layout").is_file() {
-                return Err(Fault::new(Kind::Unknown, format!("there is no layout `{image}`"))
-                    .help(format!("`cargo xtask build {image}` makes it, if it is an attribute"))
-                    .into());
-            }
-            let layout = sizes::measure::open(&dir)?;
+        for layout in &layouts {
             for found in &layout.images {
-                let name = Image::of(&dir, found);
+                let name = Image::of(layout.dir(), found);
                 if let (Some(database), Some(all)) = (&alpine, &mut report.alpine) {
-                    all.push(self::alpine::scan(database, &layout, found, name.clone())?);
+                    all.push(self::alpine::scan(database, layout, found, name.clone())?);
                 }
-                for (program, file) in programs(&layout, found, work.path())? {
+                for (program, file) in programs(layout, found, work.path())? {
                     // Only who has a Go program needs govulncheck.
                     if check.is_none() {
                         let (sources, arch) = (session.sources.go(), Host::current()?.arch());

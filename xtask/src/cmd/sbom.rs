@@ -66,7 +66,13 @@ impl Sbom {
             Format::Cyclonedx => attest::cyclonedx::write(&bill)?,
         };
         match &self.out {
-            Some(path) => files::write(path, &bytes),
+            Some(path) => {
+                files::write(path, &bytes)?;
+                if context.json {
+                    context.print_json(&serde_json::json!({"version": 1, "file": path}))?;
+                }
+                Ok(())
+            }
             None => write_out(&plain_json(&String::from_utf8(bytes)?)),
         }
     }

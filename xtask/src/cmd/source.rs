@@ -11,6 +11,14 @@ use tempfile::TempDir;
 use super::push::Connection;
 use crate::context::Context;
 
+/// Is this a path, there or not, and nothing in a registry? Names of those begin with a host, which has a dot or a port.
+pub(crate) fn is_path(name: &str) -> bool {
+    let first = name.split_once('/').map(|(first, _)| first);
+    first.is_some_and(|first| {
+        matches!(first, "" | "." | "..") || first != "localhost" && !first.contains(['.', ':'])
+    })
+}
+
 /// A layout, and the directory it was fetched into, if it was.
 pub(crate) struct Source {
     /// Where it lies.
@@ -29,6 +37,9 @@ impl Source {
             None => Some(context.built(name)?).filter(is_layout),
         };
         let layout = found.ok_or_else(|| {
+            if is_path(name) && !Path::new(name).exists() {
+                return Fault::new(Kind::Unknown, format!("there is no file or directory {name}"));
+            }
             Fault::new(Kind::Unknown, format!("`{name}` is no layout, and none is built of that name"))
                 .help("`cargo xtask list` names images; `cargo xtask build ATTR` builds one")
         })?;
@@ -38,7 +49,7 @@ impl Source {
     /// The same, else an image in a registry (`HOST/REPOSITORY:TAG` or `...@DIGEST`) with what is attached to it.
     pub(crate) fn any(context: &Context, name: &str, connection: &Connection) -> Result<Self> {
         match Self::local(context, name) {
-            Err(_) if name.contains('/') && !Path::new(name).exists() => {
+            Err(_) if name.contains('/') && !is_path(name) && !Path::new(name).exists() => {
                 Self::registry(context, name, Take::Attached, connection)
             }
             found => found,
@@ -78,5 +89,22 @@ impl Source {
     /// Opens it.
     pub(crate) fn open(&self) -> Result<Layout> {
         sizes::measure::open(&self.layout)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn paths_are_told_from_names_in_registries() {
+        for path in ["/no/such", "./x", "../x", "target/images/x", "a/b.c:d", "/a.b/c"] {
+            assert!(is_path(path), "{path}");
+        }
+        for name in
+            ["a.b/c", "localhost/x", "localhost:5000/x:v1", "[::1]:5000/x", "127.0.0.1/x", "HEAD", "x.json"]
+        {
+            assert!(!is_path(name), "{name}");
+        }
     }
 }

@@ -188,9 +188,9 @@ fn printable(text: &str) -> String {
 /// Opens a layout, within [`limits`].
 ///
 /// # Errors
-/// As [`oci::layout::open`], naming the layout.
+/// As [`oci::layout::open`], naming the layout; `Data` where no image is in it: of nothing nothing is said.
 pub fn open(layout: &std::path::Path) -> Result<Layout> {
-    oci::layout::open(layout, &limits()).with_context(|| format!("layout {}", layout.display()))
+    open_within(layout, &limits())
 }
 
 /// The same, for its images alone: what buildx attached in an index is passed over.
@@ -198,8 +198,15 @@ pub fn open(layout: &std::path::Path) -> Result<Layout> {
 /// # Errors
 /// As [`open`].
 pub fn open_images(layout: &std::path::Path) -> Result<Layout> {
-    let limits = Limits { skip_attestations: true, ..limits() };
-    oci::layout::open(layout, &limits).with_context(|| format!("layout {}", layout.display()))
+    open_within(layout, &Limits { skip_attestations: true, ..limits() })
+}
+
+fn open_within(path: &std::path::Path, limits: &Limits) -> Result<Layout> {
+    let layout = oci::layout::open(path, limits).with_context(|| format!("layout {}", path.display()))?;
+    if layout.images.is_empty() {
+        return Err(Fault::new(Kind::Data, format!("layout {}: it has no image", path.display())).into());
+    }
+    Ok(layout)
 }
 
 #[cfg(test)]

@@ -5,6 +5,7 @@ use std::fmt::Write as _;
 use std::path::Path;
 
 use anyhow::Result;
+use fault::{Fault, Kind};
 use serde::Serialize;
 use sizes::budget::{self, Cell, Ratio, Rules, Set, Verdict};
 use sizes::record::Record;
@@ -44,6 +45,7 @@ impl Check {
         let record = super::record(context)?;
         let mut weighed = weigh::weigh(context, &self.which, &self.how, &record)?;
         let attributes = catalog::Attributes::of(&catalog);
+        let any = !weighed.is_empty();
         weighed.retain(|name, _| {
             let (attribute, edition) = plan::edition(Set::of(name).1);
             let known = attributes.iter().any(|known| known.name == attribute);
@@ -55,6 +57,11 @@ impl Check {
             context.progress.note(&format!("{name}: {why}"));
             false
         });
+        if any && weighed.is_empty() {
+            let message = "no image that was weighed is the catalog's: there was nothing to check";
+            let help = "`cargo xtask list` names the images that have a budget";
+            return Err(Fault::new(Kind::Unknown, message).help(help).into());
+        }
         let verdict = judge(context, &catalog, &record, &weighed)?;
         if context.json {
             context.print_json(&Answer { version: 1, verdict: &verdict })?;

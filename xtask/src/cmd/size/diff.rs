@@ -13,7 +13,7 @@ use sizes::Image;
 use sizes::record::Record;
 
 use super::super::push::Connection;
-use super::super::source::Source;
+use super::super::source::{Source, is_path};
 use super::{RECORD, weigh};
 use crate::context::{Context, write_out};
 
@@ -111,14 +111,14 @@ impl Side {
             return Self::record(context, &text, &format!("{what}:{RECORD}"));
         }
         let reference = named.unwrap_or(what);
-        if named.is_some() || reference.contains(['/', ':']) {
+        if named.is_some() || reference.contains(['/', ':']) && !is_path(reference) {
             let source = Source::registry(context, reference, Take::Image, connection)?;
             oci::layout::to_oci(&source.layout)?;
             return Self::layouts(context, &source.layout);
         }
         Err(Fault::new(
             Kind::Unknown,
-            format!("`{what}` is no directory, git revision or image in a registry"),
+            format!("`{what}` is no file or directory, git revision or image in a registry"),
         )
         .help("a layout's directory, `HEAD~1`, or `registry.example.org/kubelet:v1.26.0-micro`")
         .into())

@@ -166,10 +166,6 @@ pub(super) fn layout(context: &Context, catalog: &Catalog, dir: &Path) -> Result
     let mut scales = Scales::new(&owner);
     let task = context.progress.task(&format!("weigh {}", dir.display()), None);
     let layout = measure::open_images(dir)?;
-    ensure!(
-        !layout.images.is_empty(),
-        Fault::new(Kind::Data, format!("layout {}: it has no image", dir.display()))
-    );
     let mut weighed = Weighed::new();
     for image in &layout.images {
         let name = attribute(catalog, image).unwrap_or_else(|| platform(image));

@@ -112,6 +112,9 @@ impl Closure {
         let subject = value.get("subject").map(|it| parse(layout, it)).transpose()?.map(|(digest, _)| digest);
         let media_type = value["mediaType"].as_str().or_else(|| descriptor["mediaType"].as_str());
         let media_type = media_type.ok_or_else(|| of("has no media type"))?.to_owned();
+        if media_type.is_empty() || !media_type.bytes().all(|byte| byte == b' ' || byte.is_ascii_graphic()) {
+            return Err(of(&format!("has the media type {media_type:?}, which is none")));
+        }
         self.known.insert(digest);
         self.documents.push(Document { digest, media_type, bytes, subject, value });
         Ok(digest)
