@@ -9,8 +9,9 @@ use anyhow::{Context, Result, ensure};
 use rustix::process::{Pid, Signal, kill_process};
 use testregistry::{Act, Rows, Server};
 use tests::xtask::Xtask;
-use tests::{made, scratch, skip};
+use tests::{made, overlay, scratch, skip};
 
+const ATTR: &str = "kubelet-v1_26_0-amd64";
 /// How often each verb is interrupted.
 const MOMENTS: u64 = 50;
 
@@ -77,23 +78,24 @@ fn interrupt(xtask: &Xtask, args: &[&str], after: Duration, signal: Signal, dir:
     Ok(true)
 }
 
-fn at_random_moments(
+/// A verb at work: how often it is interrupted, within what time, and what must hold then.
+fn each(
     xtask: &Xtask,
     args: &[&str],
-    within: Duration,
+    (moments, within): (u64, Duration),
     dir: &Path,
     random: &mut Random,
     mut after_each: impl FnMut() -> Result<()>,
 ) -> Result<()> {
     let mut running = 0;
-    for number in 0..MOMENTS {
+    for number in 0..moments {
         let moment = Duration::from_micros(random.below(u64::try_from(within.as_micros())?));
         let signal = if number % 2 == 0 { Signal::INT } else { Signal::TERM };
         running += u64::from(interrupt(xtask, args, moment, signal, dir)?);
-        after_each()?;
+        after_each().with_context(|| format!("{args:?}: {signal:?} after {moment:?}"))?;
     }
-    println!("{args:?}: {running} of {MOMENTS} were interrupted");
-    ensure!(running > MOMENTS / 2, "{args:?}: most had ended before");
+    println!("{args:?}: {running} of {moments} were interrupted, within {within:?}");
+    ensure!(running > moments / 4, "{args:?}: most had ended before");
     Ok(())
 }
 
@@ -118,7 +120,7 @@ fn a_push_ends_and_sets_no_tag_too_early() -> Result<()> {
     let server = slow();
     let to = format!("{}/kubelet", server.address);
     let args = ["push", layout.to_str().context("not UTF-8")?, "--to", &to, "--quiet"];
-    at_random_moments(&xtask, &args, Duration::from_millis(1500), dir.path(), &mut random, || {
+    each(&xtask, &args, (MOMENTS, Duration::from_millis(1500)), dir.path(), &mut random, || {
         let mut state = server.state();
         ensure!(state.tags_are_whole() && state.early.is_empty(), "a tag was set too early");
         // All over again.
@@ -145,21 +147,227 @@ fn a_pull_ends_and_leaves_no_layout() -> Result<()> {
     }
     let image = format!("{}/kubelet:v1", server.address);
     for args in [&["verify", &image, "--no-rebuild", "--quiet"][..], &["size", "diff", &image, layout]] {
-        at_random_moments(&xtask, args, Duration::from_millis(1500), dir.path(), &mut random, || Ok(()))?;
+        each(&xtask, args, (MOMENTS, Duration::from_millis(1500)), dir.path(), &mut random, || Ok(()))?;
     }
     Ok(())
 }
 
+/// As often in CI; all of them when the long tests are asked for.
+fn moments() -> u64 {
+    let full = std::env::var("FULL").is_ok_and(|value| !matches!(&*value, "" | "0" | "false"));
+    if full { MOMENTS } else { 8 }
+}
+
+/// How long a verb takes here and now if nobody interrupts it.
+fn whole(xtask: &Xtask, args: &[&str]) -> Result<(u64, Duration)> {
+    let since = Instant::now();
+    xtask.output(args)?;
+    Ok((moments(), since.elapsed()))
+}
+
+/// Files of a directory, with their hashes.
+fn state(dir: &Path) -> Result<Vec<(String, std::path::PathBuf)>> {
+    scratch::files(dir).into_iter().map(|file| Ok((scratch::sha256(&file)?, file))).collect()
+}
+
+/// What is read and weighed of layouts, and what is given to a runtime.
 #[test]
-fn a_build_ends_and_leaves_nothing_half_made() -> Result<()> {
-    if skip::unless_full("fifty builds from an empty store, which are interrupted") {
+fn what_reads_a_layout_ends_and_leaves_nothing() -> Result<()> {
+    let (dir, mut random) = (scratch::dir()?, Random::new()?);
+    let layout = made::image(dir.path(), "v1", &[made::layer(1, 100_000_000)?, made::layer(2, 300_000)?], 2)?;
+    let index = layout.join("index.json");
+    let named = r#""org.opencontainers.image.ref.name":"v1""#;
+    let name = r#""org.opencontainers.image.ref.name":"v1","io.containerd.image.name":"localhost/x:v1""#;
+    fs::write(&index, fs::read_to_string(&index)?.replace(named, name))?;
+    let before = state(&layout)?;
+    let (bin, child) = (dir.path().join("bin"), dir.path().join("child"));
+    fs::create_dir(&bin)?;
+    // One that takes its time.
+    let script =
+        format!("#!/bin/sh\n[ \"$1\" = load ] || exit 0\necho $$ >'{}'\nexec sleep 60\n", child.display());
+    fs::write(bin.join("docker"), script)?;
+    fs::set_permissions(bin.join("docker"), std::os::unix::fs::PermissionsExt::from_mode(0o755))?;
+    let path = format!("{}:{}", bin.display(), std::env::var("PATH")?);
+    let xtask = Xtask::new()?.env("PATH", path);
+    let (text, out) = (layout.to_string_lossy(), dir.path().join("sbom.json"));
+    let out_text = out.to_string_lossy();
+    for args in [
+        &["sbom", &text, "--out", &out_text, "--quiet"][..],
+        &["verify", &text, "--no-rebuild", "--quiet"],
+        &["size", "diff", &text, &text, "--quiet"],
+        &["load", &text, "--quiet"],
+    ] {
+        let within =
+            if args[0] == "load" { (moments(), Duration::from_secs(2)) } else { whole(&xtask, args)? };
+        each(&xtask, args, within, dir.path(), &mut random, || {
+            ensure!(state(&layout)? == before, "the layout was changed");
+            if let Ok(text) = fs::read(&out) {
+                serde_json::from_slice::<serde_json::Value>(&text).context("half an SBOM")?;
+                fs::remove_file(&out)?;
+            }
+            let left = tests::image::names(dir.path())?;
+            let known = ["v1", "bin", "child", "tmp"];
+            ensure!(left.iter().all(|name| known.contains(&name.as_str())), "left: {left:?}");
+            if let Ok(id) = fs::read_to_string(&child) {
+                ensure!(!Path::new("/proc").join(id.trim()).exists(), "the runtime's client is left");
+                fs::remove_file(&child)?;
+            }
+            Ok(())
+        })?;
+    }
+    Ok(())
+}
+
+/// From a store that has all, which is never changed.
+#[test]
+fn what_takes_from_the_store_ends_and_leaves_no_half_layout() -> Result<()> {
+    if skip::without(&["openssl"])? {
+        return Ok(());
+    }
+    let good = tests::xtask::layout(ATTR)?;
+    let (dir, mut random) = (scratch::dir()?, Random::new()?);
+    let (out, layout) = (dir.path().join("out"), dir.path().join("layout"));
+    let [key, public] = tests::key_pair::make(dir.path(), "ours")?;
+    let xtask = Xtask::new()?.env("DOCKER_CONFIG", dir.path());
+    let copy = || {
+        let _ = fs::remove_dir_all(&layout);
+        let mut copy = Command::new("cp");
+        tests::cmd::ok(copy.arg("-r").arg(&good).arg(&layout)).map(drop)
+    };
+    copy()?;
+    let [out_text, layout_text] = [&out, &layout].map(|path| path.to_string_lossy().into_owned());
+    let [key, public] = [&key, &public].map(|path| path.to_string_lossy().into_owned());
+    let signed = ["attest", &layout_text, "--key", &key, "--quiet"];
+    let within = whole(&xtask, &signed)?;
+    let to = ["release", "kubelet-v1_26_0", "--to", "127.0.0.1:1/edge", "--arch", "amd64", "--partial"];
+    let release = [&to[..], &["--dry-run", "--no-rebuild", "--quiet", "--out", &out_text]].concat();
+    let attested = state(&layout)?;
+    for args in [
+        &["build", ATTR, "--out", &out_text, "--quiet"][..],
+        &release,
+        &["verify", &layout_text, "--key", &public, "--quiet"],
+    ] {
+        let within = whole(&xtask, args)?;
+        let _ = fs::remove_dir_all(&out);
+        each(&xtask, args, within, dir.path(), &mut random, || {
+            ensure!(state(&layout)? == attested, "the layout was changed");
+            for file in scratch::files(&out) {
+                let name = file.file_name().unwrap_or_default().to_string_lossy().into_owned();
+                ensure!(!name.ends_with(".tmp"), "left: {}", file.display());
+            }
+            for name in tests::image::names(&out).unwrap_or_default() {
+                let whole = out.join(&name).join("index.json").is_file();
+                ensure!(whole, "left half a layout: {:?}", scratch::files(&out.join(&name)));
+            }
+            let _ = fs::remove_dir_all(&out);
+            Ok(())
+        })?;
+    }
+    // What is attached is there or not; the image is what it was.
+    let digest = tests::image::digest(&good)?;
+    each(&xtask, &signed, within, dir.path(), &mut random, || {
+        let index: serde_json::Value = serde_json::from_slice(&fs::read(layout.join("index.json"))?)?;
+        ensure!(index["manifests"][0]["digest"] == *digest, "another image: {index}");
+        let blobs = layout.join("blobs/sha256");
+        for entry in index["manifests"].as_array().into_iter().flatten() {
+            let name = entry["digest"].as_str().unwrap_or_default().replace("sha256:", "");
+            ensure!(blobs.join(&name).is_file(), "named and missing: {name}");
+        }
+        for file in scratch::files(&blobs) {
+            let name = file.file_name().unwrap_or_default().to_string_lossy().into_owned();
+            ensure!(scratch::sha256(&file)? == name, "half a blob: {}", file.display());
+        }
+        let left = tests::image::names(&layout)?;
+        ensure!(left.len() == 3, "left in the layout: {left:?}");
+        copy()
+    })
+}
+
+/// What makes files of the repository: all of them, or none.
+#[test]
+fn what_makes_locks_ends_and_changes_no_file() -> Result<()> {
+    if skip::without(&["go"])? {
         return Ok(());
     }
     let (dir, mut random) = (scratch::dir()?, Random::new()?);
-    let (store, out) = (dir.path().join("store"), dir.path().join("out"));
-    let xtask = Xtask::new()?.store(&store);
-    let args = ["build", "kubelet-v1_26_0-amd64", "--out", out.to_str().context("not UTF-8")?];
-    at_random_moments(&xtask, &args, Duration::from_secs(12), dir.path(), &mut random, || {
-        tests::xtask::nothing_half_made(&store, &out)
+    let checkout = dir.path().join("checkout");
+    scratch::checkout(&checkout)?;
+    // What is checked is another than it should be.
+    let sums = checkout.join("images/go/v1.26.0/kube/go.sum");
+    let whole_sums = fs::read_to_string(&sums)?;
+    let xtask = Xtask::new()?.cwd(&checkout);
+    let args = ["lock", "go", "v1.26.0", "--offline", "--quiet"];
+    let spoil =
+        || fs::write(&sums, format!("{}\n", whole_sums.lines().skip(3).collect::<Vec<_>>().join("\n")));
+    spoil()?;
+    let before = state(&checkout.join("images"))?;
+    let within = whole(&xtask, &args)?;
+    let made = state(&checkout.join("images"))?;
+    ensure!(before != made && fs::read_to_string(&sums)? == whole_sums, "the lock was not made");
+    spoil()?;
+    each(&xtask, &args, within, dir.path(), &mut random, || {
+        let now = state(&checkout.join("images"))?;
+        ensure!(now == before || now == made, "half of a lock was written");
+        Ok(spoil()?)
+    })
+}
+
+/// The verbs that fetch.
+#[test]
+fn what_fetches_ends_and_leaves_nothing_half_made() -> Result<()> {
+    if skip::unless_full("fifty interrupted runs of each verb that asks the network") {
+        return Ok(());
+    }
+    let (dir, mut random) = (scratch::dir()?, Random::new()?);
+    let (checkout, store) = (dir.path().join("checkout"), dir.path().join("store"));
+    let (out, database) = (dir.path().join("out"), dir.path().join("vulndb"));
+    scratch::checkout(&checkout)?;
+    fs::create_dir_all(database.join("index"))?;
+    fs::write(database.join("index/db.json"), r#"{"modified":"2026-01-01T00:00:00Z"}"#)?;
+    fs::write(database.join("index/modules.json"), "[]")?;
+    let before = state(&checkout.join("images"))?;
+    let xtask = Xtask::new()?.cwd(&checkout).store(&store);
+    let layout = tests::xtask::layout(ATTR)?;
+    let (layout, database) = (layout.to_string_lossy(), database.to_string_lossy());
+    for (args, seconds) in [
+        (&["fetch", ATTR, "--quiet"][..], 10),
+        (&["advisories", &layout, "--db", &database, "--quiet"], 20),
+        (&["add-release", "v1.34.3", "--quiet"], 20),
+        (&["lock", "alpine", "--quiet"], 10),
+    ] {
+        let within = (MOMENTS, Duration::from_secs(seconds));
+        each(&xtask, args, within, dir.path(), &mut random, || {
+            ensure!(state(&checkout.join("images"))? == before, "half of what is made was written");
+            tests::xtask::nothing_half_made(&store, &out)
+        })?;
+    }
+    Ok(())
+}
+
+/// From a store that has all inputs and nothing that was made of them: unpacking, compiling, packing.
+#[test]
+fn a_build_ends_and_leaves_nothing_half_made() -> Result<()> {
+    if skip::unless_full("fifty builds from inputs alone, which are interrupted")
+        || skip::without(&overlay::PROGRAMS)?
+    {
+        return Ok(());
+    }
+    Xtask::new()?.ok(&["fetch", ATTR])?;
+    let (dir, mut random) = (scratch::dir()?, Random::new()?);
+    let (files, out) = (dir.path().join("store"), dir.path().join("out"));
+    let inputs = files.join("inputs/sha256");
+    fs::create_dir_all(&inputs)?;
+    let from = tests::xtask::default_store()?.join("inputs/sha256");
+    for name in tests::image::names(&from)? {
+        // Both ways: it may be on another file system.
+        let (from, to) = (from.join(&name), inputs.join(&name));
+        fs::hard_link(&from, &to).or_else(|_| fs::copy(&from, &to).map(drop))?;
+    }
+    let store = overlay::Store::empty(&files)?;
+    let xtask = store.xtask(&tests::root())?;
+    let out_text = out.to_string_lossy();
+    let args = ["build", ATTR, "--offline", "--quiet", "--out", &out_text];
+    each(&xtask, &args, (MOMENTS, Duration::from_secs(20)), dir.path(), &mut random, || {
+        tests::xtask::nothing_half_made(&files, &out)
     })
 }
