@@ -6,6 +6,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use super::facts::Facts;
+use super::unified;
 use crate::args::Command;
 use crate::failure::err;
 use crate::stop::Stop;
@@ -26,11 +27,12 @@ const PLACES: [&str; 9] = [
     "/lib/modules/R/build/.config",
 ];
 
-/// Before kubeadm starts: puts the host's file in its place in this container, unless one is there.
+/// Before kubeadm starts: puts the host's file in its place in this container, unless one is there, and mounts cgroups.
 #[expect(clippy::unnecessary_wraps, reason = "as all that is done before a start")]
 pub(crate) fn before_kubeadm(command: &mut Command) -> Result<(), Stop> {
     let reads = command.args.first().is_some_and(|word| READERS.iter().any(|reader| word == reader));
     if reads {
+        unified::provide();
         let release = rustix::system::uname().release().to_string_lossy().into_owned();
         let facts = Facts::gather();
         match provide(Path::new("/"), &release, |path| facts.read_on_host(path)) {

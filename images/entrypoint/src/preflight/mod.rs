@@ -19,6 +19,7 @@ mod runtime;
 mod settings;
 mod system;
 mod table;
+mod unified;
 
 pub(crate) use facts::Facts;
 pub(crate) use flags::{Repair, Starter};

@@ -200,7 +200,7 @@ fn zstd_images_and_indexes_have_tags_and_layouts_of_their_own() {
     let options = Options { compression: Compression::Zstd, ..Options::default() };
     let plan = plan_with(&catalog(), &["kubelet-v1_26_0-cni"], &options).unwrap();
     let [Target::Index(index)] = &plan.targets[..] else { panic!("not an index") };
-    assert_eq!((index.reference.as_str(), plan.suffix), ("kubelet:v1.26.0-cni-micro-zstd", "-zstd"));
+    assert_eq!((index.reference.as_str(), plan.suffix.as_str()), ("kubelet:v1.26.0-cni-micro-zstd", "-zstd"));
     assert!(plan.images.values().all(|image| image.reference == index.reference));
 }
 
