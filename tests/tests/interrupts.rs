@@ -252,8 +252,7 @@ fn what_takes_from_the_store_ends_and_leaves_no_half_layout() -> Result<()> {
         each(&xtask, args, within, dir.path(), &mut random, || {
             ensure!(state(&layout)? == attested, "the layout was changed");
             for file in scratch::files(&out) {
-                let name = file.file_name().unwrap_or_default().to_string_lossy().into_owned();
-                ensure!(!name.ends_with(".tmp"), "left: {}", file.display());
+                ensure!(file.extension().is_none_or(|end| end != "tmp"), "left: {}", file.display());
             }
             for name in tests::image::names(&out).unwrap_or_default() {
                 let whole = out.join(&name).join("index.json").is_file();

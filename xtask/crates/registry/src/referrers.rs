@@ -161,7 +161,7 @@ mod tests {
     fn the_next_page_is_found() {
         for link in [
             r#"</v2/a/referrers/x?n=1>; rel="next""#,
-            r#"  </v2/a/referrers/x?n=1>;rel=next"#,
+            r"  </v2/a/referrers/x?n=1>;rel=next",
             r#"</a>; rel="prev", </v2/a/referrers/x?n=1>; title="a, <b>; rel=next"; REL="last Next""#,
             r#"</a>; title="rel=next, <",</v2/a/referrers/x?n=1>; rel=next; rel=prev"#,
         ] {
