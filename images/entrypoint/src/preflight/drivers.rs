@@ -159,7 +159,10 @@ fn matching(files: &impl Files, import: &str, from: &str) -> Vec<String> {
     let mut found = vec![String::new()];
     for part in import.split('/').filter(|part| !part.is_empty()) {
         if !part.contains(['*', '?', '[', '\\']) {
-            found.iter_mut().for_each(|path| *path = format!("{path}/{part}"));
+            for path in &mut found {
+                path.push('/');
+                path.push_str(part);
+            }
             continue;
         }
         let below = |directory: &String| {
@@ -239,26 +242,25 @@ fn settings(text: &str) -> Vec<Setting> {
             {
                 value.push_str(without_comment(more));
             }
-            found.extend(inline([table.clone(), key].concat(), value, DEPTH));
+            found.extend(inline([table.clone(), key].concat(), &value, DEPTH));
         }
     }
     found
 }
 
 /// What a key has, which may be a table in braces.
-fn inline(mut path: Vec<String>, value: String, depth: usize) -> Vec<Setting> {
+fn inline(mut path: Vec<String>, value: &str, depth: usize) -> Vec<Setting> {
     let inner = value.strip_prefix('{').and_then(|inner| inner.trim_end().strip_suffix('}'));
     let Some(inner) = inner.filter(|_| depth > 0) else {
         let key = path.pop();
         return key
             .into_iter()
-            .map(|key| Setting { table: path.clone(), key, value: value.clone() })
+            .map(|key| Setting { table: path.clone(), key, value: value.to_owned() })
             .collect();
     };
     let pairs = parts(inner).filter_map(|part| part.split_once('='));
-    let below = |(left, right): (&str, &str)| {
-        inline([path.clone(), names(left)].concat(), right.trim().to_owned(), depth - 1)
-    };
+    let below =
+        |(left, right): (&str, &str)| inline([path.clone(), names(left)].concat(), right.trim(), depth - 1);
     pairs.flat_map(below).collect()
 }
 
