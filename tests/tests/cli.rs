@@ -27,7 +27,7 @@ fn every_answer_for_machines_has_a_version() -> Result<()> {
     let locks = json(&xtask, &["lock", "go", "v1.26.0", "--check", "--offline"])?;
     let names: Vec<_> =
         locks["locks"].as_array().context("no locks")?.iter().map(|lock| &lock["name"]).collect();
-    assert_eq!(names, ["cni-plugins-v0.9.1", "v1.26.0/kube", "v1.26.0/kubeadm"]);
+    assert_eq!(names, ["cni-plugins-v0.9.1", "v1.26.0/kube", "v1.26.0/kube-unedited", "v1.26.0/kubeadm"]);
     let gc = json(&xtask.store(&scratch.path().join("store")), &["gc"])?;
     assert_eq!(gc["freed"], 0);
     Ok(())

@@ -305,7 +305,7 @@ mod tests {
             let mut bytes = vec![0xff; 150_000];
             bytes[at..at + BUILD_INFO.len()].copy_from_slice(BUILD_INFO);
             assert!(contains(&mut bytes.as_slice(), BUILD_INFO).unwrap(), "{at}");
-            bytes[at + 3] = b'o';
+            bytes[at + 3] = b'X';
             assert!(!contains(&mut bytes.as_slice(), BUILD_INFO).unwrap(), "{at}");
         }
         assert!(!contains(&mut [].as_slice(), BUILD_INFO).unwrap());

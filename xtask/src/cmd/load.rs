@@ -1,10 +1,9 @@
 //! `load`: layouts into docker or containerd.
 
-use std::path::PathBuf;
-
 use anyhow::Result;
 use serde::Serialize;
 
+use super::source::Source;
 use crate::context::{Context, write_out};
 use crate::runtime::Runtime;
 
@@ -16,9 +15,9 @@ use crate::runtime::Runtime;
 
 `build --load` builds and loads. DOCKER_HOST, CONTAINERD_ADDRESS and CONTAINERD_NAMESPACE say where to.")]
 pub(crate) struct Load {
-    /// Directories of OCI layouts.
+    /// Directories of OCI layouts, or attributes that were built.
     #[arg(value_name = "LAYOUT", required = true)]
-    layouts: Vec<PathBuf>,
+    layouts: Vec<String>,
 }
 
 #[derive(Serialize)]
@@ -33,7 +32,8 @@ impl Load {
         let runtime = Runtime::required()?;
         let mut images = Vec::new();
         for layout in &self.layouts {
-            images.extend(runtime.load(layout, &*context.progress)?);
+            let source = Source::local(context, layout)?;
+            images.extend(runtime.load(&source.layout, &*context.progress)?);
         }
         if context.json {
             return context.print_json(&Report { version: 1, runtime: runtime.name(), images });

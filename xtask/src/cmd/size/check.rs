@@ -58,7 +58,7 @@ impl Check {
             false
         });
         if any && weighed.is_empty() {
-            let message = "no image that was weighed is the catalog's: there was nothing to check";
+            let message = "no image that was weighed has a budget: there was nothing to check";
             let help = "`cargo xtask list` names the images that have a budget";
             return Err(Fault::new(Kind::Unknown, message).help(help).into());
         }
