@@ -282,35 +282,6 @@ fn what_takes_from_the_store_ends_and_leaves_no_half_layout() -> Result<()> {
     })
 }
 
-/// What makes files of the repository: all of them, or none.
-#[test]
-fn what_makes_locks_ends_and_changes_no_file() -> Result<()> {
-    if skip::without(&["go"])? {
-        return Ok(());
-    }
-    let (dir, mut random) = (scratch::dir()?, Random::new()?);
-    let checkout = dir.path().join("checkout");
-    scratch::checkout(&checkout)?;
-    // What is checked is another than it should be.
-    let sums = checkout.join("images/go/v1.26.0/kube/go.sum");
-    let whole_sums = fs::read_to_string(&sums)?;
-    let xtask = Xtask::new()?.cwd(&checkout);
-    let args = ["lock", "go", "v1.26.0", "--offline", "--quiet"];
-    let spoil =
-        || fs::write(&sums, format!("{}\n", whole_sums.lines().skip(3).collect::<Vec<_>>().join("\n")));
-    spoil()?;
-    let before = state(&checkout.join("images"))?;
-    let within = whole(&xtask, &args)?;
-    let made = state(&checkout.join("images"))?;
-    ensure!(before != made && fs::read_to_string(&sums)? == whole_sums, "the lock was not made");
-    spoil()?;
-    each(&xtask, &args, within, dir.path(), &mut random, || {
-        let now = state(&checkout.join("images"))?;
-        ensure!(now == before || now == made, "half of a lock was written");
-        Ok(spoil()?)
-    })
-}
-
 /// The verbs that fetch.
 #[test]
 fn what_fetches_ends_and_leaves_nothing_half_made() -> Result<()> {
