@@ -47,9 +47,14 @@ pub fn with_swap() -> Result<bool> {
     Ok(false)
 }
 
+/// Does somebody ask for the long tests?
+pub fn full() -> bool {
+    set("FULL")
+}
+
 /// Must this test be skipped, because it is one of the long ones and nobody asked for them?
 pub fn unless_full(what: &str) -> bool {
-    let skipped = !set("FULL");
+    let skipped = !full();
     if skipped {
         say(&format!("{what} (FULL=1 runs it)"));
     }

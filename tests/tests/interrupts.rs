@@ -154,8 +154,7 @@ fn a_pull_ends_and_leaves_no_layout() -> Result<()> {
 
 /// As often in CI; all of them when the long tests are asked for.
 fn moments() -> u64 {
-    let full = std::env::var("FULL").is_ok_and(|value| !matches!(&*value, "" | "0" | "false"));
-    if full { MOMENTS } else { 8 }
+    if skip::full() { MOMENTS } else { 8 }
 }
 
 /// How long a verb takes here and now if nobody interrupts it.
@@ -182,9 +181,11 @@ fn what_reads_a_layout_ends_and_leaves_nothing() -> Result<()> {
     let before = state(&layout)?;
     let (bin, child) = (dir.path().join("bin"), dir.path().join("child"));
     fs::create_dir(&bin)?;
-    // One that takes its time.
-    let script =
-        format!("#!/bin/sh\n[ \"$1\" = load ] || exit 0\necho $$ >'{}'\nexec sleep 60\n", child.display());
+    // One that takes its time, to answer as well.
+    let script = format!(
+        "#!/bin/sh\n[ \"$1\" = load ] || exec sleep 0.5\necho $$ >'{}'\nexec sleep 60\n",
+        child.display()
+    );
     fs::write(bin.join("docker"), script)?;
     fs::set_permissions(bin.join("docker"), std::os::unix::fs::PermissionsExt::from_mode(0o755))?;
     let path = format!("{}:{}", bin.display(), std::env::var("PATH")?);

@@ -41,6 +41,8 @@ fn main() -> ExitCode {
     match run() {
         Ok(code) => code,
         Err(error) => {
+            // What fails once the user has interrupted fails for that: a program that was ended has not answered.
+            let error = exec::interrupt::check().err().unwrap_or(error);
             ui::error(&error, color);
             ExitCode::from(fault::exit_code(&error))
         }

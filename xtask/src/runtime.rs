@@ -36,20 +36,23 @@ fn client<'a>(words: &[&str]) -> Run<'a> {
 
 impl Runtime {
     /// The one that answers; docker if both do, for it is what people see.
-    pub(crate) fn find() -> Option<Self> {
+    pub(crate) fn find() -> Result<Option<Self>> {
         let answers = |words: &[&str]| exec::which(words[0]).is_some() && client(words).run().is_ok();
-        if answers(&["docker", "version", "--format", "{{.Server.Version}}"]) {
+        let found = if answers(&["docker", "version", "--format", "{{.Server.Version}}"]) {
             Some(Self::Docker)
         } else if answers(&["ctr", "version"]) {
             Some(Self::Containerd)
         } else {
             None
-        }
+        };
+        // One that was interrupted has not said no.
+        exec::interrupt::check()?;
+        Ok(found)
     }
 
     /// The one that answers, or an error that says what to do.
     pub(crate) fn required() -> Result<Self> {
-        Self::find().ok_or_else(|| {
+        Self::find()?.ok_or_else(|| {
             Fault::new(Kind::Tool, "neither docker nor containerd answers, so nothing can be loaded")
                 .help("start one (DOCKER_HOST and CONTAINERD_ADDRESS say where), or use the layout as it is")
                 .into()

@@ -87,7 +87,7 @@ impl Build {
         }
         let runtime = if self.load {
             Runtime::required()?
-        } else if let Some(found) = Runtime::find() {
+        } else if let Some(found) = Runtime::find()? {
             found
         } else {
             context.progress.note("neither docker nor containerd answers: built, but not run");
