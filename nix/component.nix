@@ -9,6 +9,9 @@ let
         + "--mirror ${inputs tools} --jobs \${NIX_BUILD_CORES:-1}";
     };
   any = builtins.head catalog.product;
+  # Evaluated once. The second lock's crates are where the standard library is compiled too: it is the lock of the pinned
+  # Rust's own sources.
+  cargo-home = import ./cargo-home.nix (crates [ ../images/entrypoint/Cargo.lock ../images/locks/rust-std.lock ]);
 in
 # None of what goes into its layer as it is.
 name: { product, release, arch }:
@@ -34,8 +37,7 @@ else if found ? rust then
       source = slice.entrypoint;
       tools = [ "zig" "cargo-zigbuild" ];
       nativeBuildInputs = [ rust ];
-      # The second one's where the standard library is compiled too: it is the lock of the pinned Rust's own sources.
-      prepare = import ./cargo-home.nix (crates [ ../images/entrypoint/Cargo.lock ../images/locks/rust-std.lock ]);
+      prepare = cargo-home;
     })
   ]
 else if found ? certificates then

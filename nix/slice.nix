@@ -22,6 +22,12 @@ let
   there = builtins.filter (path: builtins.pathExists (../. + "/${path}"));
   closures = release: there [ "images/go/${release.version}" "images/go/cni-plugins-${release.cni-plugins}" ];
   layered = release: closures release ++ [ "images/entrypoint" "images/rootfs" ];
+  # Each is evaluated once, for however many images.
+  once = items: nameOf: make:
+    let made = builtins.listToAttrs (map (item: { name = nameOf item; value = make item; }) items); in
+    item: made.${nameOf item};
+  ofRelease = once catalog.release (release: release.version);
+  ofBase = once catalog.base (base: base.name);
   # What is the same for all releases is built for none of them.
   none = {
     version = "v0.0.0";
@@ -35,14 +41,14 @@ in
 {
   inherit none;
   # To compile Go programs of a release.
-  go = release: make "go-${release.version}" release (closures release);
+  go = ofRelease (release: make "go-${release.version}" release (closures release));
   # To compile the entrypoint.
   entrypoint = make "entrypoint" none [ "images/entrypoint" ];
   # To extract what is fetched.
   plain = make "plain" none [ ];
   # To make layers of components.
-  whole = release: make release.version release (layered release);
+  whole = ofRelease (release: make release.version release (layered release));
   # To make images on a base, and its own layer.
-  on = base: release: makeOn base.name "${release.version}-${base.name}" release
-    (layered release ++ (if base ? alpine then [ "images/keys/alpine" (alpine.lockOf base) ] else [ ]));
+  on = ofBase (base: ofRelease (release: makeOn base.name "${release.version}-${base.name}" release
+    (layered release ++ (if base ? alpine then [ "images/keys/alpine" (alpine.lockOf base) ] else [ ]))));
 }
