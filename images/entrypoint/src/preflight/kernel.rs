@@ -32,9 +32,9 @@ const PLACES: [&str; 9] = [
 pub(crate) fn before_kubeadm(command: &mut Command) -> Result<(), Stop> {
     let reads = command.args.first().is_some_and(|word| READERS.iter().any(|reader| word == reader));
     if reads {
-        unified::provide();
-        let release = rustix::system::uname().release().to_string_lossy().into_owned();
         let facts = Facts::gather();
+        unified::provide(&facts.mounts);
+        let release = rustix::system::uname().release().to_string_lossy().into_owned();
         match provide(Path::new("/"), &release, |path| facts.read_on_host(path)) {
             Ok(None) => {}
             Ok(Some(path)) => {

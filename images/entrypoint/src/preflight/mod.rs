@@ -9,6 +9,7 @@ mod facts;
 mod files;
 mod finding;
 mod flags;
+mod glob;
 mod identity;
 mod kernel;
 mod mounts;
@@ -19,6 +20,7 @@ mod runtime;
 mod settings;
 mod system;
 mod table;
+mod toml;
 mod unified;
 
 pub(crate) use facts::Facts;

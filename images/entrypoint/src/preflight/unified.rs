@@ -6,31 +6,30 @@ use std::fs;
 
 use rustix::mount::{MountFlags, mount};
 
+use super::table::CGROUP;
 use crate::failure::err;
-
-/// Where everybody has them.
-const PLACE: &str = "/sys/fs/cgroup";
+use crate::mountinfo::Entry;
 
 /// Mounts them, read-only and in this container alone, unless it has such a mount. Those of version 1 are many, and
 /// kubeadm 1.35 refuses them anyway: it says so.
-pub(super) fn provide() {
-    let read = |path: &str| fs::read_to_string(path).unwrap_or_default();
-    if has_mount(&read("/proc/self/mounts")) || !is_unified(&read("/proc/self/cgroup")) {
+pub(super) fn provide(mounts: &[Entry]) {
+    let cgroups = || fs::read_to_string("/proc/self/cgroup").unwrap_or_default();
+    if has_mount(mounts) || !is_unified(&cgroups()) {
         return;
     }
     let flags = MountFlags::RDONLY | MountFlags::NOSUID | MountFlags::NODEV | MountFlags::NOEXEC;
-    match mount("cgroup2", PLACE, "cgroup2", flags, c"") {
-        Ok(()) => err(&format!("entrypoint: {PLACE}: mounted in this container, for kubeadm's preflight")),
+    match mount("cgroup2", CGROUP, "cgroup2", flags, c"") {
+        Ok(()) => err(&format!("entrypoint: {CGROUP}: mounted in this container, for kubeadm's preflight")),
         // kubeadm says what it does not find.
         Err(error) => err(&format!(
-            "entrypoint: {PLACE}: failed to mount it, for kubeadm's preflight: {error}; mount it: -v {PLACE}:{PLACE}:ro"
+            "entrypoint: {CGROUP}: failed to mount it, for kubeadm's preflight: {error}; mount it: -v {CGROUP}:{CGROUP}:ro"
         )),
     }
 }
 
-/// Is there a mount of cgroups in this table (proc(5), /proc/pid/mounts)?
-fn has_mount(mounts: &str) -> bool {
-    mounts.lines().any(|line| matches!(line.split(' ').nth(2), Some("cgroup" | "cgroup2")))
+/// Is there a mount of cgroups in this table?
+fn has_mount(mounts: &[Entry]) -> bool {
+    mounts.iter().any(|entry| matches!(&*entry.fstype, "cgroup" | "cgroup2"))
 }
 
 /// Is the hierarchy of version 2 the only one that a process is in (cgroups(7), /proc/pid/cgroup)?
@@ -41,13 +40,18 @@ fn is_unified(cgroups: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::mountinfo;
 
     #[test]
     fn mounts_of_cgroups_are_told_by_their_type() {
-        let proc = "proc /proc proc rw,nosuid 0 0\ntmpfs /run/cgroup tmpfs rw 0 0\n";
-        assert!(!has_mount(proc) && !has_mount(""));
-        assert!(has_mount(&format!("{proc}cgroup2 /sys/fs/cgroup cgroup2 ro 0 0\n")));
-        assert!(has_mount(&format!("{proc}cgroup /sys/fs/cgroup/cpu cgroup rw,cpu 0 0\n")));
+        let has = |more: &str| {
+            let proc =
+                "22 28 0:20 / /proc rw,nosuid - proc proc rw\n29 28 0:25 / /run/cgroup rw - tmpfs tmpfs rw\n";
+            has_mount(&mountinfo::parse(format!("{proc}{more}").as_bytes()))
+        };
+        assert!(!has("") && !has_mount(&[]));
+        assert!(has("30 28 0:26 / /sys/fs/cgroup ro shared:4 - cgroup2 cgroup2 rw\n"));
+        assert!(has("31 28 0:27 / /sys/fs/cgroup/cpu rw - cgroup cgroup rw,cpu\n"));
     }
 
     #[test]
