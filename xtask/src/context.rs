@@ -11,7 +11,6 @@ use exec::Run;
 use fault::{Fault, Kind};
 use progress::Progress;
 use serde::Serialize;
-use sizes::budget::Set;
 
 use crate::ui::{self, Color};
 
@@ -101,11 +100,9 @@ impl Context {
     /// Where `build` puts the layout of an attribute, by whichever of its names; what is none is taken as it is.
     pub(crate) fn built(&self, name: &str) -> Result<PathBuf> {
         let catalog = self.catalog()?;
-        let (set, rest) = Set::of(name);
-        let (attribute, edition) = plan::edition(rest);
+        let (attribute, suffix) = plan::split_name(name);
         let attributes = Attributes::of(&catalog);
-        let found = attributes.find(attribute);
-        let found = found.map(|found| format!("{}{edition}{}", found.name, set.suffix()));
+        let found = attributes.find(attribute).map(|found| format!("{}{suffix}", found.name));
         Ok(self.root.join(IMAGES).join(found.as_deref().unwrap_or(name)))
     }
 

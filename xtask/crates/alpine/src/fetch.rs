@@ -207,9 +207,7 @@ fn download_once(url: &str, to: &Path, limit: u64) -> Result<(), Miss> {
     let config = ureq::Agent::config_builder().tls_config(
         ureq::tls::TlsConfig::builder().root_certs(ureq::tls::RootCerts::PlatformVerifier).build(),
     );
-    // All files are compressed already.
-    let headers = &[("accept-encoding", "identity")];
-    let ask = web::Ask { large: true, headers, ..web::Ask::new("GET", url) };
+    let ask = web::Ask { large: true, ..web::Ask::new("GET", url) };
     let asked = web::Web::new(config, web::Patience::of(Duration::from_secs(30))).ask(&ask);
     let answer = asked.map_err(|error| match fault::of(&error).map(Fault::kind) {
         Some(Kind::Unavailable) => Miss::Absent(format!("{error:#}")),

@@ -87,20 +87,15 @@ kept() {
 
 # hold NODE: notes its pods, and its boot; held NODE: it was booted since, and has the same pods with other containers. On its
 # disk: /run is gone after a boot. CoreDNS may be put out of a node that is away for long, and is elsewhere then.
-pods_on() {
+staying() {
   local namespace
   for namespace in default kube-system; do
     kubectl --namespace "$namespace" get pods --selector='!e2e,k8s-app!=kube-dns' --field-selector="spec.nodeName=$1" \
-      --output 'jsonpath={range .items[*]}{.metadata.name} {.metadata.uid}{"\n"}{end}'
+      --output "jsonpath={range .items[*]$2{\"\n\"}{end}"
   done | sort
 }
-ids_on() {
-  local namespace
-  for namespace in default kube-system; do
-    kubectl --namespace "$namespace" get pods --selector='!e2e,k8s-app!=kube-dns' --field-selector="spec.nodeName=$1" \
-      --output 'jsonpath={range .items[*].status.containerStatuses[*]}{.containerID}{"\n"}{end}'
-  done | sort
-}
+pods_on() { staying "$1" '}{.metadata.name} {.metadata.uid}'; }
+ids_on() { staying "$1" '.status.containerStatuses[*]}{.containerID}'; }
 hold() {
   steady
   mkdir -p /var/lib/e2e

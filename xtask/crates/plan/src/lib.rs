@@ -29,9 +29,10 @@ pub use sources::Sources;
 /// What tags and layouts of [`Options::unedited`] images have more than their attribute's, before the compression's.
 pub const UNEDITED: &str = "-unedited";
 
-/// An image's name without what it has more than another edition's, and that, if it has it: [`UNEDITED`].
-pub fn edition(name: &str) -> (&str, &'static str) {
-    name.strip_suffix(UNEDITED).map_or((name, ""), |rest| (rest, UNEDITED))
+/// The attribute in the name of an image or layout, and what follows it: [`UNEDITED`], if it is that, then the compression's.
+pub fn split_name(name: &str) -> (&str, &str) {
+    let rest = name.strip_suffix(Compression::Zstd.suffix()).unwrap_or(name);
+    name.split_at(rest.strip_suffix(UNEDITED).unwrap_or(rest).len())
 }
 
 /// What a user may choose about all images of a build.

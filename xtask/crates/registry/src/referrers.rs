@@ -52,8 +52,7 @@ pub fn next(header: &str) -> Option<&str> {
     let mut rest = header;
     loop {
         let (target, after) = rest.split_once('<')?.1.split_once('>')?;
-        let (parameters, more) = unquoted(after, ',');
-        let mut parameters = parameters;
+        let (mut parameters, more) = unquoted(after, ',');
         while !parameters.is_empty() {
             let (parameter, others) = unquoted(parameters, ';');
             if is_next(parameter) {

@@ -145,7 +145,7 @@ impl Lab<'_> {
     /// Makes the closure of a set if it is not here, as builds of images do.
     pub fn ensure_closure(&self, set: &Set) -> Result<Closure> {
         let (root, spec) = (self.closures(), set.spec());
-        if !root.join(spec.dir()).join("go.sum").is_file() {
+        if !Closure::is_there(&root, &spec) {
             self.progress.note(&format!("{CLOSURES}/{} is missing: making it", spec.dir().display()));
             let work = self.store.scratch_dir()?;
             gobuild::generate(&spec, None, &Edits::default(), &self.go()?, work.path(), self.progress)?

@@ -7,7 +7,7 @@ use std::path::Path;
 use anyhow::Result;
 use fault::{Fault, Kind};
 use serde::Serialize;
-use sizes::budget::{self, Cell, Ratio, Rules, Set, Verdict};
+use sizes::budget::{self, Cell, Ratio, Rules, Verdict};
 use sizes::record::Record;
 use sizes::render::mib;
 
@@ -47,11 +47,11 @@ impl Check {
         let attributes = catalog::Attributes::of(&catalog);
         let any = !weighed.is_empty();
         weighed.retain(|name, _| {
-            let (attribute, edition) = plan::edition(Set::of(name).1);
+            let (attribute, suffix) = plan::split_name(name);
             let known = attributes.iter().any(|known| known.name == attribute);
-            let why = match (known, edition) {
-                (true, "") => return true,
-                (true, _) => "unedited: the budget is of edited images, so there is none for it",
+            let why = match (known, suffix.starts_with(plan::UNEDITED)) {
+                (true, false) => return true,
+                (true, true) => "unedited: the budget is of edited images, so there is none for it",
                 (false, _) => "not an image of the catalog, so there is no budget for it",
             };
             context.progress.note(&format!("{name}: {why}"));

@@ -107,9 +107,8 @@ fn built(session: &Session<'_>, name: &str, omit: &[String]) -> Result<Weighed> 
 fn ready(context: &Context, catalog: &Catalog, dir: &Path, attributes: &[String]) -> Result<Weighed> {
     let all = Attributes::of(catalog);
     let full = |name: &String| {
-        let (set, rest) = Set::of(name);
-        let (attribute, edition) = plan::edition(rest);
-        Ok(format!("{}{edition}{}", all.get(attribute)?.name, set.suffix()))
+        let (attribute, suffix) = plan::split_name(name);
+        Ok(format!("{}{suffix}", all.get(attribute)?.name))
     };
     let attributes = attributes.iter().map(full).collect::<Result<Vec<_>>>()?;
     let dirs: Vec<PathBuf> = if attributes.is_empty() {
@@ -122,10 +121,9 @@ fn ready(context: &Context, catalog: &Catalog, dir: &Path, attributes: &[String]
         let found = layout(context, catalog, &dir)?;
         let name = dir.file_name().unwrap_or_default().to_string_lossy();
         if attributes.iter().any(|asked| *asked == *name) {
-            let (set, rest) = Set::of(&name);
-            let (attribute, edition) = plan::edition(rest);
+            let (attribute, suffix) = plan::split_name(&name);
             let images = images_of(catalog, attribute)?.into_iter();
-            let mut expected = images.map(|image| format!("{image}{edition}{}", set.suffix()));
+            let mut expected = images.map(|image| format!("{image}{suffix}"));
             if let Some(missing) = expected.find(|image| !found.contains_key(image)) {
                 let found: Vec<_> = found.into_keys().collect();
                 let what = format!("the layout {}", dir.display());
