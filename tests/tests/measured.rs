@@ -11,7 +11,7 @@ use serde_json::Value;
 use tests::alpine::{ARCHES, OMITTED, Place, real};
 use tests::inside::Inside;
 use tests::registry::Registry;
-use tests::{cmd, image, measured, skip};
+use tests::{cmd, image, measured, skip, xtask};
 
 /// A product's attribute without its architecture, and what of it is compiled, with the links to that.
 const PRODUCTS: [(&str, &str, &[&str]); 2] = [
@@ -108,6 +108,63 @@ fn it_is_released_for_every_architecture() -> Result<()> {
         let there = cmd::ok(Command::new("skopeo").args(inspect).arg(source))?;
         ensure!(published["digest"] == there.trim(), "{there} and {done}");
     }
+    Ok(())
+}
+
+/// What images on Alpine weigh, with stand-ins for its packages: those whose programs were compiled here before, or with
+/// `FULL=1` all that the catalog has. Above Alpine's own layer they are the images that stand on nothing, layer for layer.
+#[test]
+fn its_images_are_weighed() -> Result<()> {
+    let Some((place, _)) = place()? else { return Ok(()) };
+    place.xtask.ok(&["lock", "alpine", "--offline"])?;
+    let list: Value = serde_json::from_str(&place.xtask.ok(&["list", "--json"])?)?;
+    let out = place.dir.path().join("layouts");
+    let (mut built, mut left_out) = (Vec::new(), 0);
+    for attribute in list["attributes"].as_array().into_iter().flatten() {
+        let text = |field: &str| attribute[field].as_str().unwrap_or_default();
+        let attr = text("name");
+        if text("base") != "alpine3.15" || text("kind") != "image" {
+            continue;
+        }
+        let same = attr.replace("-alpine3_15", "");
+        if !skip::full() && !xtask::at_hand(&same)? {
+            left_out += 1;
+            continue;
+        }
+        let layout = place.xtask.build(attr, &out)?;
+        let layers = image::layers(&layout)?;
+        if same != attr {
+            let own = image::layers(&xtask::layout(&same)?)?;
+            ensure!(layers[1..] == own[1..] && layers[0] != own[0], "{attr}: {layers:?} and {own:?}");
+        }
+        built.push((attr.to_owned(), image::compressed(&layout)?));
+    }
+    if left_out > 0 {
+        skip::unless_full(&format!("{left_out} images on Alpine whose programs were never compiled here"));
+    }
+    if built.is_empty() {
+        return Ok(());
+    }
+    let out = out.to_str().context("not UTF-8")?;
+    place.xtask.ok(&["size", "record", "--layouts", out])?;
+    let record: Value =
+        serde_json::from_slice(&fs::read(place.dir.path().join("checkout/images/sizes.json"))?)?;
+    for (attr, compressed) in &built {
+        let image = &record["images"][attr];
+        let config = image["config"].as_u64().context("no config")?;
+        ensure!(image["compressed"] == compressed + config, "{attr}: {compressed} and {image}");
+        let layer = &record["layers"][image["layers"][0].as_str().context("no layer")?];
+        let parts = layer["parts"].as_array().context("no parts")?;
+        let sizes = parts.iter().filter_map(|part| part["size"].as_u64());
+        ensure!(layer["extracted"] == sizes.sum::<u64>(), "{attr}: {layer}");
+        ensure!(parts.iter().any(|part| part["name"] == "package busybox"), "{attr}: {layer}");
+    }
+    let check = place.xtask.output(&["size", "check", "--layouts", out])?;
+    println!("{}", check.stdout);
+    // A mean over a few of them says nothing.
+    let complete = left_out == 0;
+    ensure!(check.status.success() || !complete, "{}", check.stderr);
+    ensure!(check.stdout.contains(", 0 over their budget"), "{}", check.stderr);
     Ok(())
 }
 

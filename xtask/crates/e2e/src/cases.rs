@@ -37,7 +37,7 @@ const fn case(
 }
 
 /// All, in the order in which they run.
-pub const CASES: [Case; 28] = [
+pub const CASES: [Case; 30] = [
     case(
         Workload,
         "deployment",
@@ -72,6 +72,19 @@ pub const CASES: [Case; 28] = [
         "a port of each node leads to a service, asked from each node",
         "",
         &[Run(First, row!("node-port.sh")), Run(Second, row!("node-port.sh"))],
+    ),
+    case(
+        Workload,
+        "source-ranges",
+        "a load balancer's address answers those whom the service names, on each node",
+        row!("source-ranges.yaml"),
+        &[
+            Run(First, row!("source-ranges-open.sh")),
+            Run(Second, row!("source-ranges-answers.sh")),
+            Run(First, row!("source-ranges-first.sh")),
+            Run(Second, row!("source-ranges-silent.sh")),
+            Run(First, row!("source-ranges-answers.sh")),
+        ],
     ),
     case(
         Workload,
@@ -172,6 +185,19 @@ pub const CASES: [Case; 28] = [
         "no container of a node is lost or restarted with its kubelet",
         "",
         &[KEEP, Restart(Second), KEPT],
+    ),
+    case(
+        Workload,
+        "certificate",
+        "a kubelet whose certificate is about to end asks for another, and goes on with that",
+        "",
+        &[
+            Run(First, "keep $FIRST"),
+            Run(First, row!("certificate-ends-there.sh")),
+            Restart(First),
+            Run(First, row!("certificate-renewed-there.sh")),
+            Run(First, "kept $FIRST"),
+        ],
     ),
     case(
         Broken,

@@ -1,0 +1,1 @@
+await 60 answers web 198.51.100.7 8090
