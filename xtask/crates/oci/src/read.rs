@@ -1,12 +1,16 @@
 //! Reads a layer that may have been made by anyone: a list of its entries, its digests and sizes.
 //!
 //! Stricter than a runtime has to be. What two readers could understand differently is refused: sparse files,
-//! data after the end, sizes on entries that have no data, one path twice, something below a file or a symlink.
+//! data after the end, sizes on entries that have no data, one path twice unless both times a directory, something below a
+//! file or a symlink, `..`. Where they agree it is read as they do: each path begins at the image's root.
 
 mod limited;
+mod padded;
 
+use std::cell::Cell;
 use std::collections::BTreeMap;
 use std::io::{self, BufReader, Read, Write};
+use std::rc::Rc;
 
 use anyhow::{Context, Result};
 use fault::{Fault, Kind};
@@ -15,9 +19,9 @@ use oci_spec::image::MediaType;
 use tar::{Archive, EntryType, Header};
 
 use crate::digest::{CHUNK, Digest, Hashing, hash_reader};
-use crate::header::BLOCK;
-use crate::tree::{Attributes, Entry, Tree, normalize, parent_of};
+use crate::tree::{Attributes, Entry, Tree, parent_of, rooted};
 use limited::Limited;
+use padded::Padded;
 
 /// How a layer is encoded.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -222,7 +226,8 @@ fn decoded<'a>(
 }
 
 fn list_tar(from: impl Read, limits: &Limits, see: &mut See<'_>) -> Result<Listing> {
-    let mut archive = Archive::new(Hashing::new(from));
+    let data_end = Rc::new(Cell::new(0));
+    let mut archive = Archive::new(Padded::new(Hashing::new(from), Rc::clone(&data_end)));
     let mut reader = Reader {
         limits,
         items: BTreeMap::new(),
@@ -237,27 +242,30 @@ fn list_tar(from: impl Read, limits: &Limits, see: &mut See<'_>) -> Result<Listi
         exec::interrupt::check()?;
         let mut entry = entry.map_err(limited::fault)?;
         let (header, size) = (entry.header().clone(), entry.size());
+        data_end.set(entry.raw_file_position().saturating_add(size));
         reader.entry(&header, size, &mut entry)?;
     }
     if !reader.extended.is_empty() {
         return Err(malformed("an extended header is followed by nothing"));
     }
-    let mut rest = archive.into_inner();
+    let mut rest = archive.into_inner().inner;
     check_end(&mut rest)?;
     let (diff_id, tar_size) = rest.hasher.finish();
+    if tar_size == 0 {
+        return Err(malformed("it is empty, and no archive"));
+    }
     Ok(Listing { items: reader.items, diff_id, tar_size, unpacked_size: reader.unpacked_size })
 }
 
-/// One empty block of the two at the end was read, unless the archive just stops; all that follows is empty too.
+/// One empty block of the two at the end was read, unless the archive just stops behind an entry; all that follows is empty
+/// too.
 fn check_end(rest: &mut dyn Read) -> Result<()> {
-    let mut zeros = 0;
     let mut buffer = vec![0; 64 << 10];
     loop {
         exec::interrupt::check()?;
         match rest.read(&mut buffer) {
-            Ok(0) if zeros >= BLOCK => return Ok(()),
-            Ok(0) => return Err(malformed("the archive ends without its end mark: it is truncated")),
-            Ok(read) if buffer[..read].iter().all(|byte| *byte == 0) => zeros = zeros.saturating_add(read),
+            Ok(0) => return Ok(()),
+            Ok(read) if buffer[..read].iter().all(|byte| *byte == 0) => {}
             Ok(_) => return Err(malformed("data follows the end of the archive")),
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
             Err(error) => return Err(limited::fault(error)),
@@ -341,15 +349,19 @@ impl Reader<'_, '_> {
         let link = extended.get(pax::LINK_PATH).cloned().or_else(|| header.link_name_bytes().map(Into::into));
         let attributes =
             attributes(header, &extended, size).map_err(|error| malformed(&format!("{raw:?}: {error}")))?;
-        if kind == EntryType::Directory
-            && raw.split('/').all(|name| matches!(name, "" | "."))
-            && !raw.starts_with('/')
-        {
-            return Ok(());
-        }
-        let path = normalize(&raw)?;
+        let Some(path) = rooted(&raw)? else {
+            if kind == EntryType::Directory && size == 0 {
+                return Ok(());
+            }
+            return Err(malformed(&format!(
+                "{raw:?}: it names the root, and is not an empty directory's entry"
+            )));
+        };
         let refuse = |why: &str| Err(malformed(&format!("{path:?}: {why}")));
-        if self.items.contains_key(&path) {
+        // Of two directories there is one, as the later entry says.
+        if let Some(before) = self.items.get(&path)
+            && (before.what != What::Directory || kind != EntryType::Directory)
+        {
             return refuse("there are two entries for this path");
         }
         // Every ancestor was itself checked, so the nearest one that is listed tells for all of them.
@@ -373,9 +385,13 @@ impl Reader<'_, '_> {
                 _ => return refuse("a symlink without a target"),
             },
             EntryType::Link => {
-                let target = normalize(&link.map(text).transpose()?.unwrap_or_default())?;
-                match self.items.get(&target).map(|item| &item.what) {
-                    Some(What::File { .. }) => What::HardLink(target),
+                let target = link.map(text).transpose()?.unwrap_or_default();
+                let found = rooted(&target)?;
+                let what = found.as_deref().and_then(|path| self.items.get(path)).map(|item| &item.what);
+                match (what, &found) {
+                    (Some(What::File { .. }), Some(file)) | (Some(What::HardLink(file)), _) => {
+                        What::HardLink(file.clone())
+                    }
                     _ => {
                         return refuse(&format!(
                             "a hard link to {target:?}, which is no regular file before it"

@@ -11,7 +11,7 @@ use anyhow::Result;
 use fault::{Fault, Kind};
 
 pub use path::normalize;
-pub(crate) use path::{MAX_PATH, ancestors, parent_of};
+pub(crate) use path::{MAX_PATH, ancestors, parent_of, rooted};
 
 /// The mode of a directory that nobody described but something lies in.
 pub const IMPLICIT_DIRECTORY_MODE: u32 = 0o755;

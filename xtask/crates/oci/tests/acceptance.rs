@@ -10,13 +10,16 @@ use std::time::{Duration, Instant};
 
 use oci::compress::{Compression, Gzip};
 use oci::config::Healthcheck;
+use oci::digest::Digest;
 use oci::image::{Image, LayerBlob, Spec};
 use oci::index::Index;
 use oci::layer::{self, Options};
 use oci::layout::{self, Contents, Names};
 use oci::platform::Platform;
+use oci::read::{Item, What};
 use oci::tree::{Entry, Tree};
 use progress::Silent;
+use tar::{EntryType, Header};
 use tempfile::TempDir;
 
 const NAME: &str = "example.org/kubelet:v1.26.0-micro";
@@ -267,4 +270,146 @@ fn crane_validates_an_image() {
     let to = format!("docker-archive:{}:{NAME}", archive.display());
     run("skopeo", &["--insecure-policy", "copy", &format!("oci:{}:v1", one.display()), &to]);
     run("crane", &["validate", "--tarball", archive.to_str().unwrap()]);
+}
+
+/// A layer with names as others write them, and an image of it: each name of the root, of directories and files, and of what
+/// hard links go to.
+fn spelled(dir: &Path) -> PathBuf {
+    let mut tar = Vec::new();
+    let mut add = |name: &str, kind: EntryType, link: &str, data: &[u8]| {
+        let mut header = Header::new_ustar();
+        header.set_entry_type(kind);
+        header.set_mode(if kind == EntryType::Directory { 0o755 } else { 0o640 });
+        header.set_uid(0);
+        header.set_gid(0);
+        header.set_mtime(1);
+        header.set_size(data.len() as u64);
+        let fields = header.as_ustar_mut().unwrap();
+        fields.name[..name.len()].copy_from_slice(name.as_bytes());
+        fields.linkname[..link.len()].copy_from_slice(link.as_bytes());
+        header.set_cksum();
+        let padding = vec![0; data.len().next_multiple_of(512) - data.len()];
+        tar.extend([header.as_bytes(), data, &padding].concat());
+    };
+    for root in ["/", "./", ".", "//", "/."] {
+        add(root, EntryType::Directory, "", b"");
+    }
+    for (number, name) in
+        ["plain/x", "/absolute/x", "./dot/x", "//double//x", "/./mixed/./x", "in/.//x"].iter().enumerate()
+    {
+        let content = format!("content {number}");
+        let directory = name.strip_suffix('x').unwrap();
+        add(directory, EntryType::Directory, "", b"");
+        add(directory.trim_end_matches('/'), EntryType::Directory, "", b"");
+        add(name, EntryType::Regular, "", content.as_bytes());
+        let clean = name.split('/').filter(|name| !matches!(*name, "" | ".")).collect::<Vec<_>>().join("/");
+        for (at, link) in [clean.clone(), format!("/{clean}"), format!("./{clean}"), format!("//{clean}")]
+            .iter()
+            .enumerate()
+        {
+            add(&format!("{directory}link-{at}"), EntryType::Link, link, b"");
+        }
+        add(&format!("{directory}chain"), EntryType::Link, &format!("{directory}link-1"), b"");
+        add(&format!("{directory}symlink/"), EntryType::Symlink, "//x", b"");
+    }
+    // The end mark is missing, and the padding of the last file, as umoci leaves it.
+    add("end", EntryType::Regular, "", b"end");
+    tar.truncate(tar.len() - 512 + 3);
+    let (path, digest) = (dir.join("spelled.tar"), Digest::of(&tar));
+    fs::write(&path, &tar).unwrap();
+    let layer = layer::Layer {
+        media_type: "application/vnd.oci.image.layer.v1.tar".to_owned(),
+        digest,
+        size: tar.len() as u64,
+        diff_id: digest,
+        tar_size: tar.len() as u64,
+        unpacked_size: 0,
+        encoder: String::new(),
+    };
+    let none = BTreeMap::new();
+    let spec = Spec {
+        platform: Platform::Amd64,
+        created: 1,
+        env: none.clone(),
+        entrypoint: vec!["/plain/x".to_owned()],
+        cmd: Vec::new(),
+        healthcheck: None,
+        labels: none.clone(),
+        annotations: none,
+    };
+    let image = Image::new(&spec, vec![LayerBlob { layer, path, created_by: "others".to_owned() }]).unwrap();
+    let layout = dir.join("layout");
+    layout::write(&layout, &Contents::image(&image, &names()).unwrap(), &Silent).unwrap();
+    layout
+}
+
+/// What lies below a directory: its kind, and the first of its names, target or content.
+fn walk(root: &Path) -> BTreeMap<String, String> {
+    let mut first: BTreeMap<u64, String> = BTreeMap::new();
+    let mut found = BTreeMap::new();
+    let mut todo = vec![root.to_owned()];
+    while let Some(directory) = todo.pop() {
+        let mut entries: Vec<_> =
+            fs::read_dir(&directory).unwrap().map(|entry| entry.unwrap().path()).collect();
+        // A file before its links, which are those of its directory here.
+        entries.sort_by_key(|path| std::cmp::Reverse(path.clone()));
+        for path in entries {
+            let name = path.strip_prefix(root).unwrap().display().to_string();
+            let meta = fs::symlink_metadata(&path).unwrap();
+            let what = if meta.is_dir() {
+                todo.push(path);
+                "directory".to_owned()
+            } else if meta.is_symlink() {
+                format!("symlink {}", fs::read_link(&path).unwrap().display())
+            } else if let Some(file) = first.get(&meta.ino()) {
+                format!("link {file}")
+            } else {
+                first.insert(meta.ino(), name.clone());
+                format!("file {}", Digest::of(&fs::read(&path).unwrap()))
+            };
+            found.insert(name, what);
+        }
+    }
+    found
+}
+
+#[test]
+fn names_of_others_are_read_as_umoci_and_containerd_read_them() {
+    if !have(&["umoci", "containerd", "ctr", "tar", "umount"]) {
+        return;
+    }
+    if !rustix::process::geteuid().is_root() {
+        skip::say("containerd needs root");
+        return;
+    }
+    let dir = tempfile::tempdir().unwrap();
+    let layout = spelled(dir.path());
+    let opened = layout::open(&layout, &layout::Limits::default()).unwrap();
+    let [listing] = &opened.list(&opened.images[0]).unwrap()[..] else { panic!("one layer") };
+    let told = |item: &Item| match &item.what {
+        What::Directory => "directory".to_owned(),
+        What::File { digest, .. } => format!("file {digest}"),
+        What::HardLink(target) => format!("link {target}"),
+        What::Symlink(target) => format!("symlink {target}"),
+        What::Special(_) => "special".to_owned(),
+    };
+    let read: BTreeMap<String, String> =
+        listing.items.iter().map(|(path, item)| (path.clone(), told(item))).collect();
+    assert_eq!(read.len(), 6 * 8 + 1);
+
+    let bundle = dir.path().join("bundle");
+    run("umoci", &["unpack", "--image", &format!("{}:v1", layout.display()), bundle.to_str().unwrap()]);
+    assert_eq!(walk(&bundle.join("rootfs")), read, "umoci");
+
+    let containerd = Containerd::start();
+    let archive = dir.path().join("archive.tar");
+    run("tar", &["-C", layout.to_str().unwrap(), "-cf", archive.to_str().unwrap(), "."]);
+    let native = ["--snapshotter", "native"];
+    containerd.ctr(&[&["image", "import"][..], &native, &[archive.to_str().unwrap()]].concat());
+    let root = dir.path().join("root");
+    fs::create_dir(&root).unwrap();
+    containerd.ctr(&[&["image", "mount"][..], &native, &[NAME, root.to_str().unwrap()]].concat());
+    let found = walk(&root);
+    run("umount", &[root.to_str().unwrap()]);
+    assert_eq!(found, read, "containerd");
 }

@@ -15,28 +15,37 @@ const MAX_DEPTH: usize = 256;
 /// # Errors
 /// [`Kind::Data`] for a path that is empty, absolute, the root itself, too long or too deep, or has a `..` or a NUL.
 pub fn normalize(path: &str) -> Result<String> {
-    let refuse = |why: &str| Err(Fault::new(Kind::Data, format!("path in a layer {path:?}: {why}")).into());
     if path.starts_with('/') {
-        return refuse("it is absolute; expected one relative to the root");
+        return Err(refused(path, "it is absolute; expected one relative to the root"));
     }
+    rooted(path)?.ok_or_else(|| refused(path, "it names nothing below the root"))
+}
+
+/// The same of a path that others wrote, as container runtimes read it: from the image's root on, whether it begins with
+/// `/` or not. None is the root itself.
+///
+/// # Errors
+/// [`Kind::Data`] for a path that is too long or too deep, or has a `..` or a NUL.
+pub(crate) fn rooted(path: &str) -> Result<Option<String>> {
     if path.contains('\0') {
-        return refuse("it contains a NUL");
+        return Err(refused(path, "it contains a NUL"));
     }
     let names: Vec<&str> = path.split('/').filter(|name| !matches!(*name, "" | ".")).collect();
-    if names.is_empty() {
-        return refuse("it names nothing below the root");
-    }
     if names.contains(&"..") {
-        return refuse("`..` leaves its directory");
+        return Err(refused(path, "`..` leaves its directory"));
     }
     let normalized = names.join("/");
     if normalized.len() >= MAX_PATH || names.iter().any(|name| name.len() > MAX_NAME) {
-        return refuse("it is longer than Linux takes");
+        return Err(refused(path, "it is longer than Linux takes"));
     }
     if names.len() > MAX_DEPTH {
-        return refuse(&format!("it is more than {MAX_DEPTH} names deep"));
+        return Err(refused(path, &format!("it is more than {MAX_DEPTH} names deep")));
     }
-    Ok(normalized)
+    Ok((!names.is_empty()).then_some(normalized))
+}
+
+fn refused(path: &str, why: &str) -> anyhow::Error {
+    Fault::new(Kind::Data, format!("path in a layer {path:?}: {why}")).into()
 }
 
 /// The directories above a normalized path, outermost first.
@@ -70,6 +79,19 @@ mod tests {
         let deep = "x/".repeat(2048) + "x";
         for bad in ["", ".", "./", "/", "/a", "..", "../a", "a/..", "a/../b", "a\0b", &long, &deep] {
             assert_eq!(fault::exit_code(&normalize(bad).unwrap_err()), 3, "{bad:?}");
+        }
+    }
+
+    #[test]
+    fn paths_of_others_begin_at_the_root() {
+        for spelling in ["a/b", "/a/b", "./a/b", "//a//b", "/./a/./b//", ".//a/b/."] {
+            assert_eq!(rooted(spelling).unwrap().as_deref(), Some("a/b"), "{spelling:?}");
+        }
+        for root in ["", "/", ".", "./", "/.", "//", "././/"] {
+            assert_eq!(rooted(root).unwrap(), None, "{root:?}");
+        }
+        for bad in ["..", "/..", "/../a", "../a", "a/..", "/a/../b", "a\0b", &"x".repeat(256)] {
+            assert_eq!(fault::exit_code(&rooted(bad).unwrap_err()), 3, "{bad:?}");
         }
     }
 
