@@ -21,6 +21,8 @@ pub(crate) fn is_path(name: &str) -> bool {
 
 /// A layout, and the directory it was fetched into, if it was.
 pub(crate) struct Source {
+    /// What it was asked for by.
+    name: String,
     /// Where it lies.
     pub(crate) layout: PathBuf,
     /// The digest that the registry's name stands for, if it is from one.
@@ -43,7 +45,8 @@ impl Source {
             Fault::new(Kind::Unknown, format!("`{name}` is no layout, and none is built of that name"))
                 .help("`cargo xtask list` names images; `cargo xtask build ATTR` builds one")
         })?;
-        Ok(Self { layout, digest: None, _fetched: None })
+        let name = format!("layout {}", layout.display());
+        Ok(Self { name, layout, digest: None, _fetched: None })
     }
 
     /// The same, else an image in a registry (`HOST/REPOSITORY:TAG` or `...@DIGEST`) with what is attached to it.
@@ -70,7 +73,8 @@ impl Source {
             .context("no temporary directory")?;
         let layout = dir.path().join("layout");
         let pulled = registry::pull(&from, take, &connection.options(context), &layout)?;
-        Ok(Self { layout, digest: Some(pulled.digest.to_string()), _fetched: Some(dir) })
+        let digest = Some(pulled.digest.to_string());
+        Ok(Self { name: name.to_owned(), layout, digest, _fetched: Some(dir) })
     }
 
     /// Demands that a layout presents something, and what came from a registry just what its name stands for.
@@ -81,14 +85,14 @@ impl Source {
             (asked, _) => {
                 let asked = asked.as_deref().unwrap_or("an image or index");
                 let found = if roots.is_empty() { "nothing".to_owned() } else { roots.join(", ") };
-                Err(Fault::mismatch(self.layout.display(), asked, found).into())
+                Err(Fault::mismatch(&self.name, asked, found).into())
             }
         }
     }
 
     /// Opens it.
     pub(crate) fn open(&self) -> Result<Layout> {
-        sizes::measure::open(&self.layout)
+        sizes::measure::open_named(&self.layout, &self.name)
     }
 }
 

@@ -25,7 +25,6 @@ pub use attachment::{
     Attachment, SIMPLE_SIGNING, is_referrer, is_signature, is_signature_tag, signature_tag,
 };
 pub use closure::{Blob as Stored, Closure, Document as Reached};
-pub use docker::to_oci;
 pub use incoming::Incoming;
 pub use open::{Found, Layout, Limits, open};
 pub use write::{matches, write};

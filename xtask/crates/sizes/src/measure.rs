@@ -6,6 +6,7 @@
 
 use std::collections::BTreeMap;
 use std::io::Read;
+use std::path::Path;
 
 use anyhow::{Context, Result};
 use fault::{Fault, Kind};
@@ -189,22 +190,30 @@ fn printable(text: &str) -> String {
 ///
 /// # Errors
 /// As [`oci::layout::open`], naming the layout; `Data` where no image is in it: of nothing nothing is said.
-pub fn open(layout: &std::path::Path) -> Result<Layout> {
-    open_within(layout, &limits())
+pub fn open(layout: &Path) -> Result<Layout> {
+    open_within(layout, &format!("layout {}", layout.display()), &limits())
 }
 
-/// The same, for its images alone: what buildx attached in an index is passed over.
+/// The same of a layout that people know by another name: what it was pulled by.
 ///
 /// # Errors
 /// As [`open`].
-pub fn open_images(layout: &std::path::Path) -> Result<Layout> {
-    open_within(layout, &Limits { skip_attestations: true, ..limits() })
+pub fn open_named(layout: &Path, name: &str) -> Result<Layout> {
+    open_within(layout, name, &limits())
 }
 
-fn open_within(path: &std::path::Path, limits: &Limits) -> Result<Layout> {
-    let layout = oci::layout::open(path, limits).with_context(|| format!("layout {}", path.display()))?;
+/// The same of anyone's images: in Docker's format as well, and without what buildx attached to them.
+///
+/// # Errors
+/// As [`open`].
+pub fn open_foreign(layout: &Path, name: &str) -> Result<Layout> {
+    open_within(layout, name, &Limits { foreign: true, ..limits() })
+}
+
+fn open_within(path: &Path, name: &str, limits: &Limits) -> Result<Layout> {
+    let layout = oci::layout::open(path, limits).with_context(|| name.to_owned())?;
     if layout.images.is_empty() {
-        return Err(Fault::new(Kind::Data, format!("layout {}: it has no image", path.display())).into());
+        return Err(Fault::new(Kind::Data, format!("{name}: it has no image")).into());
     }
     Ok(layout)
 }

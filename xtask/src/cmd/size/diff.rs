@@ -113,8 +113,8 @@ impl Side {
         let reference = named.unwrap_or(what);
         if named.is_some() || reference.contains(['/', ':']) && !is_path(reference) {
             let source = Source::registry(context, reference, Take::Image, connection)?;
-            oci::layout::to_oci(&source.layout)?;
-            return Self::layouts(context, &source.layout);
+            let images = weigh::named(context, &context.catalog()?, &source.layout, reference)?;
+            return Ok(Self { images, coarse: false });
         }
         Err(Fault::new(
             Kind::Unknown,

@@ -160,17 +160,22 @@ pub(super) fn layouts(dir: &Path) -> Result<Vec<PathBuf>> {
 
 /// Weighs all images of a layout.
 pub(super) fn layout(context: &Context, catalog: &Catalog, dir: &Path) -> Result<Weighed> {
+    named(context, catalog, dir, &format!("layout {}", dir.display()))
+}
+
+/// The same of a layout that people know by another name: what it was pulled by.
+pub(super) fn named(context: &Context, catalog: &Catalog, dir: &Path, layout_name: &str) -> Result<Weighed> {
     let owner = |layer: &str, path: &str| component(context, catalog, layer, path);
     let mut scales = Scales::new(&owner);
-    let task = context.progress.task(&format!("weigh {}", dir.display()), None);
-    let layout = measure::open_images(dir)?;
+    let task = context.progress.task(&format!("weigh {layout_name}"), None);
+    let layout = measure::open_foreign(dir, layout_name)?;
     let mut weighed = Weighed::new();
     for image in &layout.images {
         let name = attribute(catalog, image).unwrap_or_else(|| platform(image));
         task.detail(&name);
-        let found = scales.weigh(&layout, image).with_context(|| format!("layout {}", dir.display()))?;
+        let found = scales.weigh(&layout, image).with_context(|| layout_name.to_owned())?;
         let twice = weighed.insert(name.clone(), found).is_some();
-        ensure!(!twice, Fault::new(Kind::Data, format!("layout {}: two images are {name}", dir.display())));
+        ensure!(!twice, Fault::new(Kind::Data, format!("{layout_name}: two images are {name}")));
     }
     Ok(weighed)
 }

@@ -4,6 +4,7 @@
 //! `index.json` under a name of its own, everything is an image, whatever it says of itself: tools that are given the name
 //! would copy and run it. What is left is an attachment only if nothing could be run of it.
 
+use anyhow::Result;
 use oci_spec::image::{Descriptor, ImageManifest, MediaType};
 
 use super::open::typed;
@@ -48,16 +49,20 @@ pub fn is_signature_tag(tag: &str) -> bool {
 
 /// Are these the bytes of a manifest of signatures, and of nothing else?
 pub fn is_signature(bytes: &[u8]) -> bool {
-    typed("manifest", bytes, &MediaType::ImageManifest).is_ok_and(|manifest| has_signatures(&manifest))
+    manifest(bytes).is_ok_and(|manifest| has_signatures(&manifest))
 }
 
 /// Are these the bytes of a document's manifest that refers to another one, and of nothing that could be run?
 pub fn is_referrer(bytes: &[u8], subject: Digest) -> bool {
-    typed("manifest", bytes, &MediaType::ImageManifest).is_ok_and(|manifest: ImageManifest| {
+    manifest(bytes).is_ok_and(|manifest| {
         let named =
             manifest.subject().as_ref().is_some_and(|it| it.digest().to_string() == subject.to_string());
         named && is_document(&manifest)
     })
+}
+
+fn manifest(bytes: &[u8]) -> Result<ImageManifest> {
+    typed("manifest", bytes, &MediaType::ImageManifest, &MediaType::ImageManifest)
 }
 
 fn has_signatures(manifest: &ImageManifest) -> bool {

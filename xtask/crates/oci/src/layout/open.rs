@@ -13,7 +13,7 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use super::attachment::{self, Attachment};
-use super::{CONTAINERD_NAME, MARK, blobs};
+use super::{CONTAINERD_NAME, MARK, blobs, docker};
 use crate::digest::Digest;
 use crate::json;
 use crate::read::{self, Encoding};
@@ -30,9 +30,10 @@ pub struct Limits {
     pub attachments: usize,
     /// Indexes within indexes.
     pub depth: usize,
-    /// Pass over what buildx attaches in an index, as manifests for a platform that is unknown. For who looks at sizes: to
-    /// who says that images are verified, nothing in an index is an exception.
-    pub skip_attestations: bool,
+    /// Read what other builders make: images in Docker's format, whole or in part, and indexes in which buildx attached
+    /// manifests for a platform that is unknown, which are passed over. For who looks at sizes: to who says that images are
+    /// verified, nothing is an exception.
+    pub foreign: bool,
     /// What holds for each layer.
     pub layer: read::Limits,
 }
@@ -45,7 +46,7 @@ impl Default for Limits {
             images: 1_000,
             attachments: 1_000,
             depth: 3,
-            skip_attestations: false,
+            foreign: false,
             layer: read::Limits::default(),
         }
     }
@@ -94,7 +95,7 @@ pub fn open(dir: &Path, limits: &Limits) -> Result<Layout> {
         return Err(data(message));
     }
     let bytes = blobs::top(dir, "index.json", limits.document)?;
-    let index: ImageIndex = typed("index.json", &bytes, &MediaType::ImageIndex)?;
+    let index: ImageIndex = typed("index.json", &bytes, &MediaType::ImageIndex, &MediaType::ImageIndex)?;
     let mut layout = Layout {
         dir: dir.to_owned(),
         limits: *limits,
@@ -157,11 +158,11 @@ impl Layout {
         if seen.len() > self.limits.images {
             return Err(data(format!("the layout has more than {} images and indexes", self.limits.images)));
         }
-        match descriptor.media_type() {
+        match self.kind(descriptor) {
             MediaType::ImageIndex if depth < self.limits.depth => {
                 let below: ImageIndex = self.document(descriptor, &MediaType::ImageIndex)?;
                 self.indexes.push(descriptor.clone());
-                let skips = self.limits.skip_attestations;
+                let skips = self.limits.foreign;
                 let mut images = below.manifests().iter().filter(|it| !(skips && attachment::is_buildx(it)));
                 images.try_for_each(|child| self.walk(child, depth + 1, seen))
             }
@@ -169,16 +170,13 @@ impl Layout {
                 Err(data(format!("indexes lie more than {} deep in each other", self.limits.depth)))
             }
             MediaType::ImageManifest => self.image(descriptor),
-            other => {
-                let name = descriptor.digest();
-                Err(data(format!("{name}: media type {other} is neither an image's nor an index's")))
-            }
+            other => Err(no_image(descriptor, other)),
         }
     }
 
     fn image(&mut self, descriptor: &Descriptor) -> Result<()> {
         let manifest: ImageManifest = self.document(descriptor, &MediaType::ImageManifest)?;
-        if *manifest.config().media_type() != MediaType::ImageConfig {
+        if *self.kind(manifest.config()) != MediaType::ImageConfig {
             let (digest, found) = (manifest.config().digest(), manifest.config().media_type());
             return Err(data(format!("config {digest}: expected {}, found {found}", MediaType::ImageConfig)));
         }
@@ -194,7 +192,7 @@ impl Layout {
             .into());
         }
         for layer in manifest.layers() {
-            Encoding::of(layer.media_type().as_ref())?;
+            self.encoding(layer)?;
             digest_of(layer)?;
         }
         self.images.push(Found { descriptor: descriptor.clone(), manifest, config });
@@ -202,7 +200,18 @@ impl Layout {
     }
 
     fn document<T: DeserializeOwned>(&self, descriptor: &Descriptor, media_type: &MediaType) -> Result<T> {
-        typed(&format!("blob {}", digest_of(descriptor)?), &self.bytes(descriptor)?, media_type)
+        let name = format!("blob {}", digest_of(descriptor)?);
+        typed(&name, &self.bytes(descriptor)?, media_type, descriptor.media_type())
+    }
+
+    /// What a descriptor's media type is to OCI.
+    fn kind<'d>(&self, descriptor: &'d Descriptor) -> &'d MediaType {
+        let media_type = descriptor.media_type();
+        if self.limits.foreign { docker::as_oci(media_type).unwrap_or(media_type) } else { media_type }
+    }
+
+    fn encoding(&self, layer: &Descriptor) -> Result<Encoding> {
+        Encoding::of(self.kind(layer).as_ref())
     }
 
     /// The bytes of a small blob, such as a document that is attached: of the size and digest that its descriptor says.
@@ -267,7 +276,7 @@ impl Layout {
                     continue;
                 }
                 let file = self.blob(descriptor)?;
-                let (found, _) = read::diff_id(file, Encoding::of(&media_type)?, &self.limits.layer)
+                let (found, _) = read::diff_id(file, self.encoding(descriptor)?, &self.limits.layer)
                     .with_context(|| format!("layer {digest}"))?;
                 if found.to_string() != *diff_id {
                     return Err(
@@ -288,7 +297,7 @@ impl Layout {
         let list = |descriptor| {
             let digest = digest_of(descriptor)?;
             let file = blobs::open(&self.dir, &digest, descriptor.size())?;
-            let encoding = Encoding::of(descriptor.media_type().as_ref())?;
+            let encoding = self.encoding(descriptor)?;
             read::list(file, encoding, &self.limits.layer).with_context(|| format!("layer {digest}"))
         };
         image.manifest.layers().iter().map(list).collect()
@@ -301,7 +310,7 @@ impl Layout {
     /// As [`Layout::verify`] and [`read::list_with`]; [`Kind::Data`] if there is no such layer.
     pub fn contents(&self, image: &Found, index: usize, see: &mut read::See<'_>) -> Result<read::Listing> {
         let (digest, file, descriptor, diff_id) = self.verified_layer(image, index)?;
-        let encoding = Encoding::of(descriptor.media_type().as_ref())?;
+        let encoding = self.encoding(descriptor)?;
         let listing = read::list_with(file, encoding, &self.limits.layer, see)
             .with_context(|| format!("layer {digest}"))?;
         if listing.diff_id.to_string() != *diff_id {
@@ -318,7 +327,7 @@ impl Layout {
     /// As [`Layout::contents`], and what `out` gives.
     pub fn decompress(&self, image: &Found, index: usize, out: &mut dyn Write) -> Result<u64> {
         let (digest, file, descriptor, diff_id) = self.verified_layer(image, index)?;
-        let encoding = Encoding::of(descriptor.media_type().as_ref())?;
+        let encoding = self.encoding(descriptor)?;
         let (found, size) =
             read::copy(file, encoding, &self.limits.layer, out).with_context(|| format!("layer {digest}"))?;
         if found.to_string() != *diff_id {
@@ -362,11 +371,26 @@ fn parse<T: DeserializeOwned>(name: &str, bytes: &[u8]) -> Result<T> {
     serde_json::from_slice(bytes).map_err(|error| data(format!("{name}: {error}")))
 }
 
-/// Parses a document that must not pass for one of another type: a manifest that is an index as well is one thing to
-/// one client and the other to the next.
-pub(super) fn typed<T: DeserializeOwned>(name: &str, bytes: &[u8], media_type: &MediaType) -> Result<T> {
+fn no_image(descriptor: &Descriptor, media_type: &MediaType) -> anyhow::Error {
+    let digest = descriptor.digest();
+    if docker::as_oci(media_type).is_some() {
+        let message = format!("{digest}: it is in Docker's format ({media_type}), expected OCI's");
+        let help = "images built here are OCI's; `skopeo copy --format oci` makes one of it, which has another digest";
+        return Fault::new(Kind::Data, message).help(help).into();
+    }
+    data(format!("{digest}: media type {media_type} is neither an image's nor an index's"))
+}
+
+/// Parses a document of a media type, which it may call by the name that its descriptor has for it. It must not pass for one
+/// of another type: a manifest that is an index as well is one thing to one client and the other to the next.
+pub(super) fn typed<T: DeserializeOwned>(
+    name: &str,
+    bytes: &[u8],
+    media_type: &MediaType,
+    called: &MediaType,
+) -> Result<T> {
     let value: Value = parse(name, bytes)?;
-    let expected = media_type.to_string();
+    let expected = called.to_string();
     if let Some(found) = value.get("mediaType")
         && *found != *expected
     {

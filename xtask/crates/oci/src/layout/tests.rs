@@ -292,12 +292,12 @@ fn attestations_of_buildx_are_passed_over_on_demand_alone() {
     attestation["platform"] = json(r#"{"architecture":"unknown","os":"unknown"}"#);
     attestation["annotations"] = serde_json::json!({"vnd.docker.reference.type": "attestation-manifest",
         "vnd.docker.reference.digest": image["digest"]});
-    let open_with = |child: &serde_json::Value, skip_attestations: bool| {
+    let open_with = |child: &serde_json::Value, foreign: bool| {
         let index = serde_json::json!({"schemaVersion": 2, "manifests": [image, child]});
         let index = put("application/vnd.oci.image.index.v1+json", &index);
         let top = serde_json::json!({"schemaVersion": 2, "manifests": [index]});
         fs::write(bench.to().join("index.json"), top.to_string()).unwrap();
-        open(&bench.to(), &Limits { skip_attestations, ..Limits::default() })
+        open(&bench.to(), &Limits { foreign, ..Limits::default() })
     };
     assert_eq!(open_with(&attestation, true).unwrap().images.len(), 1);
     assert!(open_with(&attestation, false).is_err());
@@ -305,5 +305,61 @@ fn attestations_of_buildx_are_passed_over_on_demand_alone() {
         let mut other = attestation.clone();
         other.as_object_mut().unwrap().remove(key);
         assert!(open_with(&other, true).is_err(), "without {key}");
+    }
+}
+
+/// Docker's images, OCI's in an index of Docker's, Docker's in one of OCI's, and Docker's layers in an image of OCI's, as other
+/// builders push them: each part under either name.
+#[test]
+fn images_in_dockers_format_are_read_on_demand_alone() {
+    let names = |at: usize, docker: bool| {
+        let (oci, dockers) = [
+            ("image.index.v1+json", "distribution.manifest.list.v2+json"),
+            ("image.manifest.v1+json", "distribution.manifest.v2+json"),
+            ("image.config.v1+json", "container.image.v1+json"),
+            ("image.layer.v1.tar+gzip", "image.rootfs.diff.tar.gzip"),
+        ][at];
+        if docker {
+            format!("application/vnd.docker.{dockers}")
+        } else {
+            format!("application/vnd.oci.{oci}")
+        }
+    };
+    let bench = bench();
+    bench.write().unwrap();
+    let read = |path: &str| -> serde_json::Value {
+        serde_json::from_slice(&fs::read(bench.to().join(path)).unwrap()).unwrap()
+    };
+    let blob = |digest: &serde_json::Value| format!("blobs/{}", digest.as_str().unwrap().replace(':', "/"));
+    let put = |media_type: &str, value: &serde_json::Value| {
+        let bytes = value.to_string();
+        let digest = Digest::of(bytes.as_bytes());
+        fs::write(bench.to().join("blobs/sha256").join(digest.hex()), &bytes).unwrap();
+        serde_json::json!({"mediaType": media_type, "digest": digest.to_string(), "size": bytes.len()})
+    };
+    let image = read(&blob(&read("index.json")["manifests"][0]["digest"]));
+    let sizes = |found: &Layout| found.sizes(&found.images[0]).unwrap();
+    let expected = sizes(&open(&bench.to(), &Limits::default()).unwrap());
+    for mask in 0..16_usize {
+        let called = |at: usize| names(at, mask >> at & 1 == 1);
+        let mut manifest = image.clone();
+        manifest["mediaType"] = called(1).into();
+        manifest["config"]["mediaType"] = called(2).into();
+        manifest["layers"][1]["mediaType"] = called(3).into();
+        let child = put(&called(1), &manifest);
+        let index = serde_json::json!({"schemaVersion": 2, "mediaType": called(0), "manifests": [child]});
+        let top = serde_json::json!({"schemaVersion": 2, "manifests": [put(&called(0), &index)]});
+        fs::write(bench.to().join("index.json"), top.to_string()).unwrap();
+        let found = open(&bench.to(), &Limits { foreign: true, ..Limits::default() }).unwrap();
+        found.verify(&Silent).unwrap();
+        assert_eq!(sizes(&found), expected, "{mask}");
+        let strict = open(&bench.to(), &Limits::default());
+        assert_eq!(strict.is_ok(), mask == 0, "{mask}");
+        // What its descriptor calls it is what it has to call itself.
+        manifest["mediaType"] = names(1, mask & 2 == 0).into();
+        let index = serde_json::json!({"schemaVersion": 2, "manifests": [put(&called(1), &manifest)]});
+        fs::write(bench.to().join("index.json"), index.to_string()).unwrap();
+        let error = open(&bench.to(), &Limits { foreign: true, ..Limits::default() }).unwrap_err();
+        assert!(error.to_string().contains("expected media type"), "{error:#}");
     }
 }
