@@ -1,5 +1,6 @@
 //! A registry on the loopback address.
 
+use std::ffi::OsString;
 use std::fs::{self, File};
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
@@ -8,7 +9,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 
-use crate::{cmd, wait_for};
+use crate::{cmd, go_tool, wait_for};
 
 /// The user of a registry that demands one.
 pub const USER: &str = "tester";
@@ -22,7 +23,7 @@ const HASH: &str = "$2y$05$abcdefghijklmnopqrstuuEpHRRKIlpAGo.iP7Bpa.htQEJMAAnRe
 pub struct Registry {
     process: Child,
     address: String,
-    config: PathBuf,
+    command: Vec<OsString>,
     log: PathBuf,
 }
 
@@ -53,7 +54,7 @@ impl Registry {
     }
 
     fn with(dir: &Path, auth: &str, tls: &str) -> Result<Self> {
-        let address = TcpListener::bind("127.0.0.1:0")?.local_addr()?.to_string();
+        let address = free()?;
         let config = dir.join("registry.yml");
         let blobs = dir.join("registry");
         let text = format!(
@@ -61,21 +62,33 @@ impl Registry {
             blobs.display()
         );
         fs::write(&config, text)?;
+        Self::of(dir, address, vec!["docker-registry".into(), "serve".into(), config.into()])
+    }
+
+    /// Starts go-containerregistry's, which keeps its blobs in memory.
+    pub fn start_crane(dir: &Path) -> Result<Self> {
+        let (crane, address) = (go_tool::CRANE.pinned()?, free()?);
+        let args = ["registry", "serve", "--address", &address].map(OsString::from);
+        let command = std::iter::once(crane.into()).chain(args).collect();
+        Self::of(dir, address, command)
+    }
+
+    fn of(dir: &Path, address: String, command: Vec<OsString>) -> Result<Self> {
         let log = dir.join("registry.log");
         File::create(&log)?;
-        let process = serve(&config, &log, &address)?;
-        Ok(Self { process, address, config, log })
+        let process = serve(&command, &log, &address)?;
+        Ok(Self { process, address, command, log })
     }
 
     /// Kills it, and starts it again with the same address and blobs.
     pub fn restart(&mut self) -> Result<()> {
         self.process.kill()?;
         self.process.wait()?;
-        self.process = serve(&self.config, &self.log, &self.address)?;
+        self.process = serve(&self.command, &self.log, &self.address)?;
         Ok(())
     }
 
-    /// How many blobs and manifests it was sent and took, by its own access log.
+    /// How many blobs and manifests `docker-registry` was sent and took, by its own access log.
     pub fn puts(&self) -> Result<usize> {
         let log = fs::read_to_string(&self.log)?;
         Ok(log.lines().filter(|line| line.contains("\"PUT /v2/") && line.contains("\" 201 ")).count())
@@ -87,20 +100,25 @@ impl Registry {
     }
 }
 
+/// An address that nobody listens on.
+fn free() -> Result<String> {
+    Ok(TcpListener::bind("127.0.0.1:0")?.local_addr()?.to_string())
+}
+
 /// Starts it, and waits until it answers.
-fn serve(config: &Path, log: &Path, address: &str) -> Result<Child> {
+fn serve(command: &[OsString], log: &Path, address: &str) -> Result<Child> {
     let append = || File::options().append(true).open(log);
-    let mut process = Command::new("docker-registry")
-        .arg("serve")
-        .arg(config)
+    let (program, args) = command.split_first().context("no command")?;
+    let mut process = Command::new(program)
+        .args(args)
         .stdin(Stdio::null())
         .stdout(append()?)
         .stderr(append()?)
         .spawn()
-        .context("cannot start docker-registry")?;
+        .with_context(|| format!("cannot start {}", program.display()))?;
     let up = wait_for("registry", Duration::from_secs(20), || {
         if let Some(status) = process.try_wait()? {
-            bail!("docker-registry ended ({status}):\n{}", fs::read_to_string(log)?);
+            bail!("{} ended ({status}):\n{}", program.display(), fs::read_to_string(log)?);
         }
         Ok(std::net::TcpStream::connect(address).ok())
     });

@@ -1,16 +1,20 @@
-//! The verbs against what real registries do, each a row of the test registry: pushed, pushed again, verified, compared,
-//! released.
+//! The verbs against what real registries do, each a row of the test registry, and against another real one: pushed, pushed
+//! again, verified, compared, released. What others push is read.
 
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 use std::sync::Mutex;
 
 use anyhow::{Context, Result, bail, ensure};
+use fault::Kind;
 use serde_json::{Value, json};
 use testregistry::{Row, Rows, Server};
 use tests::forged::{Forged, named};
+use tests::go_tool::CRANE;
+use tests::registry::Registry;
 use tests::xtask::Xtask;
-use tests::{key_pair, scratch, skip};
+use tests::{cmd, image, key_pair, made, scratch, skip};
 
 const INDEX: &str = "application/vnd.oci.image.index.v1+json";
 const MANIFEST: &str = "application/vnd.oci.image.manifest.v1+json";
@@ -31,7 +35,22 @@ fn registry(rows: &[Row], dir: &Path) -> Result<(Server, Xtask)> {
 fn play(rows: &[Row], forged: &Forged) -> Result<()> {
     let dir = scratch::dir()?;
     let (server, xtask) = registry(rows, dir.path())?;
-    let (layout, to) = (text(&forged.dir)?, format!("{}/kubelet", server.address));
+    verbs(&server.address, &xtask, forged)?;
+    ensure!(server.state().early.is_empty() && server.state().tags_are_whole());
+    Ok(())
+}
+
+/// An image with an SBOM, both signed.
+fn signed(forged: &Forged) -> Result<()> {
+    let image = forged.image(1, &json!({}))?;
+    let mut entries = vec![named(&image, "v1")];
+    entries.extend(forged.sbom(&image)?);
+    entries.push(forged.signature(&image, &image)?);
+    forged.write(&entries)
+}
+
+fn verbs(address: &str, xtask: &Xtask, forged: &Forged) -> Result<()> {
+    let (layout, to) = (text(&forged.dir)?, format!("{address}/kubelet"));
     let push = || -> Result<Value> {
         let args = ["push", layout, "--to", &to, "--mount-from", "base", "--json"];
         Ok(serde_json::from_str(&xtask.ok(&args)?)?)
@@ -45,7 +64,6 @@ fn play(rows: &[Row], forged: &Forged) -> Result<()> {
     ensure!(said.contains("signature verified") && said.contains("SBOM"), "{said}");
     let same: Value = serde_json::from_str(&xtask.ok(&["size", "diff", &image, layout, "--json"])?)?;
     ensure!(same["unchanged"] == 1 && same["layers"] == json!([]), "{same}");
-    ensure!(server.state().early.is_empty() && server.state().tags_are_whole());
     Ok(())
 }
 
@@ -56,11 +74,7 @@ fn every_verb_speaks_to_every_registry() -> Result<()> {
     }
     let dir = scratch::dir()?;
     let forged = Forged::new(dir.path())?;
-    let image = forged.image(1, &json!({}))?;
-    let mut entries = vec![named(&image, "v1")];
-    entries.extend(forged.sbom(&image)?);
-    entries.push(forged.signature(&image, &image)?);
-    forged.write(&entries)?;
+    signed(&forged)?;
     let mut all: Vec<&[Row]> = Row::ALL.chunks(1).collect();
     all.push(&[]);
     if !testregistry::may_have_port_80() {
@@ -151,18 +165,132 @@ fn a_release_goes_to_registries_of_all_kinds() -> Result<()> {
         fs::create_dir(&place)?;
         let (server, xtask) = registry(rows, &place)?;
         let out = place.join("out");
-        let args = ["release", "kubelet-v1_26_0", "--to", &server.address, "--arch", "amd64", "--partial"];
-        let args =
-            [&args[..], &["--no-rebuild", "--json", "--key", text(&key)?, "--out", text(&out)?]].concat();
-        let done: Value = serde_json::from_str(&xtask.ok(&args).with_context(|| format!("{rows:?}"))?)?;
-        ensure!(done["sent"].as_u64().is_some_and(|sent| sent > 5), "{rows:?}: {done}");
+        release(&server.address, &xtask, &key, &out).with_context(|| format!("{rows:?}"))?;
         let state = server.state();
         if !state.tags_are_whole() || !state.early.is_empty() || !state.tags.contains_key("v1.26.0-micro") {
             bail!("{rows:?}: tags are missing, or name what is missing: {:?}", state.tags);
         }
-        drop(state);
-        let again: Value = serde_json::from_str(&xtask.ok(&args)?)?;
-        ensure!(again["sent"] == 0 && again["bytes"] == 0, "{rows:?}: {again}");
+    }
+    Ok(())
+}
+
+/// Twice: there is nothing to send then.
+fn release(to: &str, xtask: &Xtask, key: &Path, out: &Path) -> Result<()> {
+    let args = ["release", "kubelet-v1_26_0", "--to", to, "--arch", "amd64", "--partial"];
+    let args = [&args[..], &["--no-rebuild", "--json", "--key", text(key)?, "--out", text(out)?]].concat();
+    let done: Value = serde_json::from_str(&xtask.ok(&args)?)?;
+    ensure!(done["sent"].as_u64().is_some_and(|sent| sent > 5), "{done}");
+    let again: Value = serde_json::from_str(&xtask.ok(&args)?)?;
+    ensure!(again["sent"] == 0 && again["bytes"] == 0, "{again}");
+    Ok(())
+}
+
+/// What `crane` says.
+fn crane(args: &[&str]) -> Result<String> {
+    cmd::ok(Command::new(CRANE.pinned()?).args(args))
+}
+
+/// go-containerregistry's own, which has no referrers API, and its client as an independent reader.
+#[test]
+fn another_registry_takes_what_is_pushed_and_another_client_reads_it() -> Result<()> {
+    if skip::without(&["openssl"])? {
+        return Ok(());
+    }
+    let dir = scratch::dir()?;
+    let registry = Registry::start_crane(dir.path())?;
+    let xtask = Xtask::new()?.env("DOCKER_CONFIG", dir.path());
+    let forged = Forged::new(dir.path())?;
+    signed(&forged)?;
+    verbs(registry.address(), &xtask, &forged)?;
+    let [key, public] = key_pair::make(dir.path(), "signing")?;
+    release(registry.address(), &xtask, &key, &dir.path().join("out"))?;
+
+    let to = format!("{}/kubelet", registry.address());
+    let released = format!("{to}:v1.26.0-micro");
+    let said = xtask.ok(&["verify", &released, "--no-rebuild", "--key", text(&public)?])?;
+    ensure!(said.contains("signature verified") && said.contains("provenance"), "{said}");
+    let layers = [made::layer(1, 100_000)?, made::layer(2, 6_000_000)?];
+    let index = made::index(dir.path(), "several", &layers)?;
+    xtask.ok(&["push", text(&index)?, "--to", &to])?;
+    let tags = crane(&["ls", &to])?;
+    for (tag, layout) in [
+        ("v1", forged.dir.clone()),
+        ("several", index),
+        ("v1.26.0-micro", dir.path().join("out/kubelet-v1_26_0")),
+    ] {
+        ensure!(tags.lines().any(|listed| listed == tag), "no {tag} in {tags}");
+        let (name, digest) = (format!("{to}:{tag}"), image::digest(&layout)?);
+        crane(&["validate", "--remote", &name])?;
+        let manifest = crane(&["manifest", &name])?;
+        let ours = fs::read_to_string(image::blob(&layout, &digest))?;
+        ensure!(manifest == ours, "{name}: {manifest}, expected {ours}");
+        let pulled = dir.path().join(format!("pulled-{tag}"));
+        crane(&["pull", "--format", "oci", &name, text(&pulled)?])?;
+        ensure!(image::digest(&pulled)? == digest, "{name}: another digest was pulled");
+        let same: Value =
+            serde_json::from_str(&xtask.ok(&["size", "diff", &name, text(&pulled)?, "--json"])?)?;
+        ensure!(same["unchanged"] != 0 && same["images"] == json!([]), "{same}");
+    }
+    Ok(())
+}
+
+/// Layers with a name for the root, images in Docker's format, indexes of OCI's over those: what other builders push.
+#[test]
+fn what_others_push_is_compared_and_not_verified() -> Result<()> {
+    if skip::without(&["tar", "umoci"])? {
+        return Ok(());
+    }
+    let dir = scratch::dir()?;
+    let registry = Registry::start_crane(dir.path())?;
+    let xtask = Xtask::new()?.env("DOCKER_CONFIG", dir.path());
+    let at = |tag: &str| format!("{}/others:{tag}", registry.address());
+    let (files, archive, layout) =
+        (dir.path().join("files"), dir.path().join("files.tar"), dir.path().join("umoci"));
+    fs::create_dir_all(files.join("usr/bin"))?;
+    fs::write(files.join("usr/bin/program"), vec![b'x'; 5000])?;
+    cmd::ok(Command::new("tar").args(["-C", text(&files)?, "-cf", text(&archive)?, "."]))?;
+    let image = format!("{}:v1", text(&layout)?);
+    let umoci = |args: &[&str]| cmd::ok(Command::new("umoci").args(args));
+    umoci(&["init", "--layout", text(&layout)?])?;
+    umoci(&["new", "--image", &image])?;
+    umoci(&["insert", "--image", &image, text(&files)?, "/"])?;
+
+    crane(&["push", text(&layout)?, &at("umoci")])?;
+    crane(&["append", "--new_layer", text(&archive)?, "--new_tag", &at("docker")])?;
+    let more = ["append", "--base", &at("umoci"), "--new_layer", text(&archive)?];
+    crane(&[&more[..], &["--new_tag", &at("more")]].concat())?;
+    let both = ["index", "append", "--manifest", &at("docker"), "--manifest", &at("umoci")];
+    crane(&[&both[..], &["--tag", &at("index")]].concat())?;
+    let list = ["--docker-empty-base", "--manifest", &at("docker"), "--manifest", &at("more")];
+    crane(&[&["index", "append"], &list[..], &["--tag", &at("list")]].concat())?;
+
+    let diff = |a: &str, b: &str| -> Result<Value> {
+        Ok(serde_json::from_str(&xtask.ok(&["size", "diff", a, b, "--json"])?)?)
+    };
+    for (tag, images) in [("umoci", 1), ("docker", 1), ("more", 1), ("index", 2), ("list", 2)] {
+        let pulled = dir.path().join(format!("pulled-{tag}"));
+        crane(&["pull", "--format", "oci", &at(tag), text(&pulled)?])?;
+        let same = diff(&at(tag), text(&pulled)?)?;
+        ensure!(same["unchanged"] == images && same["images"] == json!([]), "{tag}: {same}");
+    }
+    ensure!(diff(&at("umoci"), text(&layout)?)?["unchanged"] == 1);
+    let other = diff(&at("umoci"), &at("more"))?;
+    ensure!(other["unchanged"] == 0, "{other}");
+    let sbom = xtask.ok(&["sbom", text(&layout)?])?;
+    ensure!(sbom.contains(&image::digest(&layout)?), "{sbom}");
+
+    // Nothing is said for what nobody here has made, and why is in words of the name that was given.
+    let [_, public] = key_pair::make(dir.path(), "owner")?;
+    let docker = ["in Docker's format", "skopeo copy --format oci"];
+    for (tag, kind, words) in [
+        ("docker", Kind::Data, &docker[..]),
+        ("index", Kind::Data, &docker),
+        ("list", Kind::Data, &docker),
+        ("umoci", Kind::Mismatch, &["no application/spdx+json is attached"]),
+    ] {
+        let said = xtask.fails(&["verify", &at(tag), "--no-rebuild"], kind, words)?;
+        ensure!(said.stderr.contains(&at(tag)) && !said.stderr.contains("/layout"), "{}", said.stderr);
+        xtask.fails(&["verify", &at(tag), "--no-rebuild", "--key", text(&public)?], kind, &[])?;
     }
     Ok(())
 }
