@@ -32,21 +32,46 @@ pub fn layer(seed: u64, size: usize) -> Result<Layer> {
         state ^= state << 17;
         state.to_le_bytes()
     };
-    let mut header = [0; 512];
-    let mut put = |at: usize, text: &str| header[at..at + text.len()].copy_from_slice(text.as_bytes());
-    put(0, &format!("file-{seed}"));
-    put(100, "0000644\x000000000\x000000000\0");
-    put(124, &format!("{size:011o}\x0000000000000\0"));
-    put(148, "        0");
-    put(257, "ustar\x0000");
-    let sum: u32 = header.iter().map(|byte| u32::from(*byte)).sum();
-    header[148..156].copy_from_slice(format!("{sum:06o}\0 ").as_bytes());
-    let mut tar = header.to_vec();
+    let mut tar = header(&format!("file-{seed}"), '0', size).to_vec();
     tar.extend(std::iter::repeat_with(next).flatten().take(size));
     tar.resize(tar.len().next_multiple_of(512) + 1024, 0);
     let mut gzip = GzEncoder::new(Vec::new(), Compression::none());
     gzip.write_all(&tar)?;
     Ok(Layer { diff_id: digest(&tar), gzip: gzip.finish()? })
+}
+
+/// A layer of so many empty files, each with an extended header of this size: small once it is compressed.
+pub fn headers(count: usize, size: usize) -> Result<Layer> {
+    let mut gzip = GzEncoder::new(Vec::new(), Compression::fast());
+    let mut hash = Sha256::new();
+    let mut record = format!("{size} SCHILY.xattr.user.x=").into_bytes();
+    record.resize(size - 1, b'x');
+    record.push(b'\n');
+    record.resize(size.next_multiple_of(512), 0);
+    let mut put = |bytes: &[u8]| {
+        hash.update(bytes);
+        gzip.write_all(bytes)
+    };
+    for number in 0..count {
+        put(&header("header", 'x', size))?;
+        put(&record)?;
+        put(&header(&format!("file-{number}"), '0', 0))?;
+    }
+    put(&[0; 1024])?;
+    Ok(Layer { diff_id: format!("sha256:{}", hex::encode(hash.finalize())), gzip: gzip.finish()? })
+}
+
+fn header(name: &str, kind: char, size: usize) -> [u8; 512] {
+    let mut header = [0; 512];
+    let mut put = |at: usize, text: &str| header[at..at + text.len()].copy_from_slice(text.as_bytes());
+    put(0, name);
+    put(100, "0000644\x000000000\x000000000\0");
+    put(124, &format!("{size:011o}\x0000000000000\0"));
+    put(148, &format!("        {kind}"));
+    put(257, "ustar\x0000");
+    let sum: u32 = header.iter().map(|byte| u32::from(*byte)).sum();
+    header[148..156].copy_from_slice(format!("{sum:06o}\0 ").as_bytes());
+    header
 }
 
 fn digest(bytes: &[u8]) -> String {

@@ -11,7 +11,7 @@ use fault::Kind;
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 use tests::overlay::{self, Store};
-use tests::{image, scratch, skip, wait_for, xtask};
+use tests::{image, made, scratch, skip, wait_for, xtask};
 
 const ATTR: &str = "kubelet-v1_26_0-amd64";
 const CNI: &str = "kubelet-v1_26_0-flannel-amd64";
@@ -287,6 +287,24 @@ fn an_interrupted_compile_ends_its_children_and_leaves_nothing() -> Result<()> {
     }
 
     assert_eq!(image::digest(&xtask.build(ATTR, &out)?)?, good);
+    Ok(())
+}
+
+/// A layer of ten megabytes, whose extended headers are a gigabyte: within a memory that could not hold them.
+#[test]
+fn headers_of_a_gigabyte_are_refused_and_not_kept() -> Result<()> {
+    let dir = scratch::dir()?;
+    let layout = made::image(dir.path(), "v1", &[made::headers(1_000, 1_000_000)?], 0)?;
+    let (_, size) = image::layers(&layout)?.swap_remove(0);
+    ensure!(size < 16 << 20, "the layer has {size} bytes");
+    let layout = layout.to_str().context("not UTF-8")?;
+    let xtask = xtask::Xtask::new()?.under(["sh", "-c", "ulimit -v 1000000; exec \"$0\" \"$@\""]);
+    let words = ["extended headers of more than 134217728 bytes together"];
+    for args in
+        [&["sbom", layout][..], &["verify", layout, "--no-rebuild"], &["size", "diff", layout, layout]]
+    {
+        xtask.fails(args, Kind::Data, &words)?;
+    }
     Ok(())
 }
 
