@@ -10,6 +10,7 @@ pub mod api;
 pub mod browser;
 pub mod bundle;
 pub mod cluster;
+pub mod cpu;
 pub mod debian;
 pub mod forged;
 pub mod go_tool;

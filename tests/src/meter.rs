@@ -3,12 +3,20 @@
 use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{Shutdown, TcpListener, TcpStream};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::thread;
 
 use anyhow::Result;
 
-type Bodies = Arc<Mutex<BTreeMap<String, (usize, u64)>>>;
+#[derive(Debug)]
+struct Counted {
+    /// By method, the requests and the bytes of their bodies.
+    bodies: BTreeMap<String, (usize, u64)>,
+    /// How many bytes of bodies are passed on before all wait.
+    limit: u64,
+}
+
+type Bodies = Arc<(Mutex<Counted>, Condvar)>;
 
 /// Passes HTTP requests on to a server, and counts them and the bytes of their bodies.
 #[derive(Debug)]
@@ -22,7 +30,8 @@ impl Meter {
     pub fn start(server: &str) -> Result<Self> {
         let listener = TcpListener::bind("127.0.0.1:0")?;
         let address = listener.local_addr()?.to_string();
-        let bodies = Bodies::default();
+        let counted = Counted { bodies: BTreeMap::new(), limit: u64::MAX };
+        let bodies: Bodies = Arc::new((Mutex::new(counted), Condvar::new()));
         let (server, counted) = (server.to_owned(), Arc::clone(&bodies));
         thread::spawn(move || {
             for client in listener.incoming().flatten() {
@@ -41,8 +50,14 @@ impl Meter {
 
     /// How many requests there were of a method, and how many bytes of bodies they brought.
     pub fn sent(&self, method: &str) -> (usize, u64) {
-        let bodies = self.bodies.lock().unwrap_or_else(PoisonError::into_inner);
-        bodies.get(method).copied().unwrap_or_default()
+        let counted = self.bodies.0.lock().unwrap_or_else(PoisonError::into_inner);
+        counted.bodies.get(method).copied().unwrap_or_default()
+    }
+
+    /// Passes on so many bytes of bodies from its start, and no more until it is told of another limit.
+    pub fn limit(&self, bytes: u64) {
+        self.bodies.0.lock().unwrap_or_else(PoisonError::into_inner).limit = bytes;
+        self.bodies.1.notify_all();
     }
 }
 
@@ -78,9 +93,11 @@ fn requests(client: &mut BufReader<TcpStream>, up: &mut TcpStream, bodies: &Bodi
         up.write_all(head.as_bytes())?;
         let method = head.split(' ').next().unwrap_or_default().to_owned();
         let count = |requests: usize, bytes: u64| {
-            let mut bodies = bodies.lock().unwrap_or_else(PoisonError::into_inner);
-            let sum = bodies.entry(method.clone()).or_default();
+            let mut counted = bodies.0.lock().unwrap_or_else(PoisonError::into_inner);
+            let sum = counted.bodies.entry(method.clone()).or_default();
             *sum = (sum.0 + requests, sum.1 + bytes);
+            let over = |it: &mut Counted| it.bodies.values().map(|sum| sum.1).sum::<u64>() >= it.limit;
+            drop(bodies.1.wait_while(counted, over));
         };
         count(1, 0);
         let mut buffer = vec![0; 1 << 16];

@@ -381,9 +381,7 @@ fn a_thousand_starts_leave_nothing() -> Result<()> {
         entrypoint.display()
     );
     let before = (stage.state()?, processes(&stage)?);
-    let start = std::time::Instant::now();
     let repaired = stage.on_host(&script)?;
-    ensure!(start.elapsed().as_secs() < 300, "1,000 starts took {} s", start.elapsed().as_secs());
     assert_eq!(repaired, "1000\n");
     // The last of them may still be ending when the script does.
     let same = || Ok((before == (stage.state()?, processes(&stage)?)).then_some(()));

@@ -3,7 +3,7 @@
 
 use std::fs;
 use std::path::Path;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use serde_json::json;
@@ -270,9 +270,7 @@ fn a_start_that_waits_hears_signals() -> Result<()> {
     joining.write(BOOTSTRAP, "kind: Config\n")?;
     joining.bundle.start(&joining.host, "runc", LOG)?;
     joining.wait_said("waiting for kubeadm")?;
-    let begin = Instant::now();
     Bundle::end(&joining.host, "runc")?;
-    ensure!(begin.elapsed() < Duration::from_secs(5), "{:?}", begin.elapsed());
     ensure!(joining.log().contains("ended by signal 15 while waiting for kubeadm"), "{}", joining.log());
     joining.host.stop()
 }

@@ -92,13 +92,14 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("lock");
         let held = FileLock::wait(&path, Mode::Shared, || ()).unwrap();
-        let mut told = 0;
+        let (tell, told) = std::sync::mpsc::channel();
         std::thread::scope(|scope| {
-            let waiter = scope.spawn(|| FileLock::wait(&path, Mode::Exclusive, || told += 1));
-            std::thread::sleep(Duration::from_millis(600));
+            let waiter =
+                scope.spawn(|| FileLock::wait(&path, Mode::Exclusive, move || tell.send(()).unwrap()));
+            told.recv().unwrap();
             drop(held);
             waiter.join().unwrap().unwrap();
         });
-        assert_eq!(told, 1);
+        assert!(told.recv().is_err(), "told twice");
     }
 }

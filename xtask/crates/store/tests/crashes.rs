@@ -29,7 +29,8 @@ fn child() {
         let mut log = fs::File::options().create(true).append(true).open(root.join("makers"))?;
         writeln!(log, "{}", std::process::id())?;
         fs::write(dir.join("file"), "half")?;
-        std::thread::sleep(Duration::from_secs(if role == "stuck" { 600 } else { 1 }));
+        // Until it is told to go on, or killed.
+        until("the word", || root.join("go").exists() && role != "stuck");
         fs::write(dir.join("file"), "whole")?;
         Ok(())
     });
@@ -70,6 +71,8 @@ fn many_processes_and_threads_make_it_once() {
                 assert!(!made.fresh);
             });
         }
+        until("waiting threads", || notes.0.lock().unwrap().len() == 3);
+        fs::write(root.join("go"), "").unwrap();
     });
     assert!(children.iter_mut().all(|child| child.wait().unwrap().success()));
     assert_eq!(fs::read_to_string(root.join("makers")).unwrap().lines().count(), 1);
@@ -104,7 +107,13 @@ fn gc_waits_for_builds() {
     until("the maker", || root.join("makers").exists());
     let notes = Notes::default();
     let mut store = Store::open(root.join("store")).unwrap();
-    let report = store.gc(Cleaning { all: true, ..Cleaning::default() }, &notes).unwrap();
+    let report = std::thread::scope(|scope| {
+        scope.spawn(|| {
+            until("a waiting gc", || !notes.0.lock().unwrap().is_empty());
+            fs::write(root.join("go"), "").unwrap();
+        });
+        store.gc(Cleaning { all: true, ..Cleaning::default() }, &notes).unwrap()
+    });
     assert!(child.wait().unwrap().success(), "its object was there until it ended");
     assert_eq!(report.removed.len(), 1);
     assert_eq!(notes.0.into_inner().unwrap(), ["waiting for the builds that use the store to end"]);

@@ -155,7 +155,8 @@ fn retry_after_is_waited_for_in_both_its_forms_but_not_for_ever() {
         let options = Options { pause: Duration::from_millis(8), ..options() };
         push(&[from], &reference(&server.address), &options).unwrap();
         let took = start.elapsed();
-        assert!((2.0..4.0).contains(&took.as_secs_f64()), "{took:?}");
+        // Far less than the hours that it asks for, on however busy a machine.
+        assert!((2.0..60.0).contains(&took.as_secs_f64()), "{took:?}");
     }
 }
 

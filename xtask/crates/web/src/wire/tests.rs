@@ -24,6 +24,8 @@ fn serve(act: Act) -> String {
 }
 
 const SILENCE: Duration = Duration::from_millis(400);
+/// Within what a wait has ended on however busy a machine: those who hang here do so for longer, or for ever.
+const END: Duration = Duration::from_secs(10);
 
 fn web() -> Web {
     Web::new(ureq::Agent::config_builder(), Patience::of(SILENCE))
@@ -78,7 +80,7 @@ fn every_wait_has_an_end() {
     for (name, act) in acts {
         for large in [false, true] {
             let (read, took) = read(&Ask { large, ..Ask::new("GET", &serve(act)) });
-            assert!(read.is_err() && took < SILENCE * 4, "{name}, large: {large}: {read:?} after {took:?}");
+            assert!(read.is_err() && took < END, "{name}, large: {large}: {read:?} after {took:?}");
         }
     }
 }
@@ -94,7 +96,7 @@ fn a_small_answer_has_an_end_even_where_it_is_quick_enough_and_a_large_one_has_n
         Ok(())
     };
     let (small, took) = read(&Ask::new("GET", &serve(slow)));
-    assert!(small.is_err() && took < SILENCE * 4, "{took:?}");
+    assert!(small.is_err() && took < END, "{took:?}");
     let (large, took) = read(&Ask { large: true, ..Ask::new("GET", &serve(slow)) });
     assert!(large.is_ok_and(|bytes| bytes.len() == 60_000) && took > SILENCE * 2, "{took:?}");
 }
@@ -112,7 +114,7 @@ fn a_host_that_is_not_reached_is_left() {
         }
     }
     let (read, took) = read(&Ask::new("GET", &format!("http://{address}/")));
-    assert!(read.is_err() && took < SILENCE * 4, "{read:?} after {took:?}");
+    assert!(read.is_err() && took < END, "{read:?} after {took:?}");
 }
 
 /// More than sockets hold, in bytes.
@@ -150,7 +152,7 @@ fn a_refusal_before_the_end_of_a_body_is_heard() {
     for (name, act) in acts {
         let (status, took) = send(act, &file);
         assert_eq!(status, Ok(413), "{name}");
-        assert!(took < SILENCE * 4, "{name}: {took:?}");
+        assert!(took < END, "{name}: {took:?}");
     }
 }
 
@@ -168,7 +170,7 @@ fn a_body_that_nobody_takes_is_not_sent_for_ever() {
     let file = large();
     for (name, act) in acts {
         let (status, took) = send(act, &file);
-        assert!(status.is_err() && took < SILENCE * 6, "{name}: {status:?} after {took:?}");
+        assert!(status.is_err() && took < END, "{name}: {status:?} after {took:?}");
     }
     // One that is taken is sent to its last byte.
     let takes: Act = |stream| {
