@@ -8,7 +8,7 @@ let
     fetch file.file "https://files.pythonhosted.org/packages/${python}/${builtins.substring 0 1 project}/${project}/${file.file}" file.sha256;
   go = lock.go.hosts.${host};
   files = {
-    # As a module, by the user's way to modules.
+    # As a module, by the user's module proxy.
     go = pkgs.runCommand "${go.version}.zip"
       {
         nativeBuildInputs = [ pkgs.go ];

@@ -130,7 +130,7 @@ impl Api {
             }
             Some(Found::Object(object)) => (200, object.clone()),
             None if method == "POST" && path.ends_with("/events") => {
-                (201, serde_json::from_slice(&request.body).context("an event that is no JSON")?)
+                (201, serde_json::from_slice(&request.body).context("an event that is not JSON")?)
             }
             None => {
                 let status = json!({ "apiVersion": "v1", "kind": "Status", "status": "Failure", "code": 404, "reason": "NotFound" });
@@ -185,7 +185,7 @@ impl Request {
             reader.read_line(&mut line)?;
             let Some((name, value)) = line.trim_end().split_once(':') else { break };
             if name.eq_ignore_ascii_case("content-length") {
-                length = value.trim().parse().context("a length that is no number")?;
+                length = value.trim().parse().context("a length that is not a number")?;
             }
         }
         let mut body = Vec::new();

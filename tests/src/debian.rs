@@ -1,5 +1,5 @@
 //! Packages in Alpine's format of this machine's own programs, by the names that Alpine has them under: so that images
-//! hold programs that work, where Alpine's cannot be had.
+//! hold programs that work, where Alpine's are not available.
 //!
 //! What they cannot show is Alpine's own packages: musl, their versions, and who needs which library of whom.
 

@@ -136,7 +136,7 @@ pub fn index(dir: &Path, tag: &str, layers: &[Layer]) -> Result<PathBuf> {
     layout(at, tag, root, Vec::new())
 }
 
-/// The size of each distinct blob that is no manifest, in all layouts.
+/// The size of each distinct blob that is not a manifest, in all layouts.
 pub fn blobs(layouts: &[PathBuf]) -> Result<BTreeMap<String, u64>> {
     let mut all = BTreeMap::new();
     for file in layouts.iter().flat_map(|layout| scratch::files(&layout.join("blobs"))) {

@@ -29,7 +29,7 @@ pub struct Nix {
     pub program: PathBuf,
     /// Its store, state and settings; and the stand-ins.
     pub dir: PathBuf,
-    /// The way to Go modules: this machine's own copies come first.
+    /// The module proxies: this machine's own copies come first.
     proxy: String,
 }
 
@@ -78,7 +78,7 @@ pub fn store_command(command: &mut Command) -> &mut Command {
 #[derive(Debug)]
 pub struct StandIns {
     dir: PathBuf,
-    /// What can be had, by SHA-256.
+    /// What is available, by SHA-256.
     files: PathBuf,
 }
 
@@ -117,7 +117,7 @@ impl StandIns {
         Ok(Self { dir: dir.to_owned(), files: files.to_owned() })
     }
 
-    /// Lets all files of a directory be had as well, also when that is gone.
+    /// Serves all files of a directory as well, also when that is gone.
     pub fn serve(&self, dir: &Path) -> Result<()> {
         for path in crate::scratch::files(dir) {
             let bytes = fs::read(&path)?;

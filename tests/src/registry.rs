@@ -11,7 +11,7 @@ use anyhow::{Context, Result, bail};
 
 use crate::{cmd, go_tool, wait_for};
 
-/// The user of a registry that demands one.
+/// The user of a registry that requires one.
 pub const USER: &str = "tester";
 /// The password.
 pub const PASSWORD: &str = "s3cret-word";

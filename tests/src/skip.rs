@@ -24,7 +24,7 @@ pub fn without(programs: &[&str]) -> Result<bool> {
     Ok(true)
 }
 
-/// A test that is skipped for want of something that only a network has. An error in CI.
+/// A test that is skipped because something is missing that only a network has. An error in CI.
 pub fn for_want_of(what: &str) -> Result<()> {
     if set("CI") {
         bail!("{what}; in CI no test is skipped for that");

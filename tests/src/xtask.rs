@@ -49,7 +49,7 @@ fn out() -> Result<PathBuf> {
     Ok(target.join("test-images"))
 }
 
-/// Was this image built here before, by these tests or by a person? It is built anew if it is out of date.
+/// Was this image built here before, by these tests or by a person? It is rebuilt if it is out of date.
 pub fn at_hand(attr: &str) -> Result<bool> {
     let mut dirs = vec![out()?, crate::root().join("target/images")];
     dirs.extend(std::env::var_os("LAYOUTS").map(PathBuf::from));

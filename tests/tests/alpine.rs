@@ -32,7 +32,7 @@ fn a_missing_lock_is_made_and_locked_refuses_to() -> Result<()> {
     let said = xtask.output(&["fetch", attr, "--offline"])?;
     ensure!(said.status.success(), "{}", said.stderr);
     ensure!(said.stderr.contains(&format!("{MISSING}: making it")), "{}", said.stderr);
-    ensure!(!said.stderr.contains("git add"), "this is no git checkout: {}", said.stderr);
+    ensure!(!said.stderr.contains("git add"), "this is not a git checkout: {}", said.stderr);
 
     // The same again; and what `--check` sees.
     let lock = fs::read(place.lock())?;

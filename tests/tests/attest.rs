@@ -169,8 +169,8 @@ fn an_honest_image_passes_and_openssl_agrees_on_its_signatures() -> Result<()> {
     let wrong = ["verify", text(&layout)?, "--no-rebuild", "--key", text(&other)?];
     xtask.fails(&wrong, Kind::Mismatch, &["no valid signature", "not by this key"])?;
     let swapped = ["attest", text(&layout)?, "--key", text(&public)?];
-    let refused = xtask.fails(&swapped, Kind::Data, &["no private key in PKCS #8"])?;
-    ensure!(!refused.stderr.contains("BEGIN"), "a key is told: {}", refused.stderr);
+    let refused = xtask.fails(&swapped, Kind::Data, &["not a private key in PKCS #8"])?;
+    ensure!(!refused.stderr.contains("BEGIN"), "a key is shown: {}", refused.stderr);
 
     let index: Value = serde_json::from_slice(&first)?;
     let mut signatures = 0;

@@ -11,7 +11,7 @@ use fault::Kind;
 use rustix::fs::{CWD, FileType, Mode};
 use tests::{made, scratch, wait_for, xtask};
 
-/// Things that are no such file, and the code where one is read.
+/// Things that are not such files, and the code where one is read.
 const THINGS: [(&str, Kind); 9] = [
     ("missing", Kind::Unknown),
     ("missing/below", Kind::Unknown),

@@ -65,15 +65,15 @@ fn what_is_no_kubelet_is_refused_before_anything_starts() -> Result<()> {
     let scratch = scratch::dir()?;
     let xtask = Xtask::new()?;
     let dir = utf8(scratch.path())?;
-    xtask.fails(&["bench", "kubelet", dir, dir], Kind::Data, &[dir, "no OCI layout"])?;
+    xtask.fails(&["bench", "kubelet", dir, dir], Kind::Data, &[dir, "not an OCI layout"])?;
     xtask.fails(&["bench", "kubelet", "kubelet-v9_9_9", "x"], Kind::Unknown, &["kubelet-v9_9_9"])?;
     xtask.fails(&["bench", "kubelet", dir, dir, "--env-a", "GOGC"], Kind::Usage, &["NAME=VALUE"])?;
 
     let text = scratch.path().join("text");
     fs::write(&text, "not a program")?;
     fs::write(scratch.path().join("index.json"), r#"{"manifests": [{"annotations": {}}]}"#)?;
-    xtask.fails(&["bench", "kubelet", dir, dir], Kind::Data, &["no OCI layout of one image with a name"])?;
+    xtask.fails(&["bench", "kubelet", dir, dir], Kind::Data, &["not an OCI layout of one image with a name"])?;
     let text = utf8(&text)?;
-    xtask.fails(&["bench", "kubelet", text, text, "--image", dir], Kind::Data, &[text, "no program"])?;
+    xtask.fails(&["bench", "kubelet", text, text, "--image", dir], Kind::Data, &[text, "not a program"])?;
     Ok(())
 }

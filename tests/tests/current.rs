@@ -56,9 +56,9 @@ fn a_release_that_cannot_be_added_changes_no_file() -> Result<()> {
         xtask.fails(&args, kind, words).map(drop)
     };
     add("v1.26.0", Kind::Usage, &["the catalog has v1.26.0 already"], &[])?;
-    add("1.34", Kind::Usage, &["no version vX.Y.Z"], &[])?;
+    add("1.34", Kind::Usage, &["not a version vX.Y.Z"], &[])?;
     add(RELEASE, Kind::Data, &["not a Go version"], &["--go", "new"])?;
-    // Without a network its modules cannot be had.
+    // Without a network its modules are not available.
     xtask.fails(&["add-release", "v1.98.0", "--offline"], Kind::Unavailable, &["--offline"])?;
     let offline = Xtask::new()?.cwd(&root).env("GOPROXY", "off");
     let args = [&["add-release", "v1.98.0"], &known[..]].concat();

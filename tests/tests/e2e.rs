@@ -1,4 +1,4 @@
-//! `cargo xtask e2e`: a cluster by the commands of docs/cluster.md, what it has to do, and what is told of it.
+//! `cargo xtask e2e`: a cluster by the commands of docs/cluster.md, what it has to do, and what is reported of it.
 
 use std::fs;
 use std::path::Path;
@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use tests::browser::{self, Browser};
 use tests::{scratch, skip, xtask};
 
-/// A run with what real ones have: many cases, one that failed with what a script said, and names that are no markup.
+/// A run with what real ones have: many cases, one that failed with what a script said, and names that are not markup.
 fn run() -> Report {
     let case = |index: u32, name: &str, group, outcome| CaseReport {
         group,

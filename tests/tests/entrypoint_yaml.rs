@@ -43,7 +43,7 @@ enum Found {
     Opaque,
 }
 
-/// Paths of the first document that do not lead into lists; none if it is no YAML. The parser knows nothing of what plain
+/// Paths of the first document that do not lead into lists; none if it is not YAML. The parser knows nothing of what plain
 /// words stand for: that is Kubernetes' yaml.v2 (`resolve.go`).
 fn reference(text: &str) -> Option<BTreeMap<String, Found>> {
     let mut found = BTreeMap::new();
@@ -449,7 +449,7 @@ proptest! {
 }
 
 proptest! {
-    // The same ones each time: what is left over of YAML's corners is no reason to fail now and then.
+    // The same ones each time: what is left over of YAML's corners is not a reason to fail now and then.
     #![proptest_config(ProptestConfig {
         cases: CASES,
         failure_persistence: None,

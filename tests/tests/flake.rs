@@ -19,7 +19,7 @@ use tests::{host, image, measured, newer_nix, scratch, second_branch, skip};
 
 const ATTR: &str = "kubelet-v1_26_0-amd64";
 /// How many function calls evaluating every attribute may take: a count is the same whatever else the machine does. Half as
-/// many are 2.6 s of a processor here; what is evaluated anew for each image takes five times as long.
+/// many are 2.6 s of a processor here; what is evaluated again for each image takes five times as long.
 const EVALUATION: u64 = 500_000;
 /// An attribute's derivation; null where it cannot be evaluated.
 const DERIVATIONS: &str = "all: builtins.mapAttrs (name: package: \
@@ -133,7 +133,7 @@ fn every_attribute_evaluates() -> Result<()> {
         assert!(expected.contains(alias), "{alias}");
     }
 
-    // Only for want of a lock or hash may one fail, and it says so.
+    // Only because a lock or hash is missing may one fail, and it says so.
     let hashes: BTreeMap<String, String> =
         serde_json::from_str(&fs::read_to_string(flake.file("images/locks/go-modules.json"))?)?;
     let alpine = flake.file("images/locks/alpine-3.15.json").is_file();
@@ -149,7 +149,7 @@ fn every_attribute_evaluates() -> Result<()> {
             failed.insert(text("name"));
         }
     }
-    // Those are no packages, so that a check of the flake does not fail; but who asks for one is told why.
+    // Those are not packages, so that a check of the flake does not fail; but who asks for one is told why.
     let told = flake.ok(&["eval", "--json"], "packages.x86_64-linux", &["--apply", "builtins.attrNames"])?;
     let packages: BTreeSet<String> = serde_json::from_str(&told)?;
     let is_sound = |(name, drv): &(&String, &Option<String>)| names.contains(*name) && drv.is_some();

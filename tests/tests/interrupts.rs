@@ -21,7 +21,7 @@ struct Random(u64);
 impl Random {
     fn new() -> Result<Self> {
         let seed = match std::env::var("SEED") {
-            Ok(seed) => seed.parse().context("SEED is no number")?,
+            Ok(seed) => seed.parse().context("SEED is not a number")?,
             Err(_) => u64::from(SystemTime::UNIX_EPOCH.elapsed()?.subsec_nanos()),
         };
         println!("SEED={seed}");

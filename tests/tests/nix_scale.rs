@@ -126,7 +126,7 @@ fn another_machine_substitutes_everything_from_a_signed_cache() -> Result<()> {
     let machine = Machine::start(&own, &built.nix.dir)?;
     let substitute = |key: &str| -> Result<cmd::Output> {
         let key = fs::read_to_string(built.path(&format!("{key}.pub")))?;
-        // No job: what is not in the cache cannot be had.
+        // No job: what is not in the cache is not available.
         // Without a network Nix asks no cache unless it is told to.
         let told = ["--option", "substitute", "true"];
         let more = ["--max-jobs", "0", "--substituters", &cache, "--trusted-public-keys", key.trim()];

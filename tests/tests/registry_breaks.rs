@@ -13,7 +13,7 @@ use tests::{cmd, image, made, scratch, skip, wait_for};
 /// Where the moments are random: `SEED` repeats them.
 fn seed() -> Result<u64> {
     let seed = match std::env::var("SEED") {
-        Ok(seed) => seed.parse().context("SEED is no number")?,
+        Ok(seed) => seed.parse().context("SEED is not a number")?,
         Err(_) => u64::from(SystemTime::UNIX_EPOCH.elapsed()?.subsec_nanos()),
     };
     println!("SEED={seed}");

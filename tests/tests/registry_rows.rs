@@ -131,7 +131,7 @@ fn an_index_with_attestations_of_buildx_is_compared_and_not_verified() -> Result
         let same = ["size", "diff", text(&forged.dir)?, &format!("{to}:{name}"), "--json"];
         let same: Value = serde_json::from_str(&xtask.ok(&same)?)?;
         ensure!(same["unchanged"] == 1, "{same}");
-        // Nobody signed it, and it is no image that runs.
+        // Nobody signed it, and it is not an image that runs.
         let verify = xtask.output(&["verify", &format!("{to}:{name}"), "--no-rebuild"])?;
         ensure!(verify.code() == Some(3), "{:?} {}", verify.code(), verify.stderr);
     }

@@ -118,7 +118,7 @@ fn packages_are_looked_up_by_origin_and_what_nobody_names_is_unknown() -> Result
     a_database_without_the_branch(&place, &layout)
 }
 
-/// Of a branch that the database has nothing of, all packages are unknown; what is no database ends with a code of its own.
+/// Of a branch that the database has nothing of, all packages are unknown; what is not a database ends with a code of its own.
 fn a_database_without_the_branch(place: &Place, layout: &str) -> Result<()> {
     let db = place.dir.path().join("older");
     secdb::write(&db, "v3.9", &json!({"busybox": {"99-r0": ["CVE-1-1"]}}))?;

@@ -79,7 +79,7 @@ impl Executor<'_> {
             blobs.insert(key, layer::blob(&object, &layer.name)?);
         }
         for image in plan.images.values() {
-            // Alpine's files are in a layer already: they need not be had for it.
+            // Alpine's files are in a layer already: they are not needed for it.
             let trees = image.layers.iter().map(|key| match plan.layers.get(key) {
                 Some(layer) if layer.alpine.is_none() => layer.outline(),
                 _ => layer::outline(blobs.get(key).context("a layer was not made")?),
@@ -144,7 +144,7 @@ impl Executor<'_> {
                 if failed.lock().unwrap_or_else(PoisonError::into_inner).is_some() {
                     break;
                 }
-                let done = plan.components.get(key).context("the plan lacks a component");
+                let done = plan.components.get(key).context("the plan has no such component");
                 if let Err(error) = done.and_then(|component| self.component(key, component)) {
                     fail(error);
                     break;

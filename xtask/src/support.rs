@@ -104,7 +104,7 @@ impl Support {
         let mut seen = BTreeSet::new();
         for Minor { name: minor, released, ended } in &table.minors {
             if catalog::version_numbers(&format!("v{minor}.0")).is_none() {
-                return Err(bad(format!("`{minor}` is no minor release X.Y")));
+                return Err(bad(format!("`{minor}` is not a minor release X.Y")));
             }
             if !seen.insert(minor) {
                 return Err(bad(format!("{minor} is there twice")));
@@ -122,7 +122,7 @@ impl Support {
         found.ended.or_else(|| found.released.checked_add(i32::from(self.months).months()).ok())
     }
 
-    /// Compares the catalog's releases with those that there are, on a day. Pre-releases are no releases.
+    /// Compares the catalog's releases with those that there are, on a day. Pre-releases are not releases.
     pub(crate) fn news(&self, have: &[Numbers], there: &[Numbers], today: Date) -> News {
         let newest = |all: &[Numbers]| {
             let mut newest = BTreeMap::new();
@@ -205,7 +205,7 @@ mod tests {
             Support::parse(&TABLE.replace(from, to), "t").unwrap_err().to_string()
         };
         insta::assert_snapshot!(error("version = 1", "version = 2"), @"t: format version 2, this program reads 1");
-        insta::assert_snapshot!(error("\"1.34\"", "\"1.x\""), @"t: `1.x` is no minor release X.Y");
+        insta::assert_snapshot!(error("\"1.34\"", "\"1.x\""), @"t: `1.x` is not a minor release X.Y");
         insta::assert_snapshot!(error("\"1.34\"", "\"1.26\""), @"t: 1.26 is there twice");
         insta::assert_snapshot!(error("2024-02-28", "2021-02-28"), @"t: 1.26 ended before it was released");
     }

@@ -32,7 +32,7 @@ impl Color {
     }
 }
 
-/// Where progress is told.
+/// Where progress is shown.
 pub(crate) fn progress(quiet: bool, verbose: bool, color: Color) -> Arc<dyn Progress> {
     if quiet {
         Arc::new(Silent)
@@ -62,7 +62,7 @@ fn render(error: &anyhow::Error, paint: bool) -> String {
         let cause = cause.to_string();
         // Some libraries repeat their source in their own message.
         if !previous.contains(&cause) {
-            text.push_str(&format!("  because: {}\n", plain(&cause).replace('\n', "\n  ")));
+            text.push_str(&format!("  caused by: {}\n", plain(&cause).replace('\n', "\n  ")));
         }
         previous = cause;
     }
@@ -92,7 +92,7 @@ mod tests {
                 .unwrap_err();
         insta::assert_snapshot!(render(&error, false), @r"
         error: fetching zig 0.13.0
-          because: zig.whl is not what was expected
+          caused by: zig.whl is not what was expected
             expected sha256:aa
             found    sha256:bb
         help: remove the file

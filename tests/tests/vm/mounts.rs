@@ -140,7 +140,7 @@ mount -o remount,bind,rw /
 "#;
         let said = session.run(&script)?;
         ensure!(said.contains("size=8192k") && said.ends_with("\n0\n"), "{said}");
-        // Its /var and its containerd are no host's any more.
+        // Its /var and its containerd are not the host's any more.
         session.reboot(::vm::Runtime::Containerd)
     })
 }

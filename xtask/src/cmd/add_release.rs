@@ -19,7 +19,7 @@ use super::{lock, size};
 use crate::context::{Context, write_out};
 
 const CATALOG: &str = "images/catalog.toml";
-/// What a release is made of and told in: what is copied to work on, and where the changed files are.
+/// What a release is made of and reported in: what is copied to work on, and where the changed files are.
 const PARTS: [&str; 3] = ["images", "docs", "README.md"];
 
 /// Add a Kubernetes release: catalog, Go closures and sizes, all of it or nothing.
@@ -68,7 +68,7 @@ impl AddRelease {
     pub(crate) fn run(&self, context: &Context) -> Result<()> {
         let catalog = context.catalog()?;
         if catalog::version_numbers(&self.release).is_none() {
-            let message = format!("`{}` is no version vX.Y.Z", self.release);
+            let message = format!("`{}` is not a version vX.Y.Z", self.release);
             return Err(Fault::new(Kind::Usage, message).into());
         }
         let text =

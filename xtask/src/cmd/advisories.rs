@@ -34,8 +34,8 @@ const BUILD_INFO: &[u8] = b"\xff Go buildinf:";
 /// Programs carry no symbols: a finding says that a module or the Go toolchain has a vulnerable version, not that its
 /// code is reached. Modules that are edited for the build count as the versions they were made of.
 ///
-/// Alpine's database says what its branches repaired. What a newer branch than the image's repaired is told, too; packages
-/// that it does not name are told as unknown.
+/// Alpine's database says what its branches repaired. What a newer branch than the image's repaired is reported, too; packages
+/// that it does not name are reported as unknown.
 #[derive(clap::Args)]
 #[command(after_help = "Examples:
   cargo xtask advisories kubelet-v1_26_0-amd64            the layout in target/images
@@ -81,7 +81,7 @@ struct Report {
     alpine: Option<Vec<Packages>>,
 }
 
-/// An image, as it is told.
+/// An image, as it is reported.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 struct Image {
     /// The layout's name.
@@ -183,7 +183,7 @@ fn database(given: &str) -> Result<String> {
     }
     let dir = std::path::absolute(given)?;
     if !dir.join("index/db.json").is_file() {
-        let message = format!("{} is no vulnerability database: it has no index/db.json", dir.display());
+        let message = format!("{} is not a vulnerability database: it has no index/db.json", dir.display());
         let fault = Fault::new(Kind::Database, message);
         return Err(fault.help("--db names a directory or a URL in the format of Go's database").into());
     }

@@ -8,7 +8,7 @@ use toolchain::doctor::{Check, doctor};
 use super::session::{How, Session};
 use crate::context::{Context, write_out};
 
-/// Check this machine, and name the command that repairs each lack.
+/// Check this machine, and print the command that fixes each problem.
 #[derive(clap::Args)]
 #[command(after_help = "Examples:
   cargo xtask doctor

@@ -225,7 +225,7 @@ fn directory(context: &Context) -> PathBuf {
     target.unwrap_or_else(|| context.root.join("target")).join("fuzz")
 }
 
-/// A directory for what targets write: in memory where that can be had, for it is written thousands of times a second.
+/// A directory for what targets write: in memory where that is possible, for it is written thousands of times a second.
 /// Targets end without cleaning up.
 fn scratch() -> Result<tempfile::TempDir> {
     let mut new = tempfile::Builder::new();

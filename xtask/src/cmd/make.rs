@@ -124,7 +124,7 @@ impl Make {
                         What::Image(_) => ("index", "image"),
                         _ => ("image", "index"),
                     };
-                    let message = format!("`{}` is an {right}, no {wrong}", image.name);
+                    let message = format!("`{}` is an {right}, not an {wrong}", image.name);
                     return Err(Fault::new(Kind::Usage, message).help(format!("`make {right}`")).into());
                 }
                 image.import(session, plan.layers.keys())?;
@@ -176,7 +176,7 @@ impl Single {
         match given.first() {
             None => Ok(()),
             Some((key, dir)) => {
-                let message = format!("`{}` ({key}) is no part of `{}`", dir.display(), self.name);
+                let message = format!("`{}` ({key}) is not part of `{}`", dir.display(), self.name);
                 Err(Fault::new(Kind::Usage, message).into())
             }
         }

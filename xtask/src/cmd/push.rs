@@ -20,7 +20,7 @@ use crate::context::{Context, IMAGES, write_out};
 Credentials are those of `docker login`. What the registry has is not sent again: after a push that was killed the next
 sends what is missing.")]
 pub(crate) struct Push {
-    /// Images and indexes, as `cargo xtask list` names them, which are built if need be; or directories of OCI layouts.
+    /// Images and indexes, as `cargo xtask list` names them, which are built if needed; or directories of OCI layouts.
     #[arg(value_name = "ATTR|LAYOUT", required = true)]
     what: Vec<String>,
     /// The repository, with its host: HOST[:PORT]/REPOSITORY; a `:TAG` replaces the tag that the layout gives.

@@ -151,7 +151,7 @@ impl Release {
             return Ok(());
         }
         let message = format!(
-            "indexes over {} alone would take the place of complete ones: they lack {}",
+            "indexes over {} alone would replace complete ones: they lack {}",
             self.arch.join(", "),
             missing.join(", ")
         );
@@ -197,9 +197,9 @@ impl Release {
 /// A registry, and perhaps a path in it, that repositories' names can be put after.
 fn registry_name(text: &str) -> Result<String> {
     let name = text.trim_end_matches('/');
-    // What a tag or digest would be is no part of a repository's name.
+    // What a tag or digest would be is not part of a repository's name.
     let good = format!("{name}/repository").parse::<Reference>().is_ok();
-    let bad = || Fault::new(Kind::Usage, format!("{text:?} is no registry: write HOST[:PORT][/PATH]"));
+    let bad = || Fault::new(Kind::Usage, format!("{text:?} is not a registry: write HOST[:PORT][/PATH]"));
     if good { Ok(name.to_owned()) } else { Err(bad().into()) }
 }
 

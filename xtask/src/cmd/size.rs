@@ -84,7 +84,7 @@ fn published(context: &Context, catalog: &Catalog) -> Result<Published> {
 /// Which images to weigh.
 #[derive(clap::Args)]
 struct Which {
-    /// Images and indexes; they are built if need be [default: those of images/sizes.json that are built already].
+    /// Images and indexes; they are built if needed [default: those of images/sizes.json that are built already].
     #[arg(value_name = "ATTR")]
     attributes: Vec<String>,
     /// Weigh layouts that are here, in directories named like their attributes, and build nothing.

@@ -42,7 +42,7 @@ impl Source {
             if is_path(name) && !Path::new(name).exists() {
                 return Fault::new(Kind::Unknown, format!("there is no file or directory {name}"));
             }
-            Fault::new(Kind::Unknown, format!("`{name}` is no layout, and none is built of that name"))
+            Fault::new(Kind::Unknown, format!("`{name}` is not a layout, and none is built of that name"))
                 .help("`cargo xtask list` names images; `cargo xtask build ATTR` builds one")
         })?;
         let name = format!("layout {}", layout.display());

@@ -21,7 +21,7 @@ const ENTRYPOINT: &str = "images/entrypoint/Cargo.toml";
 #[command(after_help = "Examples:
   cargo xtask test
   cargo xtask test --full     also the long ones: every architecture's and release's kubelet, builds from empty
-                              caches, kubelet and kubeadm joined beside each alone, Go closures made anew
+                              caches, kubelet and kubeadm joined beside each alone, Go closures made again
   cargo xtask test --quick    only what needs neither root, nor an image, nor a C++ compiler")]
 pub(crate) struct Test {
     /// Also the long ones.

@@ -13,7 +13,7 @@ use crate::support::{self, News, Numbers, Support};
 
 /// Say which Kubernetes releases are new, and which of the catalog's have reached their end of life.
 ///
-/// The versions are those that the way to Go modules knows (GOPROXY), or those in a file; the dates of support are in
+/// The versions are those that the module proxy knows (`GOPROXY`), or those in a file; the dates of support are in
 /// images/support.toml.
 #[derive(clap::Args)]
 #[command(after_help = "Examples:
@@ -71,12 +71,12 @@ impl Upstream {
         Ok(())
     }
 
-    /// By what the way to modules knows, with the dates of what is new.
+    /// By what the module proxy knows, with the dates of what is new.
     fn asked(&self, context: &Context, table: &Support, have: &[Numbers], today: Date) -> Result<News> {
         let session = Session::open(context, &self.how)?;
         let (tools, work) = (session.tools()?, session.store.scratch_dir()?);
         let versions = gobuild::upstream::versions(tools.go()?, work.path())?;
-        let there = numbers(versions.iter().map(String::as_str), "what the way to modules knows")?;
+        let there = numbers(versions.iter().map(String::as_str), "what the module proxy knows")?;
         let mut news = table.news(have, &there, today);
         for newer in news.patches.iter_mut().chain(&mut news.minors) {
             exec::interrupt::check()?;

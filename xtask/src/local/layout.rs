@@ -66,13 +66,13 @@ impl Executor<'_> {
         layout: PathBuf,
     ) -> Result<Built> {
         let image = |attribute: &str| -> Result<Image> {
-            let planned = plan.images.get(attribute).context("the plan lacks an image")?;
+            let planned = plan.images.get(attribute).context("the plan has no such image")?;
             let layer = |key| blobs.get(key).cloned().context("a layer was not made");
             Image::new(&spec(planned), planned.layers.iter().map(layer).collect::<Result<_>>()?)
         };
         let (attributes, reference) = match target {
             Target::Image(attribute) => {
-                let planned = plan.images.get(attribute).context("the plan lacks an image")?;
+                let planned = plan.images.get(attribute).context("the plan has no such image")?;
                 (std::slice::from_ref(attribute), &planned.reference)
             }
             Target::Index(index) => (index.images.as_slice(), &index.reference),

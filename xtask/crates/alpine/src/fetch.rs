@@ -161,7 +161,9 @@ impl Fetcher<'_> {
                 }
             };
         }
-        Err(Fault::new(Kind::Unavailable, format!("{path}{wanted} cannot be had{missed}")).help(help).into())
+        Err(Fault::new(Kind::Unavailable, format!("{path}{wanted} is not available{missed}"))
+            .help(help)
+            .into())
     }
 
     /// Where a file may be, in the order of asking, and what each place is called.

@@ -198,7 +198,7 @@ fn check_not_rebuilt(before: Option<&LockedPackage>, record: &Record, path: &str
         (format!("{} (locked)", locked.checksum), format!("{} (the index)", record.checksum));
     Err(anyhow::Error::from(
         Fault::mismatch(what, expected, found)
-            .help("ask another mirror; if Alpine did build it again, remove the lock and lock anew"),
+            .help("ask another mirror; if Alpine did build it again, remove the lock and lock again"),
     )
     .context(format!("{path} was rebuilt under the same version")))
 }

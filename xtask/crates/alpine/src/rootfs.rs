@@ -160,7 +160,7 @@ pub(crate) fn parse_world(world: &[String]) -> Result<Vec<Dependency>> {
     parsed.with_context(|| format!("images/catalog.toml: packages `{}`", world.join(" ")))
 }
 
-/// Fails if apk would have run a script that the catalog says nothing about.
+/// Fails if apk would have run a script that the catalog has no entry for.
 pub(crate) fn check_scripts(rootfs: &Rootfs, known: &[Script]) -> Result<()> {
     rootfs.check_scripts(|script: &PendingScript| {
         known.iter().any(|known| {

@@ -110,7 +110,7 @@ impl Database {
     /// Reads all files named `*.json` in a directory and the directories in it.
     ///
     /// # Errors
-    /// [`Kind::Database`] if there is none, or one of them is no file of such a database.
+    /// [`Kind::Database`] if there is none, or one of them is not a file of such a database.
     pub fn read(dir: &Path) -> Result<Self> {
         let mut database = Self::default();
         let mut seen = BTreeSet::new();
@@ -133,7 +133,7 @@ impl Database {
     /// Adds what a file says, and tells whose it is: a branch and a repository. `shown` is what errors call it.
     ///
     /// # Errors
-    /// [`Kind::Database`] for what is no such file.
+    /// [`Kind::Database`] for what is not such a file.
     pub fn add(&mut self, bytes: &[u8], shown: &str) -> Result<(Branch, String)> {
         let file = file::parse(bytes).map_err(|why| refused(&format!("{shown}: {why}")))?;
         let packages = self.branches.entry(file.branch).or_default();
@@ -184,7 +184,7 @@ fn sort<'a>(fixes: &'a [Fix], version: &Version, own: bool) -> Sorted<'a> {
     let mut sorted = Sorted::default();
     for Fix { fixed, vulnerabilities } in fixes {
         let affected = match fixed {
-            // Of newer branches it says nothing: they never had so old a version.
+            // It has no entry for newer branches: they never had so old a version.
             Fixed::Never if !own => continue,
             Fixed::Never => false,
             Fixed::Since(since) => version < since,

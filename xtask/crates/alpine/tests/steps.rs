@@ -171,7 +171,7 @@ fn an_index_that_lacks_an_architecture_is_refused() {
     assert_eq!(code, 5);
     let message = message.replace(&place.dir.path().display().to_string(), "PLACE");
     insta::assert_snapshot!(message, @"
-    locking Alpine for arm64: the index of main for aarch64: architectures are locked together, or not at all: v3.15/main/aarch64/APKINDEX.tar.gz cannot be had
+    locking Alpine for arm64: the index of main for aarch64: architectures are locked together, or not at all: v3.15/main/aarch64/APKINDEX.tar.gz is not available
       PLACE/mirror/v3.15/main/aarch64/APKINDEX.tar.gz: not there
       PLACE/mirror/alpine/v3.15/main/aarch64/APKINDEX.tar.gz: not there
       https://alpine.invalid/alpine/v3.15/main/aarch64/APKINDEX.tar.gz: not asked: --offline

@@ -93,7 +93,7 @@ impl Access {
             fields.next().is_none().then_some(Self { uid, gid, mode: mode & 0o7777, xattrs })
         };
         read().ok_or_else(|| {
-            Fault::new(Kind::Mismatch, format!("`{}` is no owner, group and mode", text.escape_debug()))
+            Fault::new(Kind::Mismatch, format!("`{}` is not an owner, group and mode", text.escape_debug()))
                 .into()
         })
     }
@@ -138,7 +138,10 @@ impl Database {
             let invalid = || {
                 Fault::new(
                     Kind::Mismatch,
-                    format!("`{}` in {SCRIPTS} is no installed package's script", entry.path.escape_debug()),
+                    format!(
+                        "`{}` in {SCRIPTS} is not the script of an installed package",
+                        entry.path.escape_debug()
+                    ),
                 )
             };
             let mut fields = entry.path.rsplitn(3, '.');
@@ -155,7 +158,7 @@ impl Database {
             let (checksum, patterns) = line.split_once(' ').unwrap_or((line, ""));
             let checksum = Checksum::parse(checksum).with_context(|| format!("reading {TRIGGERS}"))?;
             let package = database.by_checksum(checksum).ok_or_else(|| {
-                Fault::new(Kind::Mismatch, format!("{checksum} in {TRIGGERS} is no installed package"))
+                Fault::new(Kind::Mismatch, format!("{checksum} in {TRIGGERS} is not an installed package"))
             })?;
             package.triggers = patterns.split_ascii_whitespace().map(str::to_owned).collect();
             database.trigger_order.push(checksum);
@@ -345,7 +348,7 @@ mod tests {
         insta::assert_snapshot!(message("F:etc\nZ:x\n"), @"line 11 of lib/apk/db/installed: field `Z` is out of place");
         insta::assert_snapshot!(message("F:../etc\n"), @"line 10 of lib/apk/db/installed: the path `../etc` is refused: it holds `..`");
         insta::assert_snapshot!(message("F:etc\nR:a/b\n"), @"line 11 of lib/apk/db/installed: field `R` is out of place");
-        insta::assert_snapshot!(message("F:etc\nM:0:0\n"), @"line 11 of lib/apk/db/installed: `0:0` is no owner, group and mode");
+        insta::assert_snapshot!(message("F:etc\nM:0:0\n"), @"line 11 of lib/apk/db/installed: `0:0` is not an owner, group and mode");
         insta::assert_snapshot!(message("f:f\n"), @"line 10 of lib/apk/db/installed: field `f`: a package that is broken, or pinned to a repository");
         assert!(Database::parse(&format!("{RECORD}\n{RECORD}\n"), &[], "").is_err());
         assert!(Database::parse(RECORD, &[], "Q1AAAAAAAAAAAAAAAAAAAAAAAAAAA= /bin\n").is_err());

@@ -98,7 +98,7 @@ impl Dependency {
     /// what does not come from it must not pass for what does.
     pub fn parse(text: &str) -> Result<Self> {
         let invalid = |why: &str| {
-            Fault::new(Kind::Mismatch, format!("`{}` is no dependency: {why}", text.escape_debug()))
+            Fault::new(Kind::Mismatch, format!("`{}` is not a dependency: {why}", text.escape_debug()))
         };
         let (conflict, rest) = text.strip_prefix('!').map_or((false, text), |rest| (true, rest));
         let signs = |c: char| matches!(c, '<' | '>' | '=' | '~');
@@ -284,8 +284,8 @@ mod tests {
         for text in ["", "=1", "a=", "a<1", "a~1", "a=1_x", "a@b", "!a"] {
             assert!(Provide::parse(text).is_err(), "{text:?}");
         }
-        insta::assert_snapshot!(Dependency::parse("a@edge").unwrap_err(), @"`a@edge` is no dependency: repository tags (`@`) are not supported");
-        insta::assert_snapshot!(Dependency::parse("a<>1").unwrap_err(), @"`a<>1` is no dependency: its operator has no meaning");
+        insta::assert_snapshot!(Dependency::parse("a@edge").unwrap_err(), @"`a@edge` is not a dependency: repository tags (`@`) are not supported");
+        insta::assert_snapshot!(Dependency::parse("a<>1").unwrap_err(), @"`a<>1` is not a dependency: its operator has no meaning");
     }
 
     proptest! {

@@ -21,7 +21,7 @@ pub enum Checksum {
 impl Checksum {
     /// Reads `Q1...` or `Q2...`.
     pub fn parse(text: &str) -> Result<Self> {
-        let invalid = || Fault::new(Kind::Mismatch, format!("`{}` is no checksum", text.escape_debug()));
+        let invalid = || Fault::new(Kind::Mismatch, format!("`{}` is not a checksum", text.escape_debug()));
         let decode = |text: &str| BASE64.decode(text).map_err(|_| invalid());
         if let Some(text) = text.strip_prefix("Q1") {
             return Ok(Self::Sha1(decode(text)?.try_into().map_err(|_| invalid())?));
@@ -34,7 +34,7 @@ impl Checksum {
     pub fn from_sha1_hex(text: &str) -> Result<Self> {
         let mut sum = [0; 20];
         hex::decode_to_slice(text, &mut sum)
-            .map_err(|_| Fault::new(Kind::Mismatch, format!("`{}` is no SHA-1", text.escape_debug())))?;
+            .map_err(|_| Fault::new(Kind::Mismatch, format!("`{}` is not a SHA-1", text.escape_debug())))?;
         Ok(Self::Sha1(sum))
     }
 

@@ -35,7 +35,7 @@ pub fn unpack(file: &[u8], start: usize, limit: usize, what: &str) -> Result<Seg
     (&mut decoder)
         .take(limit as u64 + 1)
         .read_to_end(&mut data)
-        .map_err(|error| invalid(format!("is no whole gzip file: {error}")))?;
+        .map_err(|error| invalid(format!("is not a complete gzip file: {error}")))?;
     if data.len() > limit {
         return Err(invalid(format!("unpacks to more than {limit} bytes")).into());
     }

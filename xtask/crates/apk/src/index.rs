@@ -116,10 +116,10 @@ fn files<'a>(archive: &'a [u8], what: &str) -> Result<(&'a str, &'a str)> {
             }
         };
         let EntryKind::File(range) = entry.kind else {
-            return Err(invalid(format!("holds a `{}` that is no file", entry.path)).into());
+            return Err(invalid(format!("holds a `{}` that is not a file", entry.path)).into());
         };
         let text = std::str::from_utf8(&archive[range])
-            .map_err(|_| invalid(format!("has a `{}` that is no UTF-8", entry.path)))?;
+            .map_err(|_| invalid(format!("has a `{}` that is not UTF-8", entry.path)))?;
         if slot.replace(text).is_some() {
             return Err(invalid(format!("holds `{}` twice", entry.path)).into());
         }
@@ -199,7 +199,7 @@ pub(crate) fn split(line: &str) -> Result<(char, &str)> {
         (Some(field), Some(':')) if !line.contains(['\0', '\r']) => Ok((field, chars.as_str())),
         _ => {
             let shown: String = line.chars().take(80).collect();
-            Err(Fault::new(Kind::Mismatch, format!("`{}` is no line of a record", shown.escape_debug()))
+            Err(Fault::new(Kind::Mismatch, format!("`{}` is not a line of a record", shown.escape_debug()))
                 .into())
         }
     }

@@ -303,7 +303,7 @@ impl Placing<'_> {
             _ => {
                 return Err(path::refused(
                     &entry.path,
-                    "it links to what is no file of the package before it",
+                    "it links to something that is not a file of the package before it",
                 ));
             }
         };

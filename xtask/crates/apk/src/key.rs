@@ -50,7 +50,8 @@ impl Key {
     /// Reads a key from its PEM text (`SubjectPublicKeyInfo`), with the name that signatures call it by: its
     /// file's name. A key of less than [`limits::KEY_BITS`] is refused.
     pub fn from_pem(name: &str, pem: &[u8]) -> Result<Self> {
-        let invalid = |why: String| Fault::new(Kind::Mismatch, format!("`{name}` is no key to trust: {why}"));
+        let invalid =
+            |why: String| Fault::new(Kind::Mismatch, format!("`{name}` is not a key to trust: {why}"));
         if pem.len() > limits::KEY_FILE {
             return Err(invalid(format!("longer than {} bytes", limits::KEY_FILE)).into());
         }
@@ -106,7 +107,7 @@ impl Keyring {
                 let path = arch_dir.join(&name);
                 if !name.ends_with(".rsa.pub") {
                     let message =
-                        format!("`{}` is no key: its name does not end in .rsa.pub", path.display());
+                        format!("`{}` is not a key: its name does not end in .rsa.pub", path.display());
                     return Err(Fault::new(Kind::Data, message).into());
                 }
                 let pem =
@@ -162,7 +163,10 @@ fn sorted_names(dir: &Path) -> Result<Vec<String>> {
     let mut names = Vec::new();
     for name in read().with_context(|| format!("listing the keys in {}", dir.display()))? {
         names.push(name.into_string().map_err(|name| {
-            Fault::new(Kind::Data, format!("`{}` in {} is no key's name", name.display(), dir.display()))
+            Fault::new(
+                Kind::Data,
+                format!("`{}` in {} is not the name of a key", name.display(), dir.display()),
+            )
         })?);
     }
     names.sort_unstable();

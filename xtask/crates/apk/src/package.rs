@@ -88,7 +88,7 @@ impl FromStr for ScriptKind {
     fn from_str(text: &str) -> Result<Self> {
         let known = SCRIPTS.iter().find(|(_, name)| *name == text);
         known.map(|(kind, _)| *kind).ok_or_else(|| {
-            Fault::new(Kind::Mismatch, format!("`{}` is no kind of script", text.escape_debug())).into()
+            Fault::new(Kind::Mismatch, format!("`{}` is not a kind of script", text.escape_debug())).into()
         })
     }
 }
@@ -168,15 +168,15 @@ fn read_control(archive: &[u8]) -> Result<(PackageInfo, Vec<Script>)> {
             )
         };
         let EntryKind::File(range) = entry.kind.clone() else {
-            return Err(invalid("which is no file").into());
+            return Err(invalid("which is not a file").into());
         };
         let body = &archive[range];
         let twice = if entry.path == ".PKGINFO" {
-            let text = std::str::from_utf8(body).map_err(|_| invalid("which is no UTF-8"))?;
+            let text = std::str::from_utf8(body).map_err(|_| invalid("which is not UTF-8"))?;
             info.replace(PackageInfo::parse(text)?).is_some()
         } else {
             let kind = entry.path.strip_prefix('.').and_then(|name| name.parse::<ScriptKind>().ok());
-            let kind = kind.ok_or_else(|| invalid("which is no file that is known"))?;
+            let kind = kind.ok_or_else(|| invalid("which is not a file that is known"))?;
             let twice = scripts.iter().any(|script| script.kind == kind);
             scripts.push(Script { kind, body: body.to_vec() });
             twice

@@ -65,7 +65,7 @@ impl PackageInfo {
         };
         let datahash = need(datahash, "datahash")?;
         if datahash.len() != 64 || !datahash.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f')) {
-            return Err(Fault::new(Kind::Mismatch, "the `datahash` in .PKGINFO is no SHA-256").into());
+            return Err(Fault::new(Kind::Mismatch, "the `datahash` in .PKGINFO is not a SHA-256").into());
         }
         Ok(Self {
             name: record::package_name(&need(name, "pkgname")?)?,
@@ -118,8 +118,8 @@ mod tests {
         insta::assert_snapshot!(message(&text("pkgname = b\n")), @"`pkgname = b` in .PKGINFO: it comes twice");
         insta::assert_snapshot!(message(&text("pkgdesc = a\0b\n")), @r"`pkgdesc = a\0b` in .PKGINFO: a control character");
         insta::assert_snapshot!(message("pkgname = a\n"), @".PKGINFO has no `datahash`");
-        insta::assert_snapshot!(message(&text("").replace(HASH, "12")), @"the `datahash` in .PKGINFO is no SHA-256");
-        insta::assert_snapshot!(message(&text("").replace("= a\n", "= ../a\n")), @"`../a` is no package's name");
+        insta::assert_snapshot!(message(&text("").replace(HASH, "12")), @"the `datahash` in .PKGINFO is not a SHA-256");
+        insta::assert_snapshot!(message(&text("").replace("= a\n", "= ../a\n")), @"`../a` is not a package name");
     }
 
     proptest! {

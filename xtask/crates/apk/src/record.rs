@@ -220,7 +220,7 @@ pub(crate) fn package_name(name: &str) -> Result<String> {
     {
         let shown: String = name.chars().take(80).collect();
         return Err(
-            Fault::new(Kind::Mismatch, format!("`{}` is no package's name", shown.escape_debug())).into()
+            Fault::new(Kind::Mismatch, format!("`{}` is not a package name", shown.escape_debug())).into()
         );
     }
     Ok(name.to_owned())
@@ -230,6 +230,6 @@ pub(crate) fn number<T: std::str::FromStr>(text: &str) -> Result<T> {
     let digits = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
     digits.then(|| text.parse().ok()).flatten().ok_or_else(|| {
         let shown: String = text.chars().take(80).collect();
-        Fault::new(Kind::Mismatch, format!("`{}` is no number that fits", shown.escape_debug())).into()
+        Fault::new(Kind::Mismatch, format!("`{}` is not a number in range", shown.escape_debug())).into()
     })
 }

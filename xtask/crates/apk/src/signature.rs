@@ -37,7 +37,7 @@ pub fn read(segment: &Segment, what: &str) -> Result<Vec<Signature>> {
             );
         };
         let EntryKind::File(range) = entry.kind else {
-            return Err(invalid("has a signature that is no file".into()).into());
+            return Err(invalid("has a signature that is not a file".into()).into());
         };
         signatures.push(Signature { key: key.to_owned(), hash, bytes: segment.data[range].to_vec() });
     }

@@ -179,7 +179,7 @@ fn read(entry: &tar::Entry<'_, &[u8]>, before: Before, archive: usize) -> Result
         value
             .ok()
             .and_then(|value| u32::try_from(value).ok())
-            .ok_or(format!("its {field} is no number that fits"))
+            .ok_or(format!("its {field} is not a number in range"))
     };
     let link = || {
         let link = before.link.clone().map(Cow::Owned).or_else(|| entry.link_name_bytes());
@@ -229,7 +229,7 @@ fn ends_at_first_nul(field: &[u8]) -> bool {
 }
 
 fn text(bytes: &[u8]) -> Result<String, String> {
-    let text = std::str::from_utf8(bytes).map_err(|_| "a name is no UTF-8")?;
+    let text = std::str::from_utf8(bytes).map_err(|_| "a name is not UTF-8")?;
     if text.contains('\0') {
         return Err("a name holds a NUL".into());
     }

@@ -185,7 +185,7 @@ impl Tree {
                 _ => {
                     return Err(path::refused(
                         path,
-                        &format!("it links to `{}`, which is no file", target.escape_debug()),
+                        &format!("it links to `{}`, which is not a file", target.escape_debug()),
                     ));
                 }
             };
@@ -204,7 +204,7 @@ impl Tree {
                 let why = if old.is_directory() {
                     "a directory is there"
                 } else {
-                    "something that is no directory is there"
+                    "something that is not a directory is there"
                 };
                 return Err(path::refused(path, why));
             }

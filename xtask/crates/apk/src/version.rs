@@ -57,7 +57,7 @@ impl Version {
     /// [`limits::VERSION_LENGTH`].
     pub fn parse(text: &str) -> Result<Self> {
         let invalid = |why: &str| {
-            Fault::new(Kind::Mismatch, format!("`{}` is no package version: {why}", text.escape_debug()))
+            Fault::new(Kind::Mismatch, format!("`{}` is not a package version: {why}", text.escape_debug()))
         };
         if text.len() > limits::VERSION_LENGTH {
             return Err(invalid(&format!("longer than {} bytes", limits::VERSION_LENGTH)).into());

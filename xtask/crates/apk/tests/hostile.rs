@@ -87,19 +87,19 @@ fn links_that_lead_out() {
     insta::assert_snapshot!(link(Item::symlink("etc/x", "/../etc")), @"the path `etc/x` is refused: its target `/../etc` leads out of the root");
     insta::assert_snapshot!(link(Item::hardlink("etc/x", "../../etc/shadow")), @"the path `../../etc/shadow` is refused: it holds `..`");
     insta::assert_snapshot!(link(Item::hardlink("etc/x", "/etc/shadow")), @"the path `/etc/shadow` is refused: it is absolute");
-    insta::assert_snapshot!(link(Item::hardlink("etc/x", "etc/base")), @"placing `etc/x`: the path `etc/x` is refused: it links to what is no file of the package before it");
-    insta::assert_snapshot!(link(Item::hardlink("etc/x", "usr/etc/base")), @"placing `etc/x`: the path `etc/x` is refused: it links to what is no file of the package before it");
+    insta::assert_snapshot!(link(Item::hardlink("etc/x", "etc/base")), @"placing `etc/x`: the path `etc/x` is refused: it links to something that is not a file of the package before it");
+    insta::assert_snapshot!(link(Item::hardlink("etc/x", "usr/etc/base")), @"placing `etc/x`: the path `etc/x` is refused: it links to something that is not a file of the package before it");
     let chain = refusal(vec![
         Item::directory("etc"),
         Item::symlink("etc/s", "base"),
         Item::hardlink("etc/h", "etc/s"),
     ]);
-    insta::assert_snapshot!(chain, @"placing `etc/h`: the path `etc/h` is refused: it links to `etc/s`, which is no file");
+    insta::assert_snapshot!(chain, @"placing `etc/h`: the path `etc/h` is refused: it links to `etc/s`, which is not a file");
 }
 
 #[test]
 fn writing_through_links() {
-    insta::assert_snapshot!(refusal(vec![Item::directory("usr"), Item::directory("usr/etc"), Item::file("usr/etc/x", b"x")]), @"placing `usr/etc`: the path `usr/etc` is refused: something that is no directory is there");
+    insta::assert_snapshot!(refusal(vec![Item::directory("usr"), Item::directory("usr/etc"), Item::file("usr/etc/x", b"x")]), @"placing `usr/etc`: the path `usr/etc` is refused: something that is not a directory is there");
     insta::assert_snapshot!(refusal(vec![Item::directory("usr/abs/new")]), @"placing `usr/abs/new`: the path `usr/abs/new` is refused: `usr/abs` above it is a symbolic link: nothing is written through one");
     insta::assert_snapshot!(refusal(vec![Item::directory("a"), Item::symlink("a/out", "/etc"), Item::directory("a/out/d")]), @"placing `a/out/d`: the path `a/out/d` is refused: `a/out` above it is a symbolic link: nothing is written through one");
     insta::assert_snapshot!(refusal(vec![Item::directory("a"), Item::symlink("a/out", "/etc"), Item::file("a/out/x", b"x")]), @"placing `a/out/x`: the path `a/out/x` is refused: its directory is not in the package before it");

@@ -173,7 +173,7 @@ fn the_world_resolves_and_each_library_is_there() {
     assert!(world.iter().all(|need| need.versions == Versions::Any));
 }
 
-/// `ebtables` is no package there, but iptables provides it; and the entrypoint of kube-proxy's image starts programs by
+/// `ebtables` is not a package there, but iptables provides it; and the entrypoint of kube-proxy's image starts programs by
 /// names that must be iptables'.
 #[test]
 fn kube_proxys_world_resolves_and_brings_both_kinds_of_iptables() {

@@ -60,7 +60,7 @@ struct DependencyKind {
 /// the text of Cargo.lock.
 ///
 /// # Errors
-/// [`Kind::Data`] for what is no such output.
+/// [`Kind::Data`] for what is not such output.
 pub fn linked(metadata: &[u8], lock: &str) -> Result<Vec<Crate>> {
     let metadata: Metadata = serde_json::from_slice(metadata).map_err(|error| {
         Fault::new(Kind::Data, format!("what `cargo metadata` says cannot be read: {error}"))

@@ -79,10 +79,10 @@ pub struct Inputs<'a> {
 /// The statement about an image.
 ///
 /// # Errors
-/// [`Kind::Unknown`] if the plan lacks the image; [`Kind::Data`] for a go.sum with a hash that is none.
+/// [`Kind::Unknown`] if the plan has no such image; [`Kind::Data`] for a go.sum with a hash that is none.
 pub fn write(inputs: &Inputs<'_>) -> Result<Vec<u8>> {
     let image = inputs.plan.images.get(&inputs.parameters.attribute);
-    let image = image.ok_or_else(|| Fault::new(Kind::Unknown, "the plan lacks the image"))?;
+    let image = image.ok_or_else(|| Fault::new(Kind::Unknown, "the plan has no such image"))?;
     let mut materials = Materials::default();
     if let Some(commit) = inputs.commit {
         materials.add("source", json!({"gitCommit": commit}));
@@ -98,7 +98,8 @@ pub fn write(inputs: &Inputs<'_>) -> Result<Vec<u8>> {
                     materials.sha256(&format!("rootfs file /{}", entry.path), &sha256.to_string());
                 }
                 Content::File { from: From::Component(key), .. } => {
-                    let component = inputs.plan.components.get(key).context("the plan lacks a component")?;
+                    let component =
+                        inputs.plan.components.get(key).context("the plan has no such component")?;
                     materials.component(component, inputs)?;
                 }
                 _ => {}
@@ -214,7 +215,8 @@ impl Materials {
                 continue;
             }
             let hash = sum.strip_prefix("h1:").and_then(|text| STANDARD.decode(text).ok());
-            let hash = hash.ok_or_else(|| Fault::new(Kind::Data, format!("go.sum: `{sum}` is no hash")))?;
+            let hash =
+                hash.ok_or_else(|| Fault::new(Kind::Data, format!("go.sum: `{sum}` is not a hash")))?;
             self.add(&purl("golang", path, version, &[]), json!({"dirHash": hex::encode(hash)}));
         }
         Ok(())
@@ -233,7 +235,7 @@ pub struct Said {
 /// Reads a statement, which must be about the image with this digest and of our way to build.
 ///
 /// # Errors
-/// [`Kind::Data`] for what is no such statement; [`Kind::Mismatch`] if it is about another image.
+/// [`Kind::Data`] for what is not such a statement; [`Kind::Mismatch`] if it is about another image.
 pub fn read(bytes: &[u8], digest: &str) -> Result<Said> {
     let damaged = |why: String| Fault::new(Kind::Data, format!("the provenance cannot be read: {why}"));
     let value: Value = serde_json::from_slice(bytes).map_err(|error| damaged(error.to_string()))?;

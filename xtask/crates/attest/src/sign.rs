@@ -28,7 +28,7 @@ impl Private {
     /// Reads a PKCS #8 key in PEM, as `openssl genpkey` writes it.
     ///
     /// # Errors
-    /// [`Kind::Data`] for another kind of key; its content is never told.
+    /// [`Kind::Data`] for another kind of key; its content is never shown.
     pub fn read(path: &Path) -> Result<Self> {
         let text = read(path)?;
         let refuse = |why: &str| Fault::new(Kind::Data, format!("{} {why}", path.display()));
@@ -38,7 +38,7 @@ impl Private {
                 .into());
         }
         SigningKey::from_pkcs8_pem(&text).map(Self).map_err(|_| {
-            refuse("is no private key in PKCS #8 PEM for ECDSA on P-256")
+            refuse("is not a private key in PKCS #8 PEM for ECDSA on P-256")
                 .help("`openssl genpkey -algorithm EC -pkeyopt ec_paramgen_curve:P-256 -out cosign.key` makes one")
                 .into()
         })
@@ -72,9 +72,12 @@ impl Public {
     /// [`Kind::Data`] for another kind of key.
     pub fn read(path: &Path) -> Result<Self> {
         VerifyingKey::from_public_key_pem(&read(path)?).map(Self).map_err(|_| {
-            Fault::new(Kind::Data, format!("{} is no public key in PEM for ECDSA on P-256", path.display()))
-                .help("`openssl pkey -in cosign.key -pubout -out cosign.pub` makes one of a private key")
-                .into()
+            Fault::new(
+                Kind::Data,
+                format!("{} is not a public key in PEM for ECDSA on P-256", path.display()),
+            )
+            .help("`openssl pkey -in cosign.key -pubout -out cosign.pub` makes one of a private key")
+            .into()
         })
     }
 

@@ -75,7 +75,8 @@ pub fn check_machine() -> Result<()> {
 pub fn check_layout(layout: &Path) -> Result<()> {
     let read = image::tag(layout).and_then(|_| image::entrypoint(layout));
     read.map(|_| ()).map_err(|error| {
-        let message = format!("{} is no OCI layout of one image with a name: {error:#}", layout.display());
+        let message =
+            format!("{} is not an OCI layout of one image with a name: {error:#}", layout.display());
         Fault::new(Kind::Data, message).into()
     })
 }
@@ -89,7 +90,7 @@ pub fn check_program(file: &Path) -> Result<()> {
     }
     Err(Fault::new(
         Kind::Data,
-        format!("{} is no program: it does not begin as an ELF file does", file.display()),
+        format!("{} is not a program: it does not begin as an ELF file does", file.display()),
     )
     .into())
 }

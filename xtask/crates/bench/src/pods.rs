@@ -7,7 +7,7 @@ use anyhow::{Context, Result};
 use standin::containerd::POD_IMAGE;
 
 /// What a usual small pod has the kubelet do, with no server to talk to: limits, an environment, a volume on disk and
-/// one that is written anew when labels change. No mounts: what `mount` costs is not the kubelet's.
+/// one that is rewritten when labels change. No mounts: what `mount` costs is not the kubelet's.
 ///
 /// It sleeps, and takes no CPU of its own.
 fn manifest(name: &str) -> String {

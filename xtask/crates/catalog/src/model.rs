@@ -176,7 +176,7 @@ pub struct Base {
     /// The base of attributes that name none, of variants that come on it.
     #[serde(default)]
     pub default: bool,
-    /// The Alpine it stands on, if it does.
+    /// The Alpine it is made of, if it is.
     pub alpine: Option<Alpine>,
     /// What it holds.
     pub components: Vec<Name>,

@@ -135,7 +135,7 @@ impl Checks<'_> {
             if let Some(ratio) =
                 ratios.as_flattened().iter().flatten().find(|ratio| !(0.01..=10.0).contains(*ratio))
             {
-                let message = format!("{ratio} is no limit for ours / published: 0.01 to 10");
+                let message = format!("{ratio} is not a limit for ours / published: 0.01 to 10");
                 return Err(self.at.name_fault(&budget.base, &message));
             }
         }
@@ -156,7 +156,7 @@ impl Checks<'_> {
                 let line = self.at.line(&first.0.span());
                 return Err(self
                     .at
-                    .name_fault(name, &format!("{what} `{text}` stands already on line {line}")));
+                    .name_fault(name, &format!("duplicate {what} `{text}`: line {line} has it already")));
             }
         }
         if seen.is_empty() {
@@ -217,7 +217,7 @@ impl Checks<'_> {
             let numbers = release.numbers();
             if previous.is_some_and(|previous| previous < numbers) {
                 let message =
-                    format!("release `{}` stands after an older one; newest first", release.version);
+                    format!("release `{}` comes after an older one: the newest comes first", release.version);
                 return Err(self.at.name_fault(&release.version, &message));
             }
             previous = Some(numbers);
@@ -271,7 +271,7 @@ impl Checks<'_> {
             if self.catalog.products.iter().all(|known| known.name != **product) {
                 return refuse(
                     base,
-                    format!("base `{base}` has packages for `{product}`, which is no product"),
+                    format!("base `{base}` has packages for `{product}`, which is not a product"),
                 );
             }
         }
@@ -284,7 +284,7 @@ impl Checks<'_> {
             if self.catalog.arches.iter().all(|known| known.name != **arch) {
                 return refuse(
                     base,
-                    format!("base `{base}` has a root filesystem for `{arch}`, which is no arch"),
+                    format!("base `{base}` has a root filesystem for `{arch}`, which is not an arch"),
                 );
             }
             if !is_plain_path(rootfs.path.as_str()) {
@@ -294,7 +294,7 @@ impl Checks<'_> {
             if sha256.len() != 64 || !sha256.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f')) {
                 return refuse(
                     &rootfs.sha256,
-                    format!("`{sha256}` is no SHA-256: 64 lower-case hexadecimal digits"),
+                    format!("`{sha256}` is not a SHA-256: 64 lower-case hexadecimal digits"),
                 );
             }
         }
@@ -314,7 +314,7 @@ impl Checks<'_> {
     fn no_repeat(&self, names: &[Name]) -> Result<()> {
         for (index, name) in names.iter().enumerate() {
             if names[..index].iter().any(|earlier| *earlier == *name.as_str()) {
-                return Err(self.at.name_fault(name, &format!("`{name}` stands twice in this list")));
+                return Err(self.at.name_fault(name, &format!("`{name}` is listed twice")));
             }
         }
         Ok(())

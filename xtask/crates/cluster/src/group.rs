@@ -88,7 +88,7 @@ impl Cluster {
         })
     }
 
-    /// Boots one more machine, and joins it by the words that kubeadm prints. Each knows the way to the others' pods.
+    /// Boots one more machine, and joins it by the words that kubeadm prints. Each has routes to the others' pods.
     ///
     /// # Errors
     /// [`Kind::Failed`] with what its kubelet said.
@@ -179,7 +179,7 @@ impl Cluster {
         self.run(index, &script).map(drop)
     }
 
-    /// Shows a machine the way to another one's pods.
+    /// Adds a machine's route to another one's pods.
     fn route(&mut self, index: usize, to: usize) -> Result<()> {
         let other = &self.nodes[to];
         let command = self.kit.guide.route(other.number, &other.address)?;

@@ -160,7 +160,7 @@ impl Guide {
         }
     }
 
-    /// The way to the pods of the machine of this number.
+    /// The route to the pods of the machine of this number.
     ///
     /// # Errors
     /// [`Kind::Data`] if the page's command is not for its example.

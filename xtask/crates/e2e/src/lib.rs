@@ -1,5 +1,5 @@
 //! What a cluster has to do: a table of workloads and faults ([`CASES`]), each a manifest and the steps that assert something of
-//! it over the API; a [`Runner`] that goes through them; and what is told of it: [`Report`] as JSON, [`junit()`], [`page()`], the
+//! it over the API; a [`Runner`] that goes through them; and what is reported of it: [`Report`] as JSON, [`junit()`], [`page()`], the
 //! [`logs`] of all machines.
 
 mod case;

@@ -43,7 +43,7 @@ pub trait Machines {
     /// Where there is none.
     fn plug(&mut self, place: Place, plugged: bool) -> Result<()>;
 
-    /// Boots a machine anew: from within, or by taking its `power` away.
+    /// Reboots a machine: from within, or by taking its `power` away.
     ///
     /// # Errors
     /// Where it does not come up again.

@@ -31,7 +31,7 @@ pub struct Runner<'a> {
 }
 
 impl Runner<'_> {
-    /// Applies what cases need, and runs one after another. A case that fails does not end the run; `failed` is told of it at
+    /// Applies what cases need, and runs one after another. A case that fails does not end the run; `failed` is called with it at
     /// once, while all is as it was left.
     ///
     /// # Errors

@@ -33,7 +33,7 @@ pub fn telling(log: &str, most: usize) -> Vec<&str> {
     found.into_iter().map(|(_, index)| lines[index]).collect()
 }
 
-/// How telling a line is, the lowest first; none for one that says nothing of failure.
+/// How telling a line is, the lowest first; none for one that does not mention a failure.
 fn rank(line: &str) -> Option<usize> {
     if NOISE.iter().any(|word| line.contains(word)) {
         return None;
@@ -86,7 +86,7 @@ W1129 12:00:01.500001       1 lib.go:2] the flag is deprecated: failed
 E1129 12:00:02.000001       1 pod.go:9] \"Error syncing pod\" pod=\"default/b\"
 entrypoint: error: no /sys/fs/cgroup
 dial tcp 192.0.2.10:6443: connect: connection refused
-E112 is no time
+E112 is not a time
 ";
 
     #[test]

@@ -110,7 +110,7 @@ fn phase(step: &cluster::Step) -> Phase {
     }
 }
 
-/// Keeps the logs of all machines, and notes what tells most. That it fails changes nothing of what is to be told.
+/// Keeps the logs of all machines, and notes what tells most. That it fails changes nothing of what is reported.
 fn keep(machines: &mut dyn Machines, dir: &Path, progress: &dyn Progress) {
     let task = progress.task("collect the logs of all nodes", None);
     let kept = machines.collect(dir);

@@ -15,7 +15,7 @@ pub enum Kind {
     Data,
     /// No such attribute, release, component or file.
     Unknown,
-    /// An input could not be had: network, mirror, module proxy, or `--offline`.
+    /// An input is not available: network, mirror, module proxy, or `--offline`.
     Unavailable,
     /// An input or a cached object is not what its hash, size or signature says.
     Mismatch,
@@ -52,7 +52,7 @@ impl Kind {
         Kind::Interrupted,
     ];
 
-    /// The exit code of the process. 1 is left for what is no [`Fault`]: a bug.
+    /// The exit code of the process. 1 is left for what is not a [`Fault`]: a bug.
     pub const fn exit_code(self) -> u8 {
         match self {
             Kind::Usage => 2,

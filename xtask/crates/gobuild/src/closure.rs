@@ -118,7 +118,7 @@ impl Spec {
         !matches!(self, Spec::KubeUnedited { .. } | Spec::Crictl { .. })
     }
 
-    /// The version of the release's staging modules: `v0.26.0` for `v1.26.0`. `None` for what is no release of
+    /// The version of the release's staging modules: `v0.26.0` for `v1.26.0`. `None` for what is not a release of
     /// Kubernetes.
     pub(crate) fn staging_version(&self) -> Result<Option<String>> {
         let release = match self {
@@ -133,9 +133,11 @@ impl Spec {
             parts.len() == 2 && parts.iter().all(|part| part.parse::<u32>().is_ok())
         });
         let Some(rest) = rest else {
-            return Err(
-                Fault::new(Kind::Data, format!("`{release}` is no release of Kubernetes (v1.Y.Z)")).into()
-            );
+            return Err(Fault::new(
+                Kind::Data,
+                format!("`{release}` is not a release of Kubernetes (v1.Y.Z)"),
+            )
+            .into());
         };
         Ok(Some(format!("v0.{rest}")))
     }
@@ -178,7 +180,7 @@ impl Closure {
             fs::read_to_string(&file).map_err(|error| match error.kind() {
                 std::io::ErrorKind::NotFound => {
                     let fault = Fault::new(Kind::Unknown, format!("there is no {}", file.display()));
-                    let fault = fault.help("`cargo xtask lock go` makes it, where its modules can be had");
+                    let fault = fault.help("`cargo xtask lock go` makes it, where its modules are available");
                     anyhow::Error::from(fault)
                 }
                 _ => anyhow::Error::from(error).context(format!("reading {}", file.display())),
@@ -207,14 +209,14 @@ impl Closure {
         let file = ModFile::parse(&name, &self.go_mod)?;
         let sums = SumFile::parse(&sums_name, &self.go_sum)?;
         let stale = |what: String| {
-            let help = "`cargo xtask lock go` makes it anew";
+            let help = "`cargo xtask lock go` updates it";
             Err(anyhow::Error::from(Fault::new(Kind::Stale, what).help(help)))
         };
         if file.module != MODULE {
             return stale(format!("{name}: the module is `{}`, not `{MODULE}`", file.module));
         }
         if !file.go.starts_with("1.") {
-            return stale(format!("{name}: `go {}` is no version of the language", file.go));
+            return stale(format!("{name}: `go {}` is not a version of the language", file.go));
         }
         for (path, version) in spec.direct() {
             let found = file.used(path).map(|(used, version)| format!("{used} {version}"));

@@ -50,7 +50,7 @@ pub fn compile(
     install(&work.output(), out).with_context(|| format!("writing {}", out.display()))
 }
 
-/// Compiles and links; returns what the linker told.
+/// Compiles and links; returns what the linker wrote.
 fn build(
     recipe: &Recipe,
     tools: &Tools,

@@ -55,7 +55,7 @@ pub struct Edit {
     pub module: String,
     /// The versions that have these lines and need the edit.
     pub versions: Vec<String>,
-    /// The same, of releases that were added since. They are in no key, so that a new release makes no other one anew.
+    /// The same, of releases that were added since. They are in no key, so that a new release rebuilds no other.
     #[serde(default, skip_serializing)]
     pub also: Vec<String>,
     /// The versions that were looked at and need none.
@@ -161,7 +161,7 @@ impl Edits {
         let wanted = |edit: &&Edit| {
             file.used(&edit.module).is_some_and(|(_, version)| !edit.without.contains(&version))
         };
-        // What other versions need not is no part of the key either.
+        // What other versions need not is not part of the key either.
         let own = |edit: &Edit| Edit { without: Vec::new(), ..edit.clone() };
         Ok(self.edits.iter().filter(wanted).map(own).collect())
     }
@@ -169,7 +169,7 @@ impl Edits {
     /// Did a pin give a closure, by its go.mod, another version than its release asks for?
     ///
     /// # Errors
-    /// [`Kind::Data`] for what is no go.mod.
+    /// [`Kind::Data`] for what is not a go.mod.
     pub fn raise(&self, go_mod: &str) -> Result<bool> {
         let file = ModFile::parse("go.mod", go_mod)?;
         Ok(self.pins.iter().any(|Pin { module, version, .. }| {

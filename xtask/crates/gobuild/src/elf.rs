@@ -13,7 +13,7 @@ pub(crate) fn check(bytes: &[u8], target: &Target) -> Result<(), String> {
         _ => (1, 40, "ARM"),
     };
     if !bytes.starts_with(b"\x7fELF") {
-        return Err("it is no ELF file".into());
+        return Err("it is not an ELF file".into());
     }
     let found = (bytes.get(4).copied(), bytes.get(5).copied(), number(bytes, 18, 2));
     if found != (Some(class), Some(1), Some(machine)) {
@@ -74,7 +74,7 @@ mod tests {
         insta::assert_snapshot!(check(&elf(62, 3), &amd64).unwrap_err(), @"it needs a dynamic linker");
         insta::assert_snapshot!(check(&elf(183, 1), &amd64).unwrap_err(), @"it is for another machine than x86-64");
         insta::assert_snapshot!(check(&elf(62, 1)[..64], &amd64).unwrap_err(), @"its program headers are cut off");
-        insta::assert_snapshot!(check(b"#!/bin/sh", &amd64).unwrap_err(), @"it is no ELF file");
+        insta::assert_snapshot!(check(b"#!/bin/sh", &amd64).unwrap_err(), @"it is not an ELF file");
         let own = std::fs::read("/proc/self/exe").unwrap();
         let dynamic = check(
             &own,

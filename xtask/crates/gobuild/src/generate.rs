@@ -155,7 +155,7 @@ fn drop_staging(spec: &Spec, file: &mut ModFile, failed: &BTreeMap<String, Strin
     Ok(true)
 }
 
-/// Compares the committed closure with one made anew.
+/// Compares the committed closure with a new one.
 pub fn check(
     root: &Path,
     spec: &Spec,
@@ -181,7 +181,7 @@ pub fn check(
                 line(new),
                 line(old)
             );
-            return Err(Fault::new(Kind::Stale, message).help("`cargo xtask lock go` makes it anew").into());
+            return Err(Fault::new(Kind::Stale, message).help("`cargo xtask lock go` updates it").into());
         }
     }
     Ok(())

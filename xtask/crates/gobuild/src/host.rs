@@ -32,14 +32,14 @@ const INHERITED: [&str; 16] = [
 ];
 
 /// What the user's own Go is set to: caches, which are used so that nothing is fetched or compiled twice, and
-/// the way to modules.
+/// the module proxy.
 #[derive(Clone, Debug)]
 pub struct HostGo {
     /// GOMODCACHE: where modules are kept unpacked.
     pub mod_cache: PathBuf,
     /// GOCACHE: where compiled packages are kept.
     pub build_cache: PathBuf,
-    /// GOPROXY and its kind: the way to modules.
+    /// GOPROXY and its kind: the module proxy.
     pub network: BTreeMap<String, String>,
 }
 

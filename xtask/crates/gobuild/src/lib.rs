@@ -4,7 +4,7 @@
 //! gets the modules, and [`compile`] builds from them without a network, with a cleared environment, with zig as
 //! the C compiler. Equal recipes give equal bytes, whatever the machine, directory, user, locale or job count.
 //!
-//! Joined programs are told apart by the name they are called by. Their `main` packages cannot be imported, so their
+//! Joined programs are distinguished by the name they are called by. Their `main` packages cannot be imported, so their
 //! sources are re-packaged from the verified module cache for the time of the build.
 
 mod closure;

@@ -20,7 +20,7 @@ use crate::tools::{Tools, Work};
 /// How many missing modules are named; a release that was never fetched lacks hundreds.
 const NAMED: usize = 40;
 
-/// A package as `go list -json` tells of it.
+/// A package as `go list -json` lists it.
 #[derive(Debug, Default, Deserialize)]
 #[serde(rename_all = "PascalCase", default)]
 pub(crate) struct Package {
@@ -143,7 +143,7 @@ pub(crate) fn list(
     for program in &recipe.programs {
         let main = mains.remove(&program.package).filter(|package| package.name == "main");
         let main =
-            main.ok_or_else(|| Fault::new(Kind::Data, format!("{} is no program", program.package)))?;
+            main.ok_or_else(|| Fault::new(Kind::Data, format!("{} is not a program", program.package)))?;
         listing.mains.push(main);
     }
     Ok(listing)
@@ -178,7 +178,7 @@ pub(crate) struct Downloaded {
     pub(crate) error: String,
 }
 
-/// Asks `go` for modules; one that cannot be had is an answer with an error.
+/// Asks `go` for modules; one that is not available is an answer with an error.
 pub(crate) fn download(go: Run<'_>, modules: &[String]) -> Result<Vec<Downloaded>> {
     let out = go.args(["mod", "download", "-json"]).args(modules).finish()?;
     let answers = serde_json::Deserializer::from_slice(&out.stdout)
@@ -201,7 +201,7 @@ pub(crate) fn verify(recipe: &Recipe, listing: &Listing) -> Result<()> {
     listing.modules.par_iter().try_for_each(|((path, version), dir)| {
         let Some(expected) = sums.module(path, version) else {
             let message = format!("go.sum has no sum for {path} {version}");
-            return Err(Fault::new(Kind::Stale, message).help("`cargo xtask lock go` makes it anew").into());
+            return Err(Fault::new(Kind::Stale, message).help("`cargo xtask lock go` updates it").into());
         };
         let found = hash_dir(dir, path, version)?;
         if found != expected {
@@ -227,11 +227,11 @@ pub(crate) fn problem(message: String, errors: &[&str], offline: bool) -> anyhow
     unavailable(&missing, offline)
 }
 
-/// The fault of modules that cannot be had.
+/// The fault of modules that are not available.
 pub(crate) fn unavailable(missing: &BTreeMap<String, String>, offline: bool) -> anyhow::Error {
     let mut message = match missing.len() {
-        1 => "a Go module cannot be had:".to_owned(),
-        count => format!("{count} Go modules cannot be had:"),
+        1 => "a Go module is not available:".to_owned(),
+        count => format!("{count} Go modules are not available:"),
     };
     for (module, why) in missing.iter().take(NAMED) {
         message.push_str("\n  ");
@@ -328,7 +328,7 @@ mod tests {
         let error = problem(String::new(), &errors, false);
         assert_eq!(fault::exit_code(&error), 5);
         insta::assert_snapshot!(error, @r"
-        6 Go modules cannot be had:
+        6 Go modules are not available:
           a.b/c@v1.0.0: nobody answers at the module proxy's address (dial tcp 127.0.0.1:1: connect: connection refused)
           github.com/kubernetes-sigs/cri-tools@v1.26.0: it is not in the module cache, and nothing may be fetched (module lookup disabled by GOPROXY=off)
           k8s.io/b@v0.1.0: the module proxy knows no such version (404 Not Found)

@@ -57,7 +57,9 @@ impl Target {
             "amd64" => ("amd64", ("GOAMD64", "v1"), "x86_64-linux-musl"),
             "arm64" => ("arm64", ("GOARM64", "v8.0"), "aarch64-linux-musl"),
             "arm32v7" => ("arm", ("GOARM", "7"), "arm-linux-musleabihf"),
-            _ => return Err(Fault::new(Kind::Unknown, format!("`{arch}` is no known architecture")).into()),
+            _ => {
+                return Err(Fault::new(Kind::Unknown, format!("`{arch}` is not a known architecture")).into());
+            }
         };
         Ok(Self { goarch, level, zig })
     }
@@ -110,7 +112,7 @@ impl Flags {
             ("flag for the linker", self.ldflags.iter().find(|flag| !word(flag))),
         ];
         match bad.into_iter().find_map(|(what, found)| Some((what, found?))) {
-            Some((what, bad)) => Err(Fault::new(Kind::Data, format!("`{bad}` is no {what}")).into()),
+            Some((what, bad)) => Err(Fault::new(Kind::Data, format!("`{bad}` is not a {what}")).into()),
             None => Ok(()),
         }
     }
@@ -298,7 +300,7 @@ fn check_programs(programs: &[Program]) -> Result<()> {
         let plain = |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '_' || c == '.';
         if program.name.is_empty() || program.name.starts_with(['-', '.']) || !program.name.chars().all(plain)
         {
-            return bad(format!("`{}` is no name for a program", program.name));
+            return bad(format!("`{}` is not a name for a program", program.name));
         }
     }
     if let Some(twice) = programs.windows(2).find(|pair| pair[0].name == pair[1].name) {
@@ -347,9 +349,9 @@ mod tests {
         assert!(
             error(&["providerless"], &["all=-l", "std=", "k8s.io/...=-l -B"], &["-funcalign=16"]).is_ok()
         );
-        insta::assert_snapshot!(error(&["a,b"], &[], &[]).unwrap_err(), @"`a,b` is no build tag");
-        insta::assert_snapshot!(error(&[], &["-l"], &[]).unwrap_err(), @"`-l` is no flag PATTERN=FLAGS for the compiler");
-        insta::assert_snapshot!(error(&[], &[], &["-X 'a=b'"]).unwrap_err(), @"`-X 'a=b'` is no flag for the linker");
+        insta::assert_snapshot!(error(&["a,b"], &[], &[]).unwrap_err(), @"`a,b` is not a build tag");
+        insta::assert_snapshot!(error(&[], &["-l"], &[]).unwrap_err(), @"`-l` is not a flag PATTERN=FLAGS for the compiler");
+        insta::assert_snapshot!(error(&[], &[], &["-X 'a=b'"]).unwrap_err(), @"`-X 'a=b'` is not a flag for the linker");
     }
 
     #[test]
@@ -359,6 +361,6 @@ mod tests {
         let kubelet = Program::kubernetes("kubelet");
         insta::assert_snapshot!(error(&[kubelet.clone(), kubelet.clone()]), @"two programs are called `kubelet`");
         insta::assert_snapshot!(error(&[Program::kubernetes("kube-proxy"), kubelet]), @"kube-proxy and kubelet cannot be joined: each reads flags registered while packages are initialised, and would show the other's");
-        insta::assert_snapshot!(error(&[Program::cni("main", "../bridge")]), @"`../bridge` is no name for a program");
+        insta::assert_snapshot!(error(&[Program::cni("main", "../bridge")]), @"`../bridge` is not a name for a program");
     }
 }

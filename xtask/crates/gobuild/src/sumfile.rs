@@ -60,9 +60,11 @@ pub fn hash_dir(dir: &Path, path: &str, version: &str) -> Result<String> {
         }
         let relative = entry.path().strip_prefix(dir).context("a file outside its directory")?;
         let Some(relative) = relative.to_str() else {
-            return Err(
-                Fault::new(Kind::Mismatch, format!("{} is no module file", entry.path().display())).into()
-            );
+            return Err(Fault::new(
+                Kind::Mismatch,
+                format!("{} is not a module file", entry.path().display()),
+            )
+            .into());
         };
         files.push((format!("{path}@{version}/{relative}"), entry.into_path()));
     }

@@ -19,7 +19,7 @@ pub struct Tools {
     pub zig: PathBuf,
     /// A directory where zig keeps what it built of musl. Absolute.
     pub zig_cache: PathBuf,
-    /// The caches and the way to modules.
+    /// The caches and the module proxy.
     pub host: HostGo,
     /// Nothing may be fetched.
     pub offline: bool,

@@ -1,4 +1,4 @@
-//! What the way to modules says of Kubernetes' releases.
+//! What the module proxy says of Kubernetes' releases.
 
 use std::path::Path;
 
@@ -32,12 +32,12 @@ pub struct Origin {
     pub hash: Option<String>,
 }
 
-/// All versions of Kubernetes that the way to modules knows. `work` is a directory for temporary files.
+/// All versions of Kubernetes that the module proxy knows. `work` is a directory for temporary files.
 pub fn versions(tools: &Tools, work: &Path) -> Result<Vec<String>> {
     versions_of(KUBERNETES, tools, work)
 }
 
-/// All versions of a module that the way to modules knows.
+/// All versions of a module that the module proxy knows.
 pub fn versions_of(module: &str, tools: &Tools, work: &Path) -> Result<Vec<String>> {
     Ok(ask(&["-versions", module], tools, work)?.versions)
 }
@@ -69,16 +69,16 @@ pub fn commit_of_tag(repository: &str, tag: &str, tools: &Tools) -> Result<Strin
 
 fn ask(args: &[&str], tools: &Tools, work: &Path) -> Result<Upstream> {
     if tools.offline {
-        let fault = Fault::new(Kind::Unavailable, "--offline forbids to ask which versions there are");
+        let fault = Fault::new(Kind::Unavailable, "cannot ask which versions there are with `--offline`");
         return Err(fault.help("leave it out, or give what is known: see --help").into());
     }
     let work = Work::new(work, "module containerized-kubelet\n", "")?;
     let run = tools.go_fetching(&Target::by_name("amd64")?, &work)?;
     let out = run.args(["list", "-m", "-json"]).args(args).finish()?;
     if !out.status.success() {
-        let message = format!("the go command cannot tell of {}:\n{}", args.join(" "), out.stderr_tail);
+        let message = format!("the go command cannot list {}:\n{}", args.join(" "), out.stderr_tail);
         let error = problem(message.clone(), &[&out.stderr_tail], false);
-        // What is not a module's own trouble is the way to it.
+        // What is not a module's own trouble is its proxy's.
         return match fault::of(&error).map(Fault::kind) {
             Some(Kind::Failed) => Err(Fault::new(Kind::Unavailable, message)
                 .help("set GOPROXY to a proxy that serves the module")

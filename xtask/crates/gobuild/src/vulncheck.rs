@@ -43,7 +43,7 @@ impl<'a> Vulncheck<'a> {
     }
 
     /// What is known of a Go binary: its modules, of which those that were edited for the build count as what they were
-    /// made of. `None` for a file that is no Go program.
+    /// made of. `None` for a file that is not a Go program.
     pub fn extract(&self, binary: &Path) -> Result<Option<String>> {
         let out = Run::new(self.work.output()).args(["-mode=extract"]).arg(binary).finish()?;
         if !out.status.success() || out.stdout.is_empty() {
@@ -59,7 +59,7 @@ impl<'a> Vulncheck<'a> {
     /// Compares what [`Vulncheck::extract`] gave with a database, a URL: govulncheck's messages.
     ///
     /// # Errors
-    /// [`Kind::Database`] where the database cannot be had or read.
+    /// [`Kind::Database`] where the database is not available or cannot be read.
     pub fn scan(&self, extracted: &str, database: &str) -> Result<Vec<Value>> {
         let file: PathBuf = self.work.temporary().join("extracted");
         fs::write(&file, extracted).context("writing what was read of a binary")?;

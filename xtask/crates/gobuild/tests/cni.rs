@@ -146,7 +146,7 @@ fn what_was_fetched_is_enough_and_a_changed_byte_in_it_is_found() {
     assert_eq!(fault::exit_code(&error), 5, "{error}");
     assert_eq!(
         error.to_string(),
-        "a Go module cannot be had:\n  github.com/containernetworking/plugins@v0.9.1: it is not in the module cache"
+        "a Go module is not available:\n  github.com/containernetworking/plugins@v0.9.1: it is not in the module cache"
     );
     assert!(fault::of(&error).unwrap().hint().unwrap().contains("cargo xtask fetch"));
     let error = compile(&recipe, &tools, 2, dir.path(), &out, &Silent).unwrap_err();

@@ -104,7 +104,7 @@ fn crictl_does_not_raise_what_kubernetes_is_made_of() {
     let error = made(dir.path(), &tools, &spec("git.test/cri-tools/cmd/crictl")).unwrap_err();
     assert_eq!(fault::exit_code(&error), 5, "{error}");
     insta::assert_snapshot!(error, @r"
-    a Go module cannot be had:
+    a Go module is not available:
       git.test/cri-tools@v1.98.0: it is called sigs.k8s.io/cri-tools, as its go.mod says: ask for it by that name
     ");
 }

@@ -124,7 +124,7 @@ fn a_compiler_error_and_a_package_that_is_no_program_are_named() {
         gobuild::compile(recipe, tools, 2, dir.path(), &dir.path().join("out"), &Silent)
     };
     let error = compile(&tools, &recipe(&closure, vec![library.clone()])).unwrap_err();
-    assert_eq!(error.to_string(), "example.test/tools/registers is no program");
+    assert_eq!(error.to_string(), "example.test/tools/registers is not a program");
     library.package = "example.test/tools/nope".into();
     let error = compile(&tools, &recipe(&closure, vec![library])).unwrap_err();
     assert!(

@@ -1,5 +1,5 @@
-//! Closures made anew are what is committed, and a release whose modules cannot all be had says which. Needs the
-//! user's way to modules, so only `cargo xtask test --full` runs this.
+//! Closures made again are what is committed, and a release with modules that are not available says which. Needs the
+//! user's module proxy, so only `cargo xtask test --full` runs this.
 
 mod common;
 

@@ -126,7 +126,7 @@ mod tests {
         assert_eq!(split(&both), Some((&*long, &*hundred)));
         assert_eq!(split(&format!("p{both}")), None);
         assert_eq!(split(&format!("{both}/")), None);
-        // A directory's closing slash is no place to split at.
+        // A directory's closing slash is not a place to split at.
         assert_eq!(split(&format!("{hundred}/")), None);
         assert_eq!(split("é"), None);
         let many = "a/".repeat(60);

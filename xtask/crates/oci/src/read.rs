@@ -394,7 +394,7 @@ impl Reader<'_, '_> {
                     }
                     _ => {
                         return refuse(&format!(
-                            "a hard link to {target:?}, which is no regular file before it"
+                            "a hard link to {target:?}, which is not a regular file before it"
                         ));
                     }
                 }

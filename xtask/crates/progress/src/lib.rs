@@ -8,7 +8,7 @@ pub trait Progress: Send + Sync {
     /// `total` is in bytes for transfers and compression, `None` where the length is not known.
     fn task(&self, name: &str, total: Option<u64>) -> Box<dyn Task>;
 
-    /// One line worth reading: a tool was added, a cache was made anew.
+    /// One line worth reading: a tool was added, a cache was rebuilt.
     fn note(&self, line: &str);
 }
 

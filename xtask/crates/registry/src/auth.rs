@@ -1,15 +1,15 @@
-//! What a registry demands of those who log in, and whom credentials are shown to.
+//! What a registry requires of those who log in, and whom credentials are shown to.
 
 use web::Origin;
 
-/// What a registry demands with status 401.
+/// What a registry requires with status 401.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Challenge {
     /// User and password with each request.
     Basic,
     /// A token.
     Bearer {
-        /// The URL where it is to be had.
+        /// The URL of the token server.
         realm: String,
         /// What the token server calls the registry.
         service: Option<String>,

@@ -126,7 +126,7 @@ impl<'a> Client<'a> {
         Fault::new(Kind::Unavailable, format!("{} {what}", self.host)).into()
     }
 
-    /// The error for an answer that is no success: its status, and the codes the registry gives.
+    /// The error for an answer that is not a success: its status, and the codes the registry gives.
     pub(crate) fn refused(&self, what: &str, answer: Answer) -> anyhow::Error {
         let status = answer.response.status().as_u16();
         let codes = codes(answer).join(" ");
@@ -168,7 +168,7 @@ impl<'a> Client<'a> {
         }
     }
 
-    /// A small answer to GET, read whole, and tried again where it breaks off; as it came if it is no success. One that is
+    /// A small answer to GET, read whole, and tried again where it breaks off; as it came if it is not a success. One that is
     /// 5xx to the end is such, too, if `optional`.
     pub(crate) fn get(&self, url: &str, headers: &[(&str, &str)], what: &str, optional: bool) -> Result<Got> {
         let mut tries = Tries::new(self);

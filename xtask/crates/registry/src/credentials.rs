@@ -214,7 +214,7 @@ fn answer(child: &mut Child, patience: Duration) -> Result<Result<Vec<u8>, &'sta
     loop {
         exec::interrupt::check()?;
         match heard.recv_timeout(Duration::from_millis(20)) {
-            Ok(Ok(bytes)) if bytes.len() as u64 > LIMIT => return Ok(Err("says too much")),
+            Ok(Ok(bytes)) if bytes.len() as u64 > LIMIT => return Ok(Err("writes too much")),
             Ok(Ok(bytes)) => said = Some(bytes),
             Ok(Err(_)) => return Ok(Err("cannot be read")),
             Err(_) => {}

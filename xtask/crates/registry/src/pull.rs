@@ -28,7 +28,7 @@ const DEPTH: u32 = 4;
 /// The largest blob that is pulled, in bytes.
 const BLOB_LIMIT: u64 = 8 << 30;
 
-/// How many bytes are progress, so that tries count anew.
+/// How many bytes are progress, so that tries are counted from the start.
 const PROGRESS: u64 = 1 << 20;
 
 /// How much is pulled.
@@ -177,7 +177,7 @@ impl Puller<'_> {
     fn get(&self, digest: Digest, size: u64) -> Result<Manifest> {
         let found = self.client.manifest(&digest.to_string())?;
         let found = found.ok_or_else(|| {
-            Fault::new(Kind::Mismatch, format!("the registry names manifest {digest}, but has it not"))
+            Fault::new(Kind::Mismatch, format!("the registry names manifest {digest}, but does not have it"))
         })?;
         if found.bytes.len() as u64 != size {
             return Err(Fault::mismatch(format!("manifest {digest}"), size, found.bytes.len()).into());

@@ -78,11 +78,11 @@ impl FromStr for Reference {
 
     fn from_str(text: &str) -> Result<Self> {
         let bad = |why: &str| {
-            Fault::new(Kind::Usage, format!("{text:?} is no reference: {why}"))
+            Fault::new(Kind::Usage, format!("{text:?} is not a reference: {why}"))
                 .help("write HOST[:PORT]/REPOSITORY[:TAG][@DIGEST]")
         };
         let (rest, digest) = match text.split_once('@') {
-            Some((rest, digest)) => (rest, Some(digest.parse().map_err(|_| bad("its digest is none"))?)),
+            Some((rest, digest)) => (rest, Some(digest.parse().map_err(|_| bad("its digest is not one"))?)),
             None => (text, None),
         };
         let (host, path) = rest.split_once('/').ok_or_else(|| bad("it has no host"))?;

@@ -24,7 +24,7 @@ pub(crate) fn tag(subject: Digest) -> String {
 /// The descriptors in a list of referrers: digest and size of each.
 ///
 /// # Errors
-/// [`Kind::Data`] for what is no such list.
+/// [`Kind::Data`] for what is not such a list.
 pub fn listed(bytes: &[u8]) -> Result<Vec<(Digest, u64)>> {
     let bad = |why: &str| Fault::new(Kind::Data, format!("a list of referrers {why}"));
     entries(&serde_json::from_slice(bytes).map_err(|_| bad("is not JSON"))?)
@@ -80,7 +80,7 @@ pub(crate) fn has_api(client: &Client<'_>, subject: Digest) -> Result<bool> {
     Ok(page(client, &client.url(&format!("referrers/{subject}")), subject)?.is_ok())
 }
 
-/// A page of the list, with the URL of the next if there is one; what else was answered, if it is no list.
+/// A page of the list, with the URL of the next if there is one; what else was answered, if it is not a list.
 fn page(client: &Client<'_>, url: &str, subject: Digest) -> Result<Result<Page, Option<Answer>>> {
     let what = format!("the list of referrers of {subject}");
     Ok(match client.get(url, &[("accept", INDEX)], &what, true)? {

@@ -33,7 +33,7 @@ impl<'c> Tries<'c> {
         self.done >= self.client.options.retries
     }
 
-    /// It got further than before: what comes now counts anew.
+    /// It got further than before: tries are counted from the start.
     pub(crate) fn start_anew(&mut self) {
         self.done = 0;
     }

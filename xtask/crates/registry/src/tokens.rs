@@ -1,4 +1,4 @@
-//! Logging in: what a 401 demands, and tokens.
+//! Logging in: what a 401 requires, and tokens.
 
 use std::sync::PoisonError;
 use std::sync::atomic::Ordering;
@@ -13,16 +13,16 @@ use crate::client::{Client, SMALL_LIMIT, escape, read};
 use crate::credentials::Credentials;
 use crate::retry::{Tries, is_transient};
 
-/// A token, or that the server gives none for what was asked.
+/// A token, or that the server returned none for what was asked.
 enum Token {
     Given(String),
     Denied(Answer),
 }
 
 impl Client<'_> {
-    /// Does what a 401 demands; keeps the header that further requests have.
+    /// Does what a 401 requires; keeps the header that further requests have.
     pub(crate) fn log_in(&self, answer: Answer) -> Result<()> {
-        // Only now: a helper that is missing, or asks the user something, is none of a public image's business.
+        // Only now: a helper that is missing, or asks the user something, is not needed for a public image.
         let credentials = Credentials::find(&self.reference, self.options.auth_file.as_deref())?;
         let demands = demands(&answer);
         let mut failed = None;
@@ -33,7 +33,7 @@ impl Client<'_> {
                 }
                 (Challenge::Basic, None) => continue,
                 (Challenge::Basic, Some(credentials)) => credentials.basic().ok_or_else(|| {
-                    self.protocol_error("demands a password, but an identity token is all that is known")
+                    self.protocol_error("requires a password, but only an identity token is known")
                 }),
             };
             match value {
@@ -53,7 +53,7 @@ impl Client<'_> {
             } else {
                 let said = answer.response.headers().get("www-authenticate");
                 let said = said.map_or_else(|| "none".to_owned(), |said| shown(said.as_bytes()));
-                format!("it demands a login of an unknown kind, `WWW-Authenticate` {said}")
+                format!("it asks for an authentication that is not supported, `WWW-Authenticate` {said}")
             };
             self.refused(&what, answer)
         }))
@@ -148,7 +148,7 @@ impl Client<'_> {
             }
             match read(answer.response, SMALL_LIMIT) {
                 Ok(Some(bytes)) => return self.parse(&bytes).map(Token::Given),
-                Ok(None) => return Err(self.protocol_error("has a token server that says too much")),
+                Ok(None) => return Err(self.protocol_error("has a token server whose answer is too large")),
                 Err(error) => tries.pause(Err(error.into()))?,
             }
         }

@@ -187,7 +187,7 @@ impl Input {
     /// Reads the JSON form. `name` is what errors call it.
     pub fn parse(json: &[u8], name: &str) -> Result<Self> {
         let input: Self = serde_json::from_slice(json).map_err(|error| {
-            Fault::new(fault::Kind::Data, format!("{name} is no input of a report: {error}"))
+            Fault::new(fault::Kind::Data, format!("{name} is not an input of a report: {error}"))
         })?;
         input.check().with_context(|| name.to_owned())?;
         Ok(input)
@@ -277,7 +277,7 @@ mod tests {
 
     #[test]
     fn what_cannot_be_shown_is_refused() {
-        insta::assert_snapshot!(refused("{"), @"sizes.json is no input of a report: EOF while parsing an object at line 1 column 1");
+        insta::assert_snapshot!(refused("{"), @"sizes.json is not an input of a report: EOF while parsing an object at line 1 column 1");
         insta::assert_snapshot!(refused(r#"{"version":2,"matrix":{"cells":[]}}"#), @"sizes.json: version 2, but this command knows 1");
         insta::assert_snapshot!(refused(&with_cells(&format!("{CELL}}},{CELL}}}"))), @r#"sizes.json: the matrix has ("v1", "cni", "micro", "amd64") twice"#);
         insta::assert_snapshot!(

@@ -36,7 +36,7 @@ pub(crate) const RULE: Tone = tone("rule", 0x00D1_D9E0, 0x0030_363D);
 pub(crate) const LINK: Tone = tone("link", 0x0009_69DA, 0x0058_A6FF);
 pub(crate) const PUBLISHED: Tone = tone("published", 0x0087_909A, 0x006B_737C);
 
-/// Lines and bars, told apart by marks and labels too.
+/// Lines and bars, distinguished by marks and labels too.
 pub(crate) const SERIES: [Tone; 6] = [
     tone("series-0", 0x000A_68C9, 0x0057_A5FE),
     tone("series-1", 0x00A8_4E00, 0x00F0_883E),

@@ -18,7 +18,7 @@ pub(crate) fn check(bytes: &[u8], arch: Arch, paths: &[&Path]) -> Result<(), Fau
     }
     for path in paths {
         let needle = path.as_os_str().as_encoded_bytes();
-        // A short one, such as `/` or `/tmp`, says nothing of this machine.
+        // A short one, such as `/` or `/tmp`, is the same on other machines.
         if needle.len() > 5 && bytes.windows(needle.len()).any(|window| window == needle) {
             let message =
                 format!("holds the path {}, so another machine would build other bytes", path.display());

@@ -23,7 +23,7 @@ pub use route::{Arch, Inputs, inputs};
 pub struct Tools {
     /// The Rust toolchain's directory, with `bin/cargo`, `bin/rustc` and `lib/rustlib`.
     pub toolchain: PathBuf,
-    /// What may add to that toolchain; without it a lack is an error that names the command.
+    /// What may add to that toolchain; without it what is missing is an error that names the command.
     pub rustup: Option<Rustup>,
     /// The `zig` program.
     pub zig: PathBuf,

@@ -236,7 +236,7 @@ impl Rules<'_> {
             let over = exceeded(ratio, limit);
             mean.over = over.map(|over| format!("{over}, in the mean of {} images", mean.cells)).collect();
         } else if !missing.is_empty() {
-            // Some images are above the mean, rightly: alone they say nothing about it.
+            // Some images are above the mean, rightly: alone they do not show it.
             let of = mean.cells + missing.len();
             let first = missing.iter().take(3).map(String::as_str).collect::<Vec<_>>().join(", ");
             let rest = if missing.len() > 3 { ", ..." } else { "" };

@@ -43,7 +43,7 @@ pub fn build_info(bytes: &[u8]) -> Option<BuildInfo> {
 }
 
 /// Takes a program apart. None if it is not a Go program for a known machine, or its tables contradict each other:
-/// what cannot be told is not told.
+/// what is not known is not reported.
 pub fn breakdown(bytes: &[u8]) -> Option<BTreeMap<String, u64>> {
     let sections = Sections::read(bytes)?;
     let modules = Modules::new(&buildinfo::read(sections.bytes(bytes, ".go.buildinfo")?)?);
@@ -123,7 +123,7 @@ impl Sections {
     }
 
     /// Where in the function table's section the data of functions (stack maps, inlined calls) lie that the linker puts
-    /// behind it: Go 1.26 and later. Empty where that cannot be told.
+    /// behind it: Go 1.26 and later. Empty where that is not known.
     ///
     /// Source: `moduledata` in Go's src/runtime/symtab.go; the linker gives it a section of its own.
     fn go_func(&self, bytes: &[u8], table: &Section) -> Range<usize> {

@@ -73,7 +73,7 @@ impl Published {
         for row in &published.images {
             let name = format!("{} {} {}", row.product, row.release, row.variant);
             if !seen.insert(name.clone()) {
-                return refuse(format!("{name} stands there twice"));
+                return refuse(format!("{name} is listed twice"));
             }
             let variant =
                 |known: &catalog::Variant| known.name == *row.variant && known.product == *row.product;

@@ -98,7 +98,7 @@ impl Record {
             images.insert(name, Image { compressed, extracted, config, omitted, layers });
         }
         match document.layers.keys().find(|name| !used.contains(*name)) {
-            Some(unused) => Err(refuse(format!("layer {unused} is no image's"))),
+            Some(unused) => Err(refuse(format!("layer {unused} belongs to no image"))),
             None => Ok(Self { images }),
         }
     }

@@ -31,7 +31,7 @@ pub fn say(why: &str) {
         test: thread.name().unwrap_or("a thread of its own").to_owned(),
         why: why.to_owned(),
     };
-    // A list that cannot be written to is no reason to fail: what was said is on standard error.
+    // A list that cannot be written to is not a reason to fail: what was said is on standard error.
     let _ = add(Path::new(&list), &skipped);
 }
 

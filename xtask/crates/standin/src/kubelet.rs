@@ -177,13 +177,13 @@ impl<'a> Kubelet<'a> {
     /// The pods that are Running, by what the kubelet says of them; none while it does not answer.
     pub fn running(&self) -> Result<Vec<String>> {
         let Ok(answer) = self.containerd.host.http(10255, "/pods") else { return Ok(Vec::new()) };
-        let pods: Value = serde_json::from_str(&answer).context("/pods is no JSON")?;
+        let pods: Value = serde_json::from_str(&answer).context("/pods is not JSON")?;
         let items = pods["items"].as_array().map(Vec::as_slice).unwrap_or_default();
         let running = items.iter().filter(|item| item["status"]["phase"] == "Running");
         Ok(running.filter_map(|item| item["metadata"]["name"].as_str()).map(str::to_owned).collect())
     }
 
-    /// The id of the kubelet's own process in our namespace; it is no container's first one: that is the entrypoint.
+    /// The id of the kubelet's own process in our namespace; it is not the first one of a container: that is the entrypoint.
     pub fn pid(&self) -> Result<i32> {
         let is_kubelet =
             |pid: &i32| fs::read_to_string(format!("/proc/{pid}/comm")).is_ok_and(|name| name == "kubelet\n");

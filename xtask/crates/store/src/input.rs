@@ -26,7 +26,7 @@ impl Store {
         self.root().join("inputs/sha256").join(sha256.to_string())
     }
 
-    /// The path of an input, after hashing it anew; none if it is not here.
+    /// The path of an input, after hashing it again; none if it is not here.
     pub fn input(&self, sha256: &Digest) -> Result<Option<PathBuf>> {
         let path = self.input_path(sha256);
         match fs::metadata(&path) {

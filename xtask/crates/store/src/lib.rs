@@ -54,7 +54,7 @@ pub struct Store {
 }
 
 impl Store {
-    /// Opens the store in this directory, making it if need be, and removes what dead builds left half-made.
+    /// Opens the store in this directory, making it if needed, and removes what dead builds left half-made.
     /// Waits while another process cleans it.
     pub fn open(root: impl AsRef<Path>) -> Result<Self> {
         let root = std::path::absolute(root.as_ref()).map_err(|error| {
@@ -83,7 +83,7 @@ impl Store {
     /// A directory for a tool's own cache (`zig`), which only makes it faster: neither verified nor cleaned,
     /// but removed with everything.
     pub fn tool_cache(&self, name: &str) -> Result<PathBuf> {
-        ensure!(TOOL_CACHES.contains(&name), "`{name}` is no tool whose cache is kept in the store");
+        ensure!(TOOL_CACHES.contains(&name), "`{name}` is not a tool whose cache is kept in the store");
         let dir = self.root.join(name);
         disk::make_dir(&dir)?;
         Ok(dir)
@@ -99,13 +99,13 @@ impl Store {
     }
 }
 
-/// What is put into a directory that holds something else could not be told from it by `gc`.
+/// What is put into a directory that holds something else could not be distinguished from it by `gc`.
 fn refuse_others_files(root: &Path) -> Result<()> {
     let names = disk::names(root)?;
     let ours = |name: &String| OURS.contains(&name.as_str()) || TOOL_CACHES.contains(&name.as_str());
     match names.iter().find(|name| !ours(name)) {
         Some(name) if !names.iter().any(|name| name == "lock") => {
-            let message = format!("`{}` is no store: there is `{name}` in it", root.display());
+            let message = format!("`{}` is not a store: there is `{name}` in it", root.display());
             let help = "set KUBELET_IMAGES_STORE to a directory of its own; it is made if it does not exist";
             Err(Fault::new(Kind::Storage, message).help(help).into())
         }
@@ -141,7 +141,7 @@ mod tests {
         std::fs::remove_file(dir.path().join("lock")).unwrap();
         let error = Store::open(dir.path()).unwrap_err();
         assert_eq!(fault::exit_code(&error), 10);
-        assert!(error.to_string().ends_with("is no store: there is `notes.txt` in it"), "{error}");
+        assert!(error.to_string().ends_with("is not a store: there is `notes.txt` in it"), "{error}");
     }
 
     #[test]

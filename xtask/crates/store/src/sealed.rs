@@ -50,7 +50,7 @@ impl Object {
 }
 
 impl Tree {
-    /// Hashes every file anew. Do so before something built with the tree is trusted.
+    /// Hashes every file again. Do so before something built with the tree is trusted.
     pub fn verify(&self) -> Result<()> {
         match Manifest::read(&self.dir)? {
             Some(manifest) => manifest.verify(&self.dir),

@@ -225,7 +225,7 @@ fn every_damage_to_a_tree_is_found() {
     let (_dir, mut store) = open();
     let id = TreeId { name: "tool", version: "1.0", sha256: &Digest::of(b"zip") };
     for (word, damage) in damages() {
-        // Without a seal it is no tree that `find_tree` would find.
+        // Without a seal it is not a tree that `find_tree` would find.
         if word == "a directory" {
             continue;
         }

@@ -47,7 +47,7 @@ fn libraries(file: &Path) -> Result<Vec<PathBuf>> {
     Ok(loaded(&told).map(PathBuf::from).collect())
 }
 
-/// The libraries, and the loader, that `ldd` told of a program: their paths.
+/// The libraries, and the loader, that `ldd` lists for a program: their paths.
 pub fn loaded(told: &str) -> impl Iterator<Item = &str> {
     told.lines().filter_map(|line| {
         let path = line.split_once("=> ").map_or(line, |(_, path)| path);

@@ -20,7 +20,7 @@ pub use state::State;
 
 use sha2::{Digest, Sha256};
 
-/// The user of a registry that demands one.
+/// The user of a registry that requires one.
 pub const USER: &str = "tester";
 /// The password.
 pub const PASSWORD: &str = "s3cret-word";

@@ -39,9 +39,9 @@ pub enum Row {
     ReferrersEmpty,
     /// Resolves a tag `sha256-HEX` that nobody set to the manifest itself (GitLab).
     TagOfADigest,
-    /// Demands a login with challenges that nobody knows before the one for tokens.
+    /// Requires authentication with challenges that nobody knows before the one for tokens.
     ManyChallenges,
-    /// Demands a password with each request.
+    /// Requires a password with each request.
     Basic,
     /// Has no `/v2/`: 404.
     NoPing,

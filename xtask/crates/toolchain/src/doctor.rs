@@ -1,4 +1,4 @@
-//! What this machine has, lacks, and how to repair it.
+//! What this machine has, what it lacks, and the command that fixes it.
 
 use std::path::Path;
 
@@ -27,7 +27,7 @@ pub struct Check {
     pub found: String,
     /// What is needed.
     pub expected: String,
-    /// The command that repairs it.
+    /// The command that fixes it.
     pub repair: Option<String>,
 }
 

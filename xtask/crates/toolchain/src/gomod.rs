@@ -56,7 +56,7 @@ pub(crate) fn download(module: &str, version: &str, dir: &Path) -> Result<Downlo
         run.env("GOTOOLCHAIN", "local").env("GOFLAGS", "").env("GOWORK", "off").env("GO111MODULE", "on");
     let finished = run.args(["mod", "download", "-json", &wanted]).cwd(dir).finish()?;
     let refused = |why: &str| {
-        Fault::new(Kind::Unavailable, format!("{wanted} cannot be had: {}", why.trim()))
+        Fault::new(Kind::Unavailable, format!("{wanted} is not available: {}", why.trim()))
             .help("check the network and GOPROXY (`go env GOPROXY`), or give a directory that has its zip with --mirror")
     };
     match serde_json::from_slice::<Download>(&finished.stdout) {

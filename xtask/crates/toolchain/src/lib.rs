@@ -2,7 +2,7 @@
 //!
 //! [`Lock`] says which and with which hashes; [`Setup`] finds them in the store or fetches them with the tools
 //! that every machine has (the user's own `go`, Python's `pip`, `rustup`) and verifies them before use;
-//! [`doctor`] says what a machine lacks; [`relock`] makes the lock anew.
+//! [`doctor`] says what a machine lacks; [`relock`] updates the lock.
 
 mod archive;
 pub mod doctor;
@@ -97,7 +97,7 @@ pub struct Setup<'a> {
     /// Directories that are asked for files by name before anything else. They are not trusted: what comes from
     /// them is verified all the same.
     pub mirrors: Vec<PathBuf>,
-    /// Told what is fetched and added.
+    /// Shows what is fetched and added.
     pub progress: &'a dyn Progress,
 }
 
@@ -117,7 +117,7 @@ const NETWORK: [&str; 12] = [
     "CURL_CA_BUNDLE",
 ];
 
-/// A program with only what finds it, the user's home and the way to the network in its environment.
+/// A program with only what finds it, the user's home and the network's settings in its environment.
 fn networked(program: &str) -> exec::Run<'static> {
     let run = exec::Run::new(program).env("LC_ALL", "C");
     let run = ["PATH", "HOME", "XDG_CONFIG_HOME", "XDG_CACHE_HOME", "TMPDIR"]

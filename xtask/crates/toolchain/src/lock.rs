@@ -216,7 +216,7 @@ impl Lock {
             let go = self.go.hosts.get(host);
             let expected = go_module_version(&self.go.version, host);
             need(go.version == expected, format!("go: {host}: version {}, expected {expected}", go.version));
-            need(go.h1.starts_with("h1:"), format!("go: {host}: `{}` is no h1 sum", go.h1));
+            need(go.h1.starts_with("h1:"), format!("go: {host}: `{}` is not an h1 sum", go.h1));
             for (name, tool) in [("zig", &self.zig), ("cargo-zigbuild", &self.cargo_zigbuild)] {
                 let file = &tool.hosts.get(host).file;
                 let begin = wheel_prefix(&tool.project, &tool.version);
@@ -225,7 +225,7 @@ impl Lock {
                     && file.ends_with(&format!("_{}.whl", host.machine()));
                 need(
                     right,
-                    format!("{name}: {host}: `{file}` is no wheel of {} {}", tool.project, tool.version),
+                    format!("{name}: {host}: `{file}` is not a wheel of {} {}", tool.project, tool.version),
                 );
             }
             let upx = &self.upx.hosts.get(host).file;
@@ -240,12 +240,12 @@ impl Lock {
             plain(&ca.wheel.file) && ca.wheel.file.starts_with(&wheel_prefix(&ca.project, &ca.version));
         need(
             right,
-            format!("ca-certificates: `{}` is no wheel of {} {}", ca.wheel.file, ca.project, ca.version),
+            format!("ca-certificates: `{}` is not a wheel of {} {}", ca.wheel.file, ca.project, ca.version),
         );
         let inside = !ca.member.file.split('/').any(|part| matches!(part, "" | "." | ".."));
-        need(inside, format!("ca-certificates: `{}` is no path in a wheel", ca.member.file));
+        need(inside, format!("ca-certificates: `{}` is not a path in a wheel", ca.member.file));
         let commit = self.rust.commit.len() == 40 && self.rust.commit.bytes().all(|b| b.is_ascii_hexdigit());
-        need(commit, format!("rust: `{}` is no commit", self.rust.commit));
+        need(commit, format!("rust: `{}` is not a commit", self.rust.commit));
         wrong
     }
 }
@@ -285,10 +285,10 @@ mod tests {
     fn errors_name_the_place() {
         insta::assert_snapshot!(fails("\"project\": \"ziglang\"", "\"projekt\": \"ziglang\""), @"lock.json:23:13: unknown field `projekt`, expected one of `version`, `project`, `hosts`");
         insta::assert_snapshot!(fails("\"version\": 1,", "\"version\": 2,"), @"lock.json: lock version 2, this program reads 1");
-        insta::assert_snapshot!(fails("3ce0c9f1", "3CE0C9F1"), @"lock.json:29:7: `3CE0C9F16547e5d61b32e0d226926e9a2552ef4b91fccf7ab5ea1a623a77824b` is no SHA-256: 64 lowercase hexadecimal digits");
-        insta::assert_snapshot!(fails("ziglang-0.13.0-py3-none-manylinux_2_12", "ziglang-0.14.0-py3-none-manylinux_2_12"), @"lock.json: zig: linux-amd64: `ziglang-0.14.0-py3-none-manylinux_2_12_x86_64.manylinux2010_x86_64.musllinux_1_1_x86_64.whl` is no wheel of ziglang 0.13.0");
-        insta::assert_snapshot!(fails("ziglang-0.13.0-py3-none-manylinux_2_12", "../ziglang-0.13.0-py3-none-manylinux_2_12"), @"lock.json: zig: linux-amd64: `../ziglang-0.13.0-py3-none-manylinux_2_12_x86_64.manylinux2010_x86_64.musllinux_1_1_x86_64.whl` is no wheel of ziglang 0.13.0");
-        insta::assert_snapshot!(fails("certifi/cacert.pem", "../cacert.pem"), @"lock.json: ca-certificates: `../cacert.pem` is no path in a wheel");
+        insta::assert_snapshot!(fails("3ce0c9f1", "3CE0C9F1"), @"lock.json:29:7: `3CE0C9F16547e5d61b32e0d226926e9a2552ef4b91fccf7ab5ea1a623a77824b` is not a SHA-256: 64 lowercase hexadecimal digits");
+        insta::assert_snapshot!(fails("ziglang-0.13.0-py3-none-manylinux_2_12", "ziglang-0.14.0-py3-none-manylinux_2_12"), @"lock.json: zig: linux-amd64: `ziglang-0.14.0-py3-none-manylinux_2_12_x86_64.manylinux2010_x86_64.musllinux_1_1_x86_64.whl` is not a wheel of ziglang 0.13.0");
+        insta::assert_snapshot!(fails("ziglang-0.13.0-py3-none-manylinux_2_12", "../ziglang-0.13.0-py3-none-manylinux_2_12"), @"lock.json: zig: linux-amd64: `../ziglang-0.13.0-py3-none-manylinux_2_12_x86_64.manylinux2010_x86_64.musllinux_1_1_x86_64.whl` is not a wheel of ziglang 0.13.0");
+        insta::assert_snapshot!(fails("certifi/cacert.pem", "../cacert.pem"), @"lock.json: ca-certificates: `../cacert.pem` is not a path in a wheel");
     }
 
     #[test]

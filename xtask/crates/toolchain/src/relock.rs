@@ -1,4 +1,4 @@
-//! Makes the lock anew from versions: fetches every archive for every host and hashes it.
+//! Makes the lock from versions: fetches every archive for every host and hashes it.
 
 use std::fs::File;
 use std::io::Read;
@@ -25,7 +25,7 @@ pub struct Versions {
 }
 
 impl Setup<'_> {
-    /// Makes the lock anew. Rust's part is made from the installed toolchain of the locked commit; UPX's stays:
+    /// Updates the lock. Rust's part is made from the installed toolchain of the locked commit; UPX's stays:
     /// its archives come from where only people look, and are checked by whoever installs it.
     pub fn relock(&self, versions: &Versions) -> Result<Lock> {
         if self.offline {

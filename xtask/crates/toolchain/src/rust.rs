@@ -144,7 +144,7 @@ impl Manifest {
 }
 
 fn parse(text: &str, path: &Path) -> Result<Manifest> {
-    toml::from_str(text).with_context(|| format!("`{}` is no channel manifest", path.display()))
+    toml::from_str(text).with_context(|| format!("`{}` is not a channel manifest", path.display()))
 }
 
 /// Makes the lock's part from an installed toolchain: the same components as `like` names.

@@ -41,7 +41,7 @@ pub struct CaCertificates {
     pub sha256: Digest,
 }
 
-/// Hashes every file of these tools anew: to be done before something is compiled with them.
+/// Hashes every file of these tools again: to be done before something is compiled with them.
 pub fn verify_tools(tools: &[&Tool]) -> Result<()> {
     let mut seen = BTreeSet::new();
     tools.iter().filter(|tool| seen.insert(&tool.tree.dir)).try_for_each(|tool| tool.tree.verify())

@@ -261,7 +261,7 @@ fn what_go_delivers_is_verified() {
         let error = place.setup().ensure_go().unwrap_err();
         assert_eq!(fault::exit_code(&error), 5);
         insta::assert_snapshot!(place.says(&error), @r"
-        golang.org/toolchain@v0.0.1-go1.26.8.linux-amd64 cannot be had: no such host
+        golang.org/toolchain@v0.0.1-go1.26.8.linux-amd64 is not available: no such host
         help: check the network and GOPROXY (`go env GOPROXY`), or give a directory that has its zip with --mirror
         ");
 

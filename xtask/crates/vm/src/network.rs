@@ -140,7 +140,7 @@ impl Card {
         ])
     }
 
-    /// What the kernel is told of it, and the system finds there.
+    /// What the kernel gets to know of it, and the system finds there.
     pub(crate) fn parameters(&self) -> String {
         format!("vm.name={} vm.address={} net.ifnames=0", self.name(), self.address())
     }

@@ -83,7 +83,7 @@ mod tests {
             assert_eq!(nearest(minor).as_deref(), Some(expected), "1.{minor}");
         }
         assert_eq!(nearest(25), None);
-        // Under its new name that version is no module.
+        // Under its new name that version is not a module.
         let wrong = [(new, "v1.30.0".to_owned())];
         assert_eq!(super::nearest(program, &wrong, (1, 30)), None);
     }

@@ -29,7 +29,7 @@ impl Origin {
         let (tools, work) = (session.tools()?, session.store.scratch_dir()?);
         let told = gobuild::upstream::release(release, tools.go()?, work.path())?;
         let date = self.date.clone().or(told.time).ok_or_else(|| {
-            let message = format!("the module proxy does not tell the date of {release}");
+            let message = format!("the module proxy does not give the date of {release}");
             Fault::new(Kind::Unavailable, message).help("give it: --date DATE")
         })?;
         Ok((commit.or(told.origin.and_then(|origin| origin.hash)), date))
@@ -44,7 +44,7 @@ impl Origin {
     pub(super) fn commit(&self, release: &str, session: &Session<'_>) -> Result<Option<String>> {
         match (&self.commit, &self.repository) {
             (None, Some(repository)) if session.offline() => {
-                let message = format!("--offline forbids to ask {repository} for the commit of {release}");
+                let message = format!("cannot ask {repository} for the commit of {release} with `--offline`");
                 Err(Fault::new(Kind::Unavailable, message).help("give it: --commit SHA").into())
             }
             (None, Some(repository)) => {

@@ -21,7 +21,7 @@ struct Statement<'a> {
 /// A document of one statement a vulnerability. That a module or package has a vulnerable version does not say that its
 /// code is reached, so the status is `under_investigation`: whoever knows more says so in a document of his own.
 ///
-/// Products are named as scanners name images: `pkg:oci/NAME@DIGEST`, with the repository where it is told.
+/// Products are named as scanners name images: `pkg:oci/NAME@DIGEST`, with the repository where it is given.
 pub(super) fn document(report: &Report, repository: Option<&str>, at: Timestamp) -> Value {
     let packages = || report.alpine.iter().flatten();
     let modules = report.programs.iter().map(|Scanned { image, advisories, .. }| {

@@ -46,12 +46,9 @@ impl LockAlpine {
         let chosen: Vec<&Alpine> = all.iter().copied().filter(meant).collect();
         if let (Some(branch), []) = (&self.branch, chosen.as_slice()) {
             let known: Vec<&str> = all.iter().map(|alpine| alpine.branch.as_str()).collect();
-            return Err(Fault::new(
-                Kind::Unknown,
-                format!("no base in the catalog stands on Alpine `{branch}`"),
-            )
-            .help(format!("there are bases on {}", known.join(", ")))
-            .into());
+            return Err(Fault::new(Kind::Unknown, format!("no base in the catalog is on Alpine `{branch}`"))
+                .help(format!("there are bases on {}", known.join(", ")))
+                .into());
         }
         let mut report = Report::new();
         for alpine in chosen {
@@ -85,7 +82,7 @@ impl LockAlpine {
             return Err(Fault::new(Kind::Stale, message).help("`cargo xtask lock alpine`").into());
         }
         made.write(&path)?;
-        report.add(session.context, &name, "made anew");
+        report.add(session.context, &name, "updated");
         report.changed(session.context, changed_packages(there.as_ref(), &made));
         tell_pinned();
         Ok(())

@@ -13,7 +13,7 @@ use crate::context::Context;
 
 /// Make the Go closures (go.mod, go.sum) of releases and of the CNI plugins, or check them.
 ///
-/// A closure whose modules cannot all be had is left as it is, and they are listed.
+/// A closure with modules that are not available is left unchanged, and they are listed.
 #[derive(clap::Args)]
 #[command(after_help = "Examples:
   cargo xtask lock go                     all releases
@@ -50,15 +50,15 @@ impl LockGo {
         if failed.is_empty() || self.check {
             return Ok(());
         }
-        Err(Fault::new(Kind::Unavailable, format!("not locked, for want of modules: {}", failed.join(", ")))
-            .help("run it again where they can be had; all other closures are done")
+        Err(Fault::new(Kind::Unavailable, format!("not locked, modules are missing: {}", failed.join(", ")))
+            .help("run it again where they are available; all other closures are done")
             .into())
     }
 
     fn one(&self, context: &Context, session: &Session<'_>, spec: &Spec) -> Result<&'static str> {
         let root = session.sources.go();
         if self.check && self.how.offline {
-            // A closure that is not there is no lie; building from it is the error.
+            // A closure that is not there is not wrong; building from it is the error.
             if !root.join(spec.dir()).is_dir() {
                 return Ok("not made yet");
             }
@@ -79,7 +79,7 @@ impl LockGo {
             return Ok("unchanged");
         }
         made.write(&root, spec)?;
-        Ok("made anew")
+        Ok("updated")
     }
 }
 
@@ -92,7 +92,7 @@ pub(crate) fn ensure_closures(session: &Session<'_>, needed: &[Spec], locked: bo
         if locked {
             return Err(Fault::new(
                 Kind::Stale,
-                format!("{name} is missing, and --locked forbids to make it"),
+                format!("{name} is missing, and cannot be made with `--locked`"),
             )
             .help("`cargo xtask lock go`")
             .into());

@@ -7,7 +7,7 @@ use super::Report;
 use crate::cmd::session::{How, Session};
 use crate::context::Context;
 
-/// Make images/locks/toolchains.json anew, or check it: fetches every archive for every host and hashes it.
+/// Update images/locks/toolchains.json, or check it: fetches every archive for every host and hashes it.
 #[derive(clap::Args)]
 #[command(after_help = "Examples:
   cargo xtask lock toolchains --check
@@ -54,7 +54,7 @@ impl LockToolchains {
             report.add(context, toolchain::lock::PATH, "unchanged");
         } else {
             files::write(&path, text.as_bytes())?;
-            report.add(context, toolchain::lock::PATH, "made anew");
+            report.add(context, toolchain::lock::PATH, "updated");
         }
         report.print(context)
     }

@@ -15,7 +15,7 @@ const KEY: &str = "key";
 /// The key of a part.
 pub(super) fn key(dir: &Path) -> Result<String> {
     fs::read_to_string(dir.join(KEY)).map_err(|error| {
-        let message = format!("`{}` is no part made by `make`: `{KEY}`: {error}", dir.display());
+        let message = format!("`{}` is not a part made by `make`: `{KEY}`: {error}", dir.display());
         Fault::new(Kind::Usage, message).into()
     })
 }

@@ -16,7 +16,7 @@ pub(super) struct Matrix {
     pub(super) lacking: Vec<Lacking>,
 }
 
-/// Indexes that cannot be planned for want of a lock.
+/// Indexes that cannot be planned because a lock is missing.
 #[derive(Serialize)]
 pub(super) struct Lacking {
     pub(super) attributes: Vec<String>,
@@ -32,7 +32,7 @@ impl Matrix {
         for name in asked {
             if let Scope::Image(arch) = attributes.get(name)?.scope {
                 return Err(Fault::new(Kind::Usage, format!("`{name}` is an image; indexes are released"))
-                    .help(format!("name the index, and `--arch {} --partial` if need be", arch.name))
+                    .help(format!("name the index, and `--arch {} --partial` if needed", arch.name))
                     .into());
             }
         }

@@ -118,7 +118,7 @@ impl Side {
         }
         Err(Fault::new(
             Kind::Unknown,
-            format!("`{what}` is no file or directory, git revision or image in a registry"),
+            format!("`{what}` is not a file or directory, git revision or image in a registry"),
         )
         .help("a layout's directory, `HEAD~1`, or `registry.example.org/kubelet:v1.26.0-micro`")
         .into())

@@ -79,7 +79,7 @@ fn history(context: &Context, catalog: &Catalog) -> History {
     let attributes = Attributes::of(catalog);
     let mut records = Vec::new();
     for (revision, date) in log.lines().filter_map(|line| line.split_once(' ')) {
-        // A record in a format of before, or of images that the catalog has no more, is no part of the picture.
+        // A record in a format of before, or of images that the catalog has no more, is not part of the picture.
         let text = git(&["show", &format!("{revision}:{RECORD}")]);
         let Some(record) = text.and_then(|text| Record::parse(&text, RECORD).ok()) else { continue };
         let cells = record.images.iter().filter_map(|(name, image)| {

@@ -209,7 +209,7 @@ fn platform(image: &Found) -> String {
 }
 
 /// The component that a file of a layer is of. Layers of variants have their component's name; what is in a base is
-/// told by its path.
+/// known by its path.
 fn component(context: &Context, catalog: &Catalog, layer: &str, path: &str) -> Option<String> {
     if catalog.component(layer).is_some() {
         return Some(layer.to_owned());

@@ -33,7 +33,7 @@ pub(super) fn parse(text: &str) -> Vec<Vulnerability> {
     match (cves.is_empty(), others.split_first()) {
         (false, _) => cves.into_iter().map(|id| one(id, &others)).collect(),
         (true, Some((first, rest))) => vec![one(first.clone(), rest)],
-        // No identifier of any kind: it is told as it is written.
+        // No identifier of any kind: it is reported as it is written.
         (true, None) if text.trim().is_empty() => Vec::new(),
         (true, None) => vec![one(text.trim().chars().take(MAX_ID).collect(), &[])],
     }

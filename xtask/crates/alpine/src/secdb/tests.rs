@@ -32,7 +32,7 @@ fn database(files: &[(&str, Value)]) -> Database {
     database
 }
 
-/// What is told of a package, a line each.
+/// What is reported of a package, a line each.
 fn told(database: &Database, branch: &str, origin: &str, version: &str) -> Vec<String> {
     let known = database.look_up(Branch::parse(branch).unwrap(), origin, &Version::parse(version).unwrap());
     let named = (!known.named).then(|| "not named".to_owned());
@@ -116,7 +116,7 @@ fn what_newer_branches_repaired_counts_unless_the_own_one_says_otherwise() {
         told(&database, "v3.15", "zlib", "1.2-r2"),
         ["CVE-2 v3.15 1.2-r3", "CVE-3 v3.15 1.2-r3", "CVE-4 v3.22 1.3-r0", "CVE-5 edge 1.4-r0"]
     );
-    // v3.22 says of both that they are no matter.
+    // v3.22 says of both that they do not matter.
     assert_eq!(told(&database, "v3.22", "zlib", "1.3-r0"), Vec::<String>::new());
     assert_eq!(told(&database, "v3.15", "musl", "1.2.2-r8"), ["not named", "CVE-2025-26519 v3.22 1.2.5-r11"]);
 }

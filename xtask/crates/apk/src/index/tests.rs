@@ -21,10 +21,10 @@ fn what_is_no_index() {
     insta::assert_snapshot!(message(format!("{ONE}X:b\n")), @"line 18: reading field `X` of a: a field that is not known");
     insta::assert_snapshot!(message("P:a\nV:1\n".into()), @"a has no architecture (`A`)");
     insta::assert_snapshot!(message("V:1\n".into()), @"a package without a name (`P`)");
-    insta::assert_snapshot!(message("P:../a\n".into()), @"line 1: reading field `P` of a package without a name so far: `../a` is no package's name");
-    insta::assert_snapshot!(message("P:a\nS:-1\n".into()), @"line 2: reading field `S` of a: `-1` is no number that fits");
-    insta::assert_snapshot!(message("hello\n".into()), @"line 1: `hello` is no line of a record");
-    insta::assert_snapshot!(message("T:a\0b\n".into()), @r"line 1: `T:a\0b` is no line of a record");
+    insta::assert_snapshot!(message("P:../a\n".into()), @"line 1: reading field `P` of a package without a name so far: `../a` is not a package name");
+    insta::assert_snapshot!(message("P:a\nS:-1\n".into()), @"line 2: reading field `S` of a: `-1` is not a number in range");
+    insta::assert_snapshot!(message("hello\n".into()), @"line 1: `hello` is not a line of a record");
+    insta::assert_snapshot!(message("T:a\0b\n".into()), @r"line 1: `T:a\0b` is not a line of a record");
 }
 
 /// One key may sign the indexes of all architectures, and a mirror mix up their places.
@@ -55,8 +55,8 @@ fn a_record_that_is_none_is_left_out_and_said() {
         format!("{name:?}: {why}")
     };
     insta::assert_snapshot!(odd("P:c\nV:1-r0\nX:new\nD:d\n"), @r#"Some("c"): line 21: reading field `X` of c: a field that is not known"#);
-    insta::assert_snapshot!(odd("P:c\nV:1-r0\nD:d@edge\n"), @r#"Some("c"): line 21: reading field `D` of c: `d@edge` is no dependency: repository tags (`@`) are not supported"#);
-    insta::assert_snapshot!(odd("hello\n"), @"None: line 19: `hello` is no line of a record");
+    insta::assert_snapshot!(odd("P:c\nV:1-r0\nD:d@edge\n"), @r#"Some("c"): line 21: reading field `D` of c: `d@edge` is not a dependency: repository tags (`@`) are not supported"#);
+    insta::assert_snapshot!(odd("hello\n"), @"None: line 19: `hello` is not a line of a record");
     insta::assert_snapshot!(odd(&ONE.replace("P:a", "P:c").replace("Q1pc", "Q1pe").replace("x86_64", "armv7")), @r#"Some("c"): it is for armv7"#);
     insta::assert_snapshot!(odd(&ONE.replace("P:a", "P:b").replace("Q1pc", "Q1pe")), @r#"Some("b"): b-1.0-r0 is there twice"#);
 }

@@ -1,4 +1,4 @@
-//! The scripts that apk would have run, for the caller to compare with what it does in their stead.
+//! The scripts that apk would have run, for the caller to compare with what it does instead.
 
 use std::collections::HashSet;
 
@@ -71,7 +71,7 @@ impl Rootfs {
             unknown.concat()
         );
         Err(Fault::new(Kind::Data, message)
-            .help("read each script, then state in the catalog what is done in its stead")
+            .help("read each script, then state in the catalog what is done instead")
             .into())
     }
 

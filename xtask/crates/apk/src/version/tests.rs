@@ -129,7 +129,7 @@ fn what_is_no_version() {
         assert!(Version::parse(text).is_err(), "{text:?}");
     }
     assert!(Version::parse(&"1".repeat(4096)).is_err());
-    insta::assert_snapshot!(Version::parse("1.0_foo\n").unwrap_err(), @r"`1.0_foo\n` is no package version: cannot read on from `foo\n`");
+    insta::assert_snapshot!(Version::parse("1.0_foo\n").unwrap_err(), @r"`1.0_foo\n` is not a package version: cannot read on from `foo\n`");
 }
 
 fn version() -> impl Strategy<Value = Version> {

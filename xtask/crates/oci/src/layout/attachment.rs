@@ -1,6 +1,6 @@
 //! What is attached to images: documents that refer to them, and their signatures.
 //!
-//! It is told from an image by where it lies first, and by what it is second. In an index below `index.json`, and in
+//! It is distinguished from an image by where it lies first, and by what it is second. In an index below `index.json`, and in
 //! `index.json` under a name of its own, everything is an image, whatever it says of itself: tools that are given the name
 //! would copy and run it. What is left is an attachment only if nothing could be run of it.
 

@@ -113,7 +113,7 @@ impl Closure {
         let media_type = value["mediaType"].as_str().or_else(|| descriptor["mediaType"].as_str());
         let media_type = media_type.ok_or_else(|| of("has no media type"))?.to_owned();
         if media_type.is_empty() || !media_type.bytes().all(|byte| byte == b' ' || byte.is_ascii_graphic()) {
-            return Err(of(&format!("has the media type {media_type:?}, which is none")));
+            return Err(of(&format!("has the media type {media_type:?}, which is not one")));
         }
         self.known.insert(digest);
         self.documents.push(Document { digest, media_type, bytes, subject, value });

@@ -83,7 +83,7 @@ pub struct Layout {
 /// Opens a layout and reads its indexes, manifests and configs, verifying the digest and size of each.
 ///
 /// # Errors
-/// [`Kind::Mismatch`] for a blob that is not what its descriptor says, [`Kind::Data`] for what is no layout, of another media
+/// [`Kind::Mismatch`] for a blob that is not what its descriptor says, [`Kind::Data`] for what is not a layout, of another media
 /// type or over a limit, and what the file system gives.
 pub fn open(dir: &Path, limits: &Limits) -> Result<Layout> {
     let mark: Value = parse("oci-layout", &blobs::top(dir, "oci-layout", limits.document)?)?;

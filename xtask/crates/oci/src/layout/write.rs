@@ -112,7 +112,7 @@ fn check_replaceable(to: &Path) -> Result<()> {
     if let Some(name) = foreign {
         return Err(not_ours(
             to,
-            &format!("it holds {:?}, which is no part of a layout", name.to_string_lossy()),
+            &format!("it holds {:?}, which is not part of a layout", name.to_string_lossy()),
         ));
     }
     if !names.is_empty() && !names.iter().any(|name| name == "oci-layout") {

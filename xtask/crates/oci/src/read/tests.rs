@@ -92,7 +92,7 @@ fn names_of_others_begin_at_the_root() {
             let why = refused(&[file("x"), entry(root, kind, link, b"")]);
             assert!(why.contains("names the root"), "{root:?} {kind:?}: {why}");
         }
-        assert!(refused(&[file("x"), entry("y", EntryType::Link, root, b"")]).contains("no regular file"));
+        assert!(refused(&[file("x"), entry("y", EntryType::Link, root, b"")]).contains("not a regular file"));
         assert!(refused(&[entry(root, EntryType::Directory, "", b"x")]).contains("names the root"));
     }
 }
@@ -142,7 +142,7 @@ fn what_readers_could_understand_differently_is_refused() {
     assert!(refused(&[entry("a", EntryType::Directory, "", b"data")]).contains("has data"));
     assert!(refused(&[file("a/")]).contains("ends with `/`"));
     assert!(refused(&[entry("a", EntryType::Link, "b", b""), file("b")]).contains("before it"));
-    assert!(refused(&[directory, entry("b", EntryType::Link, "a", b"")]).contains("no regular file"));
+    assert!(refused(&[directory, entry("b", EntryType::Link, "a", b"")]).contains("not a regular file"));
     assert!(refused(&[entry("a", EntryType::Symlink, "", b"")]).contains("without a target"));
     refused(&[entry("a", EntryType::GNUSparse, "", b"")]);
     assert!(refused(&[entry("a", EntryType::Continuous, "", b"")]).contains("not supported"));

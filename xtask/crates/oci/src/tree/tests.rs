@@ -42,7 +42,7 @@ fn nothing_lies_under_what_is_not_a_directory_in_either_order() {
         );
         assert!(refused(&[("b", file()), ("a/c", file()), ("a", above)]).contains("\"a/c\" lies under it"));
     }
-    // Names that only begin alike are no hindrance.
+    // Names that only begin alike are not a hindrance.
     tree(&[("a-b", file()), ("a.b", file()), ("a", file()), ("ab/c", file())]).unwrap();
 }
 

@@ -180,7 +180,7 @@ fn helper(script: &str) -> Option<&'static str> {
 fn a_helper_that_hangs_or_talks_without_end_is_left() {
     assert_eq!(helper("echo '{}'"), None);
     assert_eq!(helper("exec sleep 60"), Some("does not answer"));
-    assert_eq!(helper("exec cat /dev/zero"), Some("says too much"));
+    assert_eq!(helper("exec cat /dev/zero"), Some("writes too much"));
     // Gone itself, while what it started keeps its output open.
     assert_eq!(helper("sleep 5 & exit 0"), Some("does not answer"));
 }

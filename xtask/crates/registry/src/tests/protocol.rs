@@ -61,7 +61,7 @@ fn a_broken_upload_is_begun_again() {
     assert!(!state.seen.iter().any(|line| line.starts_with("PATCH")), "one PUT is enough");
 }
 
-/// Each pull gets a little further: a retry that goes on is no retry of the same.
+/// Each pull gets a little further: a retry that goes on is not a retry of the same.
 #[test]
 fn a_blob_that_breaks_off_goes_on_where_it_was_and_counts_anew() {
     let large: Vec<u8> = (0..12_usize << 20).map(|at| at.to_le_bytes()[1]).collect();

@@ -62,7 +62,7 @@ fn round(rows: &Rows, from: &Path, dir: &Path) -> Result<(), String> {
     Ok(())
 }
 
-/// Plays each; all that fail are told at once.
+/// Plays each; all that fail are reported at once.
 fn play(all: Vec<Vec<Row>>) {
     let dir = tempfile::tempdir().unwrap();
     let from = layout(&dir.path().join("from"), &layer());

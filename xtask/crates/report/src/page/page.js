@@ -214,7 +214,7 @@
     detail.replaceChildren(make("strong", "", of.name), text);
   };
 
-  /** Draws everything anew. The focus goes with it, if it was in what is drawn. */
+  /** Redraws everything. The focus goes with it, if it was in what is drawn. */
   const update = (focused) => {
     const had = ["map", "table", "path"].find((id) => element(id).contains(document.activeElement));
     const chosen = draw(focused);

@@ -56,7 +56,7 @@ pub(super) fn read(section: &[u8]) -> Option<BuildInfo> {
     }
     let (version, rest) = string(section.get(STRINGS..)?)?;
     let (modules, _) = string(rest)?;
-    // `path`, `mod`, `dep` and `=>` lines; the marks are no lines of their own.
+    // `path`, `mod`, `dep` and `=>` lines; the marks are not lines of their own.
     let text = std::str::from_utf8(modules.get(MARK..modules.len().checked_sub(MARK)?)?).ok()?;
     let mut found = BuildInfo { go: String::from_utf8(version.to_vec()).ok()?, ..BuildInfo::default() };
     let mut last_is_main = false;

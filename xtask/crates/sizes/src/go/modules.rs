@@ -56,7 +56,7 @@ impl Modules {
     }
 }
 
-/// Go's own packages are one module, and most of a small program: they are told apart by the first word of their paths,
+/// Go's own packages are one module, and most of a small program: they are distinguished by the first word of their paths,
 /// as `std/crypto`.
 fn standard(package: &str) -> String {
     match package.split('/').next() {

@@ -21,7 +21,7 @@ const NONE: u32 = u32::MAX;
 /// Whose the bytes of a program's code and of the table itself are.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct Functions<'a> {
-    /// Bytes of code and table by function; of names in the table that are no function of its own (it was inlined) too.
+    /// Bytes of code and table by function; of names in the table that are not a function of their own (it was inlined) too.
     pub(super) by_symbol: HashMap<&'a str, u64>,
     /// Bytes of the table's list of source files.
     pub(super) by_file: HashMap<&'a str, u64>,

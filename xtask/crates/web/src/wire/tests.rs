@@ -16,7 +16,7 @@ fn serve(act: Act) -> String {
         for mut stream in listener.incoming().flatten() {
             let mut lines = BufReader::with_capacity(1, stream.try_clone().unwrap()).lines();
             while lines.next().is_some_and(|line| line.is_ok_and(|line| !line.is_empty())) {}
-            // A client that had enough is no error here.
+            // A client that had enough is not an error here.
             let _ = act(&mut stream);
         }
     });

@@ -6,7 +6,7 @@ use serde::Serialize;
 use super::{Figures, Method, Start, grouped, name};
 
 /// How many times as long the start of a command may take packed as plain: a pod's start runs several commands, one
-/// after the other, and a packed program is unpacked anew at each.
+/// after the other, and a packed program is unpacked again at each.
 const SLOWER: f64 = 1.5;
 
 /// A method and why no other.
