@@ -72,7 +72,7 @@ pub(crate) fn read(
     loop {
         // In this order: what it said before its end is there once it has ended.
         let status = child.try_wait().map_err(Unanswered::Failed)?;
-        // An endless answer is no answer either.
+        // An endless answer is not an answer either.
         while Instant::now() < end
             && let Ok(count @ 1..) = reader.read(&mut buffer)
         {

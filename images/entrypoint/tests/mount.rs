@@ -244,7 +244,7 @@ fn compare(setup: &str, line: &str, says: &Says, theirs: &Outcome, ours: &Outcom
     (!wrong.is_empty()).then(|| format!("[{setup}] {line}\n  {}", wrong.join("\n  ")))
 }
 
-/// `x` is no file here, and helpers stand in an overlay of /usr/sbin: they print how they were called.
+/// `x` is not a file here, and helpers stand in an overlay of /usr/sbin: they print how they were called.
 const HELPERS: &str = "mkdir hu hw; mount -t overlay -o lowerdir=/usr/sbin,upperdir=hu,workdir=hw o /usr/sbin; \
     for t in mount.fakefs mount.fuse mount.nfs umount.tmpfs; do \
     printf '#!/bin/sh\\necho \"$0|$*\"; exit 7\\n' >/usr/sbin/$t; chmod +x /usr/sbin/$t; done";

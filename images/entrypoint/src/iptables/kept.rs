@@ -26,7 +26,7 @@ pub(super) struct Kept {
 }
 
 impl Kept {
-    /// None where `/dev` is not the container's own, or the container cannot be told from others.
+    /// None where `/dev` is not the container's own, or the container cannot be distinguished from others.
     pub(super) fn here() -> Option<Self> {
         let table = mountinfo::read().ok()?;
         let mount = mountinfo::of_path(&table, Path::new(DIRECTORY))?;

@@ -10,7 +10,7 @@ use super::facts::Fact;
 pub(crate) struct Given {
     /// Its name, without dashes before it, `_` as `-`.
     pub(crate) name: String,
-    /// Its value; `true` for a flag without one. Bytes that are no text are replaced.
+    /// Its value; `true` for a flag without one. Bytes that are not text are replaced.
     pub(crate) value: String,
 }
 

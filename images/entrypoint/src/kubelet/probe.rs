@@ -101,11 +101,11 @@ pub(crate) fn find(proc: &Path) -> Option<Kubelet> {
 fn address(flags: &[Given], config: &Config) -> Result<Option<SocketAddr>, String> {
     let named = |flag: &str, key: &str| given::value(flags, flag).or_else(|| config.get(key));
     let port = match named("healthz-port", "healthzPort") {
-        Some(text) => text.parse().map_err(|_| format!("healthz port: {text} is no port"))?,
+        Some(text) => text.parse().map_err(|_| format!("healthz port: {text} is not a port"))?,
         None => PORT,
     };
     let ip = match named("healthz-bind-address", "healthzBindAddress") {
-        Some(text) => text.parse().map_err(|_| format!("healthz address: {text} is no IP address"))?,
+        Some(text) => text.parse().map_err(|_| format!("healthz address: {text} is not an IP address"))?,
         None => IpAddr::V4(Ipv4Addr::LOCALHOST),
     };
     // "All addresses" is none to connect to.
@@ -175,9 +175,9 @@ mod tests {
             ("--healthz-port=1 --healthz-port=2", "", Ok(Some("127.0.0.1:2"))),
             ("--healthz-bind-address=10.0.0.1", "", Ok(Some("10.0.0.1:10248"))),
             ("", "healthzPort: 0", Ok(None)),
-            ("--healthz-port=x", "", Err("healthz port: x is no port")),
-            ("--healthz-port=70000", "", Err("healthz port: 70000 is no port")),
-            ("--healthz-bind-address=x", "", Err("healthz address: x is no IP address")),
+            ("--healthz-port=x", "", Err("healthz port: x is not a port")),
+            ("--healthz-port=70000", "", Err("healthz port: 70000 is not a port")),
+            ("--healthz-bind-address=x", "", Err("healthz address: x is not an IP address")),
         ] {
             let args: Vec<OsString> = flags.split_whitespace().map(OsString::from).collect();
             let found = address(&given::flags(&args), &Config::parse(config));

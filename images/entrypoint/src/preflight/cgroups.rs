@@ -44,7 +44,7 @@ fn version(v2: bool, settings: &Settings, release: Option<Release>) -> Option<Fi
         return Some(Finding { status: Status::Unknown, ..Finding::ok(name, why, found) });
     }
     if settings.value("fail-cgroupv1", "failCgroupV1").is_some_and(is_false) {
-        return Some(Finding::ok(name, why, "v1, which the kubelet is told to take"));
+        return Some(Finding::ok(name, why, "v1, which the kubelet is configured to accept"));
     }
     let text = "start the host with cgroups v2 (systemd.unified_cgroup_hierarchy=1 on its kernel command line, where it runs \
                 systemd), or, as long as Kubernetes has it, `failCgroupV1: false` in the kubelet's configuration or \
@@ -79,7 +79,7 @@ fn controllers(facts: &Facts, v2: bool) -> Finding {
     if lacks.is_empty() {
         return Finding::ok(name, why, version);
     }
-    let help = "mount the host's /sys/fs/cgroup with all below it; if the host has them not, enable them on its kernel command line (cgroup_enable=memory)";
+    let help = "mount the host's /sys/fs/cgroup with all below it; if the host does not have them, enable them on its kernel command line (cgroup_enable=memory)";
     Finding::bad(
         Status::Error,
         name,

@@ -101,7 +101,7 @@ fn configuration(settings: &Settings) -> Finding {
 
 /// With a kubeconfig that is named, it or the one to bootstrap from must be there.
 fn kubeconfig(settings: &Settings) -> Option<Finding> {
-    let (name, why) = ("kubeconfig", "the way to the cluster");
+    let (name, why) = ("kubeconfig", "address and credentials of the cluster");
     let kubeconfig = settings.flag("kubeconfig").filter(|file| !file.is_empty())?;
     let bootstrap = settings.flag("bootstrap-kubeconfig").filter(|file| !file.is_empty());
     let there = [Some(kubeconfig), bootstrap].into_iter().flatten().find(|file| Path::new(file).exists());

@@ -159,7 +159,7 @@ pub(crate) const ROWS: &[Row] = &[
         Default,
         Read,
         Wanted(Part::Systemd),
-        "the way to systemd for programs that do not use its own socket",
+        "systemd's bus, for programs that do not use its own socket",
     ),
     row("/etc/os-release", Default, Read, Taken, "the operating system in the node's status"),
     row("/etc/machine-id", Default, Read, Taken, "identity of the node in its status"),

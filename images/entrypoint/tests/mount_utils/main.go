@@ -61,7 +61,7 @@ func main() {
 	}
 	must("unmount by force", mounter.(mount.MounterForceUnmounter).UnmountWithForce(a, 5*time.Second))
 	is(a, false)
-	// What is not mounted is no error where umount says so in the words that are looked for.
+	// What is not mounted is not an error where umount says so in the words that are looked for.
 	fmt.Printf("unmount of nothing: %v\n", mounter.Unmount(a))
 	must("cleanup", mount.CleanupMountPoint(a, mounter, true))
 	if err := mounter.Mount("nothing", dir("d"), "nosuchfs", nil); err == nil {
