@@ -19,8 +19,12 @@ const CATALOG: &str = "images/catalog.toml";
 /// Where `build` puts layouts unless it is told otherwise.
 pub(crate) const IMAGES: &str = "target/images";
 
+/// What help calls the flags of every verb, so that a verb's own are seen.
+pub(crate) const GLOBAL_OPTIONS: &str = "Global options";
+
 /// Flags of every verb.
 #[derive(clap::Args)]
+#[command(next_help_heading = GLOBAL_OPTIONS)]
 pub(crate) struct Global {
     /// Write the result to standard output as JSON with a version field.
     #[arg(long, global = true)]

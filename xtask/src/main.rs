@@ -31,6 +31,15 @@ pub(crate) struct Cli {
     command: Command,
 }
 
+/// The verbs by what they are about, as the top help lists them.
+const GROUPS: [(&str, &[&str]); 5] = [
+    ("Images", &["build", "list", "load", "make", "advisories"]),
+    ("Sizes", &["size"]),
+    ("Publishing", &["sbom", "attest", "verify", "push", "release"]),
+    ("Pins", &["fetch", "lock", "upstream", "add-release"]),
+    ("Development", &["doctor", "test", "fuzz", "bench", "vm", "e2e", "gc", "completions"]),
+];
+
 fn main() -> ExitCode {
     let cli = parse();
     let color = cli.global.color;
@@ -55,8 +64,25 @@ fn parse() -> Cli {
     let never = args.windows(2).any(|pair| pair == ["--color", "never"])
         || args.iter().any(|arg| arg == "--color=never");
     let color = if never { ColorChoice::Never } else { ColorChoice::Auto };
-    let matches = Cli::command().color(color).get_matches();
+    let matches = grouped(Cli::command()).color(color).get_matches();
     Cli::from_arg_matches(&matches).unwrap_or_else(|error| error.exit())
+}
+
+/// Lists the verbs of the top help by [`GROUPS`], for which clap has only headings of options.
+fn grouped(command: clap::Command) -> clap::Command {
+    let (header, literal) = (command.get_styles().get_header(), command.get_styles().get_literal());
+    let width = command.get_subcommands().map(|verb| verb.get_name().len()).max().unwrap_or_default();
+    let mut text = "{about-with-newline}\n{usage-heading} {usage}\n".to_owned();
+    for (group, verbs) in GROUPS {
+        text += &format!("\n{header}{group}:{header:#}\n");
+        for verb in verbs {
+            let about = command.find_subcommand(verb).and_then(clap::Command::get_about);
+            let about = about.map(ToString::to_string).unwrap_or_default();
+            text += &format!("  {literal}{verb:width$}{literal:#}  {about}\n");
+        }
+    }
+    text += &format!("\n{header}{}:{header:#}\n{{options}}{{after-help}}", context::GLOBAL_OPTIONS);
+    command.help_template(text)
 }
 
 #[cfg(test)]
@@ -125,6 +151,38 @@ mod tests {
             }
         }
         assert!(seen > 40, "only {seen} commands found");
+    }
+
+    #[test]
+    fn every_verb_is_in_one_group_of_the_top_help() {
+        let mut grouped: Vec<&str> = GROUPS.iter().flat_map(|(_, verbs)| verbs.iter().copied()).collect();
+        grouped.sort_unstable();
+        let command = Cli::command();
+        let mut verbs: Vec<&str> = command.get_subcommands().map(clap::Command::get_name).collect();
+        verbs.sort_unstable();
+        assert_eq!(grouped, verbs);
+    }
+
+    /// The lines of a page of help that begin where headings do.
+    fn headings(page: &str) -> Vec<&str> {
+        page.lines().filter(|line| line.ends_with(':') && !line.starts_with(' ')).collect()
+    }
+
+    #[test]
+    fn help_has_headings() {
+        let mut command = super::grouped(Cli::command());
+        let page = command.render_help().to_string();
+        let all =
+            ["Images:", "Sizes:", "Publishing:", "Pins:", "Development:", "Global options:", "Examples:"];
+        assert_eq!(headings(&page), all, "{page}");
+        assert!(page.contains("\n  build        ") && page.contains("--json"), "{page}");
+        command.build();
+        let list = command.find_subcommand_mut("list").unwrap().render_help().to_string();
+        assert_eq!(headings(&list), ["Options:", "Global options:", "Examples:"], "{list}");
+        let (own, global) = list.split_once("Global options:").unwrap();
+        for flag in ["--json", "--quiet", "--verbose", "--color"] {
+            assert!(!own.contains(flag) && global.contains(flag), "{flag}: {list}");
+        }
     }
 
     #[test]
