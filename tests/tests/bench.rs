@@ -72,7 +72,11 @@ fn what_is_no_kubelet_is_refused_before_anything_starts() -> Result<()> {
     let text = scratch.path().join("text");
     fs::write(&text, "not a program")?;
     fs::write(scratch.path().join("index.json"), r#"{"manifests": [{"annotations": {}}]}"#)?;
-    xtask.fails(&["bench", "kubelet", dir, dir], Kind::Data, &["not an OCI layout of one image with a name"])?;
+    xtask.fails(
+        &["bench", "kubelet", dir, dir],
+        Kind::Data,
+        &["not an OCI layout of one image with a name"],
+    )?;
     let text = utf8(&text)?;
     xtask.fails(&["bench", "kubelet", text, text, "--image", dir], Kind::Data, &[text, "not a program"])?;
     Ok(())
