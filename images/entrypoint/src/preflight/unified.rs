@@ -10,19 +10,20 @@ use super::table::CGROUP;
 use crate::failure::err;
 use crate::mountinfo::Entry;
 
-/// Mounts them, read-only and in this container alone, unless it has such a mount. Those of version 1 are many, and
+/// Mounts them in this container alone, unless it has such a mount. Writable: kubeadm makes a cgroup for a moment, to see
+/// whether it can be frozen (`checkCgroupV2Freeze` there). Those of version 1 are many, and
 /// kubeadm 1.35 refuses them anyway: it says so.
 pub(super) fn provide(mounts: &[Entry]) {
     let cgroups = || fs::read_to_string("/proc/self/cgroup").unwrap_or_default();
     if has_mount(mounts) || !is_unified(&cgroups()) {
         return;
     }
-    let flags = MountFlags::RDONLY | MountFlags::NOSUID | MountFlags::NODEV | MountFlags::NOEXEC;
+    let flags = MountFlags::NOSUID | MountFlags::NODEV | MountFlags::NOEXEC;
     match mount("cgroup2", CGROUP, "cgroup2", flags, c"") {
         Ok(()) => err(&format!("entrypoint: {CGROUP}: mounted in this container, for kubeadm's preflight")),
         // kubeadm says what it does not find.
         Err(error) => err(&format!(
-            "entrypoint: {CGROUP}: failed to mount it, for kubeadm's preflight: {error}; mount it: -v {CGROUP}:{CGROUP}:ro"
+            "entrypoint: {CGROUP}: failed to mount it, for kubeadm's preflight: {error}; mount it: -v {CGROUP}:{CGROUP}"
         )),
     }
 }
