@@ -21,6 +21,7 @@ mod prune;
 mod recipe;
 mod sumfile;
 mod tools;
+pub mod units;
 pub mod upstream;
 pub mod vulncheck;
 
