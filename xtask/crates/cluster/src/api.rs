@@ -29,7 +29,7 @@ impl Api {
         match self {
             Self::V1Beta3 => "",
             Self::V1Beta4 => {
-                "timeouts: {controlPlaneComponentHealthCheck: 20m0s, kubeletHealthCheck: 20m0s}\n"
+                "timeouts: {controlPlaneComponentHealthCheck: 20m0s, kubeletHealthCheck: 20m0s, kubernetesAPICall: 20m0s}\n"
             }
         }
     }
