@@ -12,15 +12,42 @@ let
   kept = builtins.filter (name: !(builtins.elem name omit));
   isFor = product: name: let found = component name; in !(found ? product) || found.product == product;
 
-  # Where in images/go the modules of these programs are, for a release.
-  closure = release: programs:
+  # A release as a component takes it: with the component's own version of the CNI plugins, if it states one.
+  releaseOf = go: release: release // (if go ? cni-plugins then { inherit (go) cni-plugins; } else { });
+
+  # Where in images/go the CNI plugins' modules are.
+  cniClosure = version: "cni-plugins-${version}";
+
+  # Of each closure: the version that decides which programs it has.
+  versionIn = { cni-plugins = release: release.cni-plugins; kube = release: release.version; kubeadm = release: release.crictl; };
+
+  # The programs of a component that are not left out and that the versions of a release have.
+  programs = release: go:
     let
-      closures = map (name: (find name catalog.program).closure) programs;
-      has = name: builtins.elem name closures;
+      atMost = one: other: builtins.compareVersions one other <= 0;
+      isIn = { closure, since ? null, until ? null, ... }:
+        let version = versionIn.${closure} (releaseOf go release); in
+        (since == null || atMost since version) && (until == null || atMost version until);
     in
-    if has "cni-plugins" then "cni-plugins-${release.cni-plugins}"
-    else if has "kubeadm" then "${release.version}/kubeadm"
-    else "${release.version}/kube";
+    builtins.filter isIn (map (name: find name catalog.program) (kept go.programs));
+
+  # Where in images/go the modules of a component are, by release and component; null where none of its programs is left.
+  # Each is evaluated once.
+  closureOf = release: { name, go ? { programs = [ ]; }, ... }:
+    let
+      closures = map (program: program.closure) (programs release go);
+      has = name: builtins.elem name closures;
+      value =
+        if closures == [ ] then null
+        else if has "cni-plugins" then cniClosure (releaseOf go release).cni-plugins
+        else if has "kubeadm" then "${release.version}/kubeadm"
+        else "${release.version}/kube";
+    in
+    { inherit name value; };
+  closures = builtins.listToAttrs (map
+    (release: { name = release.version; value = builtins.listToAttrs (map (closureOf release) catalog.component); })
+    catalog.release);
+  closure = release: name: closures.${release.version}.${name};
 
   underscored = builtins.replaceStrings [ "." ] [ "_" ];
   # The base of a variant's attributes that name none: the default one, else the first that the variant comes on.
@@ -63,7 +90,6 @@ catalog // {
 
   # What is left out, and what is not.
   omitted = builtins.concatStringsSep "" (map (name: "--omit ${name} ") omit);
-  inherit kept;
 
   # The components of a base for a product, and the layers of an image, lowest first.
   baseComponents = base: product: kept (builtins.filter (isFor product.name) base.components);
@@ -72,6 +98,12 @@ catalog // {
   inherit closure;
   # The closures of an image's programs.
   closures = { variant, release, ... }:
-    let programs = name: kept ((component name).go or { programs = [ ]; }).programs; in
-    map (name: closure release (programs name)) (builtins.filter (name: programs name != [ ]) (kept variant.components));
+    builtins.filter (found: found != null) (map (closure release) (kept variant.components));
+  # Those of the CNI plugins that components of a release take, with the plugins' versions.
+  cniClosures = release:
+    let
+      own = builtins.filter (component: component ? go.cni-plugins) catalog.component;
+      versions = [ release.cni-plugins ] ++ map (component: component.go.cni-plugins) own;
+    in
+    builtins.listToAttrs (map (version: { name = cniClosure version; value = version; }) versions);
 }

@@ -23,7 +23,7 @@ if found ? go then
       source = slice.go release;
       tools = [ "go" "zig" ];
       prepare = ''
-        export GOPROXY=file://${go-modules release (catalog.closure release (catalog.kept found.go.programs))} GOSUMDB=off
+        export GOPROXY=file://${go-modules release (catalog.closure release name)} GOSUMDB=off
         export GOMODCACHE=$TMPDIR/modules GOCACHE=''${GOCACHE:-$TMPDIR/go-build}
       '';
     })

@@ -41,7 +41,7 @@ in
     # Go modules by closure, to learn the hash of new ones: `go-modules."v1.26.0/kube"`.
     go-modules = builtins.listToAttrs (builtins.concatMap
       (release: map (closure: { name = closure; value = go-modules release closure; })
-        [ "${release.version}/kube" "${release.version}/kubeadm" "cni-plugins-${release.cni-plugins}" ])
+        ([ "${release.version}/kube" "${release.version}/kubeadm" ] ++ builtins.attrNames (catalog.cniClosures release)))
       catalog.release);
     # The same images without a program: `without.crictl.kubelet-v1_26_0-kubeadm-amd64`.
     without = builtins.listToAttrs

@@ -20,7 +20,7 @@ let
     '';
   make = makeOn null;
   there = builtins.filter (path: builtins.pathExists (../. + "/${path}"));
-  closures = release: there [ "images/go/${release.version}" "images/go/cni-plugins-${release.cni-plugins}" ];
+  closures = release: there (map (name: "images/go/${name}") ([ release.version ] ++ builtins.attrNames (catalog.cniClosures release)));
   layered = release: closures release ++ [ "images/entrypoint" "images/rootfs" ];
   # Each is evaluated once, for however many images.
   once = items: nameOf: make:
@@ -46,6 +46,10 @@ in
   entrypoint = make "entrypoint" none [ "images/entrypoint" ];
   # To extract what is fetched.
   plain = make "plain" none [ ];
+  # To fetch the modules of CNI plugins: all that a version has, whichever of them a release takes.
+  plugins = builtins.mapAttrs
+    (closure: version: make closure (none // { cni-plugins = version; }) [ "images/go/${closure}" ])
+    (builtins.foldl' (all: release: all // catalog.cniClosures release) { } catalog.release);
   # To make layers of components.
   whole = ofRelease (release: make release.version release (layered release));
   # To make images on a base, and its own layer.

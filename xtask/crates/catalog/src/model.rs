@@ -1,5 +1,6 @@
 //! The types of `images/catalog.toml`, field by field.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::fmt;
 use std::path::Path;
@@ -293,10 +294,12 @@ pub enum Content<'a> {
 
 /// Go programs, joined in one binary if there are several.
 #[derive(Clone, Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub struct Go {
-    /// Names of `[[program]]`s.
+    /// Names of `[[program]]`s: a release has those that are in the versions it takes ([`Program::is_in`]).
     pub programs: Vec<Name>,
+    /// The version of the CNI plugins, where it is not the release's.
+    pub cni_plugins: Option<Name>,
     /// The directory in the image, relative to its root.
     pub directory: String,
     /// Whether and how UPX packs the binary.
@@ -305,6 +308,16 @@ pub struct Go {
     /// Must the linker be able to drop methods that nobody calls? A binary in which something keeps them is refused.
     #[serde(default)]
     pub prune: bool,
+}
+
+impl Go {
+    /// A release as this component takes it: with the component's own version of the CNI plugins, if it states one.
+    pub fn of<'r>(&self, release: &'r Release) -> Cow<'r, Release> {
+        match &self.cni_plugins {
+            Some(version) => Cow::Owned(Release { cni_plugins: version.clone(), ..release.clone() }),
+            None => Cow::Borrowed(release),
+        }
+    }
 }
 
 /// One file of the image.
@@ -408,6 +421,10 @@ pub struct Program {
     pub earlier: Vec<Earlier>,
     /// The closure that holds its modules.
     pub closure: Closure,
+    /// The first version of its module that has it, if not all had it from the start.
+    pub since: Option<Name>,
+    /// The last version of its module that has it, if newer ones do not.
+    pub until: Option<Name>,
     /// Does it read flags that packages register while they are initialised?
     #[serde(default)]
     pub init_flags: bool,
@@ -436,6 +453,19 @@ impl Program {
             Closure::Kube => release.version.as_str(),
             Closure::Kubeadm => release.crictl.as_str(),
         }
+    }
+
+    /// Does the version of its module that a release takes have it?
+    pub fn is_in(&self, release: &Release) -> bool {
+        self.is_in_version(self.version_in(release))
+    }
+
+    /// Does this version of its module have it?
+    pub(crate) fn is_in_version(&self, version: &str) -> bool {
+        let numbers = |version: &str| validate::version_numbers(version);
+        let version = numbers(version);
+        self.since.as_ref().is_none_or(|since| numbers(since.as_str()) <= version)
+            && self.until.as_ref().is_none_or(|until| version <= numbers(until.as_str()))
     }
 
     /// Its import path in a version of its module.

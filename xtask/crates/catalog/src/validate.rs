@@ -120,6 +120,33 @@ impl Checks<'_> {
                 }
                 previous = numbers;
             }
+            let mut first = None;
+            for version in [&program.since, &program.until].into_iter().flatten() {
+                let numbers = version_numbers(version.as_str());
+                if numbers.is_none() || numbers < first {
+                    let message =
+                        format!("`{version}` is not a version `vX.Y.Z`, `until` none older than `since`");
+                    return Err(self.at.name_fault(version, &message));
+                }
+                first = numbers;
+            }
+        }
+        Ok(())
+    }
+
+    /// A component that states a version of its own has the programs of that version, and of the plugins alone.
+    fn own_version(&self, go: &Go) -> Result<()> {
+        let Some(version) = &go.cni_plugins else { return Ok(()) };
+        if version_numbers(version.as_str()).is_none() {
+            return Err(self.at.name_fault(version, &format!("`{version}` is not a version `vX.Y.Z`")));
+        }
+        for name in &go.programs {
+            let Some(program) = self.catalog.program(name.as_str()) else { continue };
+            if program.closure != Closure::CniPlugins || !program.is_in_version(version.as_str()) {
+                let message =
+                    format!("`{name}` is not among the CNI plugins of {version}, which this component takes");
+                return Err(self.at.name_fault(name, &message));
+            }
         }
         Ok(())
     }
@@ -349,7 +376,7 @@ impl Checks<'_> {
             if let Some(product) = &component.product {
                 self.known("product", product, self.catalog.products.iter().map(|x| &x.name))?;
             }
-            if let Content::Go(Go { programs, .. }) = content {
+            if let Content::Go(go @ Go { programs, .. }) = content {
                 if programs.is_empty() {
                     let message = format!("component `{}` names no program", component.name);
                     return Err(self.at.name_fault(&component.name, &message));
@@ -358,6 +385,7 @@ impl Checks<'_> {
                     self.known("program", program, self.catalog.programs.iter().map(|x| &x.name))?;
                 }
                 self.no_repeat(programs)?;
+                self.own_version(go)?;
             }
             for path in content.paths() {
                 if !is_plain_path(path) {

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use catalog::{Attributes, Catalog, Closure};
+use catalog::{Attributes, Catalog, Closure, Content};
 
 /// The repository's own, which changes with every release.
 fn repository() -> Catalog {
@@ -109,6 +109,40 @@ fn a_program_has_the_name_that_its_module_had_then() {
                 .contains("is not a version")
         );
     }
+}
+
+/// The frozen catalog, its newest release with newer plugins, of which `vlan` is in `since` and later or `until` and before.
+fn with_plugins(bounds: &str, own: &str) -> String {
+    let text = with("cni-plugins = \"v0.9.1\"", "cni-plugins = \"v1.10.0\"");
+    let text = text.replace("programs = [\"bridge\"]", &format!("programs = [\"bridge\", \"vlan\"]\n{own}"));
+    format!("{}\n{bounds}\n", text.trim_end())
+}
+
+#[test]
+fn a_release_has_the_programs_that_its_versions_have() {
+    let vlan = |bounds: &str, own: &str| {
+        let catalog = Catalog::parse(&with_plugins(bounds, own), "catalog.toml").unwrap();
+        let component = catalog.component("cni-flannel").unwrap();
+        let Content::Go(go) = component.content() else { panic!("no programs") };
+        let program = catalog.program("vlan").unwrap();
+        ["v1.26.0", "v1.25.5"].map(|release| program.is_in(&go.of(catalog.release(release).unwrap())))
+    };
+    // The newer release takes v1.10.0, the older v0.9.1: 10 is more than 9.
+    assert_eq!(vlan("", ""), [true, true]);
+    assert_eq!(vlan("since = \"v1.9.0\"", ""), [true, false]);
+    assert_eq!(vlan("until = \"v0.9.1\"", ""), [false, true]);
+    assert_eq!(vlan("since = \"v0.9.2\"\nuntil = \"v1.9.1\"", ""), [false, false]);
+    // With a version of the component's own, both have what that has.
+    let own = "cni-plugins = \"v0.9.1\"";
+    assert_eq!(vlan("until = \"v0.9.1\"", own), [true, true]);
+
+    insta::assert_snapshot!(refused(&with_plugins("since = \"v1.9.0\"", own)), @"catalog.toml:139: `vlan` is not among the CNI plugins of v0.9.1, which this component takes");
+    insta::assert_snapshot!(refused(&with_plugins("until = \"v0.9.0\"", own)), @"catalog.toml:139: `vlan` is not among the CNI plugins of v0.9.1, which this component takes");
+    insta::assert_snapshot!(refused(&with_plugins("", "cni-plugins = \"0.9\"")), @"catalog.toml:140: `0.9` is not a version `vX.Y.Z`");
+    insta::assert_snapshot!(refused(&with_plugins("since = \"1.9\"", "")), @"catalog.toml:219: `1.9` is not a version `vX.Y.Z`, `until` none older than `since`");
+    insta::assert_snapshot!(refused(&with_plugins("since = \"v1.9.0\"\nuntil = \"v1.8.9\"", "")), @"catalog.toml:220: `v1.8.9` is not a version `vX.Y.Z`, `until` none older than `since`");
+    let kubelet = "programs = [\"kubelet\"]";
+    insta::assert_snapshot!(refused(&with(kubelet, &format!("{kubelet}\n{own}"))), @"catalog.toml:118: `kubelet` is not among the CNI plugins of v0.9.1, which this component takes");
 }
 
 #[test]

@@ -65,6 +65,8 @@ pub enum Spec {
     Cni {
         /// Their version, as in `v0.9.1`.
         version: String,
+        /// The packages of those that this version has.
+        packages: Vec<String>,
     },
     /// Programs that no image of ours has: what tests run beside them.
     Programs {
@@ -87,7 +89,7 @@ impl Spec {
             Spec::Kubeadm { release, .. } => Path::new(release).join("kubeadm"),
             Spec::KubeUnedited { release } => Path::new(release).join("kube-unedited"),
             Spec::Crictl { version, .. } => PathBuf::from(format!("crictl-{version}")),
-            Spec::Cni { version } => PathBuf::from(format!("cni-plugins-{version}")),
+            Spec::Cni { version, .. } => PathBuf::from(format!("cni-plugins-{version}")),
             Spec::Programs { name, .. } => PathBuf::from(name),
         }
     }
@@ -100,7 +102,7 @@ impl Spec {
                 vec![(KUBERNETES, release), (self.crictl_module().unwrap_or_default(), crictl)]
             }
             Spec::Crictl { version, .. } => vec![(self.crictl_module().unwrap_or_default(), version)],
-            Spec::Cni { version } => vec![(CNI_PLUGINS, version)],
+            Spec::Cni { version, .. } => vec![(CNI_PLUGINS, version)],
             Spec::Programs { module, version, .. } => vec![(module, version)],
         }
     }
@@ -310,7 +312,7 @@ mod tests {
             kube("v1.24.9"),
             kubeadm("v1.24.9", "v1.24.2"),
             kube("v1.24.17"),
-            Spec::Cni { version: "v0.9.1".into() },
+            Spec::Cni { version: "v0.9.1".into(), packages: Vec::new() },
             Spec::KubeUnedited { release: "v1.26.0".into() },
             Spec::Crictl { version: "v1.37.0".into(), package: "sigs.k8s.io/cri-tools/cmd/crictl".into() },
         ]
@@ -356,7 +358,7 @@ mod tests {
     #[test]
     fn what_is_written_reads_back_and_a_missing_one_is_named() {
         let dir = tempfile::tempdir().unwrap();
-        let spec = Spec::Cni { version: "v0.9.1".into() };
+        let spec = Spec::Cni { version: "v0.9.1".into(), packages: Vec::new() };
         let closure = Closure { go_mod: "m".into(), go_sum: "s".into() };
         assert_eq!(fault::exit_code(&Closure::read(dir.path(), &spec).unwrap_err()), 4);
         closure.write(dir.path(), &spec).unwrap();

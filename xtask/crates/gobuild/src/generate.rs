@@ -10,7 +10,7 @@ use fault::{Fault, Kind};
 use progress::{Progress, Task};
 
 use crate::Edits;
-use crate::closure::{CNI_PLUGINS, Closure, KUBERNETES, MODULE, Spec};
+use crate::closure::{Closure, KUBERNETES, MODULE, Spec};
 use crate::modfile::{ModFile, Replacement};
 use crate::modules::{Downloaded, download, missing, problem, unavailable};
 use crate::recipe::Target;
@@ -210,12 +210,23 @@ fn staging_modules(file: &ModFile, spec: &Spec, known: Option<&Closure>) -> Resu
     Ok(used.map(|(_, by)| format!("{}@{version}", by.path)).collect())
 }
 
+/// Does a go.mod of this language list what its module needs indirectly? Since Go 1.17 it does.
+fn lists_indirect(go: &str) -> bool {
+    let minor = go.strip_prefix("1.").and_then(|rest| rest.split('.').next()?.parse::<u32>().ok());
+    minor.is_some_and(|minor| minor >= 17)
+}
+
 /// The go.mod before it is tidied: what the module itself requires and replaces, its directories replaced by the
 /// modules published from them.
 fn start_from(upstream: &ModFile, spec: &Spec) -> Result<ModFile> {
     let staging = spec.staging_version()?;
     let mut file = ModFile { module: MODULE.to_owned(), ..upstream.clone() };
-    if matches!(spec, Spec::Cni { .. } | Spec::Programs { .. }) && staging.is_none() {
+    let old = match spec {
+        Spec::Cni { .. } => !lists_indirect(&upstream.go),
+        Spec::Programs { .. } => staging.is_none(),
+        _ => false,
+    };
+    if old {
         GO_LINE.clone_into(&mut file.go);
     }
     for ((path, _), by) in &mut file.replace {
@@ -248,12 +259,11 @@ fn imports(spec: &Spec) -> String {
         let _ = writeln!(text, "\t_ \"{package}\"");
     };
     match spec {
-        Spec::Cni { .. } => {
-            for (kind, name) in crate::CNI {
-                import(&format!("{CNI_PLUGINS}/plugins/{kind}/{name}"));
+        Spec::Cni { packages, .. } | Spec::Programs { packages, .. } => {
+            for package in packages {
+                import(package);
             }
         }
-        Spec::Programs { packages, .. } => packages.iter().for_each(|package| import(package)),
         Spec::Crictl { package, .. } => import(package),
         Spec::Kube { .. } | Spec::KubeUnedited { .. } | Spec::Kubeadm { .. } => {
             if let Spec::Kubeadm { package, .. } = spec {
@@ -301,6 +311,22 @@ mod tests {
         	x.y/z => x.y/z v1.0.1
         )
         ");
+    }
+
+    #[test]
+    fn plugins_keep_their_language_unless_it_is_too_old() {
+        let packages = vec!["x.y/plugins/main/dummy".into(), "x.y/plugins/main/tap".into()];
+        let spec = Spec::Cni { version: "v1.10.0".into(), packages };
+        let go = |go: &str| {
+            let text = format!("module github.com/containernetworking/plugins\n\ngo {go}\n");
+            start_from(&ModFile::parse("go.mod", &text).unwrap(), &spec).unwrap().go
+        };
+        assert_eq!(["1.14", "1.16", "1.17", "1.26.8"].map(go), ["1.19", "1.19", "1.17", "1.26.8"]);
+        let imports = imports(&spec);
+        assert!(
+            imports.contains("\t_ \"x.y/plugins/main/dummy\"\n\t_ \"x.y/plugins/main/tap\"\n"),
+            "{imports}"
+        );
     }
 
     #[test]

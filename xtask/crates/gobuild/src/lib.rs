@@ -35,24 +35,3 @@ pub use modules::fetch;
 pub use recipe::{Common, Compilers, Flags, JoinSource, Program, Recipe, Release, Stamps, Target};
 pub use sumfile::{SumFile, hash_dir};
 pub use tools::Tools;
-
-/// The CNI plugins of `github.com/containernetworking/plugins` before 1.0: directory and name.
-pub const CNI: [(&str, &str); 17] = [
-    ("meta", "bandwidth"),
-    ("main", "bridge"),
-    ("ipam", "dhcp"),
-    ("meta", "firewall"),
-    ("meta", "flannel"),
-    ("main", "host-device"),
-    ("ipam", "host-local"),
-    ("main", "ipvlan"),
-    ("main", "loopback"),
-    ("main", "macvlan"),
-    ("meta", "portmap"),
-    ("main", "ptp"),
-    ("meta", "sbr"),
-    ("ipam", "static"),
-    ("meta", "tuning"),
-    ("main", "vlan"),
-    ("meta", "vrf"),
-];

@@ -5,7 +5,7 @@ mod common;
 use std::fs;
 use std::time::Instant;
 
-use common::{Call, FLANNEL, Scratch, call, cni, flip, host_target, run, tools};
+use common::{CNI, Call, FLANNEL, Scratch, call, cni, flip, host_target, run, tools};
 use gobuild::{compile, fetch};
 use progress::Silent;
 
@@ -80,7 +80,7 @@ const RUNS: usize = 300;
 fn a_plugin_of_all_joined_starts_nearly_as_fast_as_by_itself() {
     let Some(tools) = tools() else { return };
     let dir = Scratch::new();
-    let all: Vec<&str> = gobuild::CNI.iter().map(|(_, name)| *name).collect();
+    let all: Vec<&str> = CNI.iter().map(|(_, name)| *name).collect();
     let [joined, own] = [("joined", &all[..]), ("own", &["bridge"])].map(|(file, names)| {
         let (recipe, out) = (cni(names, host_target()), dir.path().join(file));
         fetch(&recipe, &tools, dir.path(), &Silent).unwrap();

@@ -3,7 +3,7 @@
 
 mod common;
 
-use common::{Scratch, edits, images, tools};
+use common::{Scratch, edits, images, plugins, tools};
 use gobuild::{Closure, Spec, check, generate};
 use progress::Silent;
 
@@ -12,7 +12,7 @@ use progress::Silent;
 fn closures_made_anew_are_those_committed() {
     let Some(tools) = tools() else { return };
     let dir = Scratch::new();
-    for spec in [Spec::Kube { release: "v1.26.0".into() }, Spec::Cni { version: "v0.9.1".into() }] {
+    for spec in [Spec::Kube { release: "v1.26.0".into() }, plugins()] {
         check(&images(), &spec, &edits(), &tools, dir.path(), &Silent).unwrap();
     }
 }
@@ -22,7 +22,7 @@ fn closures_made_anew_are_those_committed() {
 fn a_changed_pin_is_stale_and_names_its_line() {
     let Some(tools) = tools() else { return };
     let dir = Scratch::new();
-    let spec = Spec::Cni { version: "v0.9.1".into() };
+    let spec = plugins();
     let mut closure = Closure::read(&images(), &spec).unwrap();
     // One more than is needed, so that all offline checks pass.
     let needless = "github.com/none/such v0.0.1/go.mod h1:+4+5VIoxcDv35PnVELouMdDC58AQF/sWs+hjjr4Ra44=\n";

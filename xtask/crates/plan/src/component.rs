@@ -277,7 +277,12 @@ pub fn unedited(catalog: &Catalog, release: &Release) -> Result<Vec<Spec>> {
 pub fn spec(catalog: &Catalog, release: &Release, closure: catalog::Closure) -> Result<Spec> {
     let version = release.version.to_string();
     Ok(match closure {
-        catalog::Closure::CniPlugins => Spec::Cni { version: release.cni_plugins.to_string() },
+        catalog::Closure::CniPlugins => {
+            let plugins = catalog.programs.iter().filter(|program| program.closure == closure);
+            let plugins = plugins.filter(|program| program.is_in(release));
+            let packages = plugins.map(|program| program.package_in(release).to_owned()).collect();
+            Spec::Cni { version: release.cni_plugins.to_string(), packages }
+        }
         catalog::Closure::Kube => Spec::Kube { release: version },
         catalog::Closure::Kubeadm => {
             let crictl = catalog.programs.iter().find(|program| program.closure == closure);

@@ -121,14 +121,16 @@ fn relative(path: &str, to: &str) -> String {
     "../".repeat(path.matches('/').count()) + to
 }
 
-/// The programs of a component that are not omitted.
+/// The programs of a component that are not omitted, in a release as the component takes it ([`catalog::Go::of`]).
 pub(crate) fn programs<'c>(
     catalog: &'c Catalog,
     go: &catalog::Go,
+    release: &catalog::Release,
     options: &Options,
 ) -> Vec<&'c catalog::Program> {
     let kept = go.programs.iter().filter(|name| !options.omits(name.as_str()));
-    kept.filter_map(|name| catalog.program(name.as_str())).collect()
+    let known = kept.filter_map(|name| catalog.program(name.as_str()));
+    known.filter(|program| program.is_in(release)).collect()
 }
 
 /// Plans the layers of one image, and what they need.
@@ -193,8 +195,9 @@ impl Builder<'_> {
         let file = |mode, from| Content::File { mode, from };
         match component.content() {
             Kind::Go(go) => {
-                let programs = programs(self.catalog, go, self.options);
-                let (catalog, sources, release) = (self.catalog, self.sources, self.attribute.release);
+                let release = &*go.of(self.attribute.release);
+                let programs = programs(self.catalog, go, release, self.options);
+                let (catalog, sources) = (self.catalog, self.sources);
                 let packing = Packing::of(go.pack, sources, self.options);
                 let at = |program: &catalog::Program| format!("{}/{}", go.directory, program.name);
                 if self.options.unedited {

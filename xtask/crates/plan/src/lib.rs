@@ -220,13 +220,14 @@ pub fn go_component(
 ) -> Result<Component> {
     check_omit(catalog, &options.omit)?;
     let go = go_content(catalog, name)?;
-    let programs = layer::programs(catalog, go, options);
+    let release = go.of(release);
+    let programs = layer::programs(catalog, go, &release, options);
     let packing = Packing::of(pack, sources, options);
     component::go(
         catalog,
         sources,
         component::flags(&catalog.compile, go.prune),
-        release,
+        &release,
         arch,
         &programs,
         packing,
@@ -243,8 +244,10 @@ pub fn go_closures(
     release: &catalog::Release,
     options: &Options,
 ) -> Result<Vec<Spec>> {
-    let programs = layer::programs(catalog, go_content(catalog, name)?, options);
-    let (spec, _) = component::closure(catalog, release, &programs)?;
+    let go = go_content(catalog, name)?;
+    let release = go.of(release);
+    let programs = layer::programs(catalog, go, &release, options);
+    let (spec, _) = component::closure(catalog, &release, &programs)?;
     Ok(vec![spec])
 }
 
@@ -281,11 +284,11 @@ pub fn closures(
             attribute.variant.components.iter().filter_map(|name| catalog.component(name.as_str()))
         {
             let catalog::Content::Go(go) = component.content() else { continue };
-            let programs = layer::programs(catalog, go, options);
+            let release = &*go.of(attribute.release);
+            let programs = layer::programs(catalog, go, release, options);
             if options.omits(component.name.as_str()) || programs.is_empty() {
                 continue;
             }
-            let release = attribute.release;
             let needed = if options.unedited {
                 let of = |program| component::needed_unedited(catalog, sources, release, program);
                 programs.into_iter().map(of).collect::<Result<Vec<_>>>()?

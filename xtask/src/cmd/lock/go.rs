@@ -130,9 +130,19 @@ fn specs(session: &Session<'_>, releases: &[String]) -> Result<BTreeMap<String, 
     };
     let mut specs = BTreeMap::new();
     for release in chosen {
-        for closure in [catalog::Closure::Kube, catalog::Closure::Kubeadm, catalog::Closure::CniPlugins] {
+        let mut add = |release: &Release, closure| {
             let spec = plan::spec(catalog, release, closure)?;
             specs.insert(spec.dir().display().to_string(), spec);
+            anyhow::Ok(())
+        };
+        for closure in [catalog::Closure::Kube, catalog::Closure::Kubeadm, catalog::Closure::CniPlugins] {
+            add(release, closure)?;
+        }
+        // Components with a version of their own.
+        for component in &catalog.components {
+            if let catalog::Content::Go(go) = component.content() {
+                add(&go.of(release), catalog::Closure::CniPlugins)?;
+            }
         }
         let unedited = plan::unedited(catalog, release)?;
         let made = unedited.into_iter().filter(|spec| Closure::is_there(&session.sources.go(), spec));

@@ -20,6 +20,26 @@ pub const RELEASE: Release<'static> = Release {
     commit: Some("b46a3f887ca979b1a5d14fd39cb1af43e7e5d12d"),
     date: "2022-12-08T19:51:45Z",
 };
+/// The CNI plugins of v0.9.1: directory and name.
+pub const CNI: [(&str, &str); 17] = [
+    ("meta", "bandwidth"),
+    ("main", "bridge"),
+    ("ipam", "dhcp"),
+    ("meta", "firewall"),
+    ("meta", "flannel"),
+    ("main", "host-device"),
+    ("ipam", "host-local"),
+    ("main", "ipvlan"),
+    ("main", "loopback"),
+    ("main", "macvlan"),
+    ("meta", "portmap"),
+    ("main", "ptp"),
+    ("meta", "sbr"),
+    ("ipam", "static"),
+    ("meta", "tuning"),
+    ("main", "vlan"),
+    ("meta", "vrf"),
+];
 pub const FLANNEL: [&str; 5] = ["bridge", "flannel", "host-local", "loopback", "portmap"];
 
 /// The compilers that `cargo xtask test` names in the environment, if it does.
@@ -50,7 +70,7 @@ pub fn edits() -> Edits {
 pub fn recipe(spec: &Spec, programs: Vec<Program>, target: Target) -> Recipe {
     let closure = gobuild::Closure::read(&images(), spec).unwrap();
     let stamps = match spec {
-        Spec::Cni { version } => Stamps::new().cni(version),
+        Spec::Cni { version, .. } => Stamps::new().cni(version),
         Spec::Programs { .. } | Spec::Crictl { .. } => Stamps::new(),
         Spec::Kube { .. } | Spec::KubeUnedited { .. } | Spec::Kubeadm { .. } => {
             Stamps::new().kubernetes(RELEASE)
@@ -64,9 +84,15 @@ pub fn recipe(spec: &Spec, programs: Vec<Program>, target: Target) -> Recipe {
 }
 
 pub fn cni(names: &[&str], target: Target) -> Recipe {
-    let all = gobuild::CNI.iter().filter(|(_, name)| names.contains(name));
+    let all = CNI.iter().filter(|(_, name)| names.contains(name));
     let programs = all.map(|(kind, name)| Program::cni(kind, name)).collect();
-    recipe(&Spec::Cni { version: "v0.9.1".into() }, programs, target)
+    recipe(&plugins(), programs, target)
+}
+
+/// The closure of the plugins of v0.9.1.
+pub fn plugins() -> Spec {
+    let packages = CNI.map(|(kind, name)| Program::cni(kind, name).package).to_vec();
+    Spec::Cni { version: "v0.9.1".into(), packages }
 }
 
 /// Puts a module into the proxy that is a directory in `dir`.
