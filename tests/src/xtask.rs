@@ -43,6 +43,14 @@ pub fn layout(attr: &str) -> Result<PathBuf> {
     Xtask::new()?.build(attr, &out()?)
 }
 
+/// The layout of an image without its kubelet, which would be compiled for long: what else it holds is the same.
+pub fn without_kubelet(attr: &str, dir: &Path) -> Result<PathBuf> {
+    let out = dir.join("without-kubelet");
+    let to = out.to_str().context("the directory's name is not UTF-8")?;
+    Xtask::new()?.ok(&["build", attr, "--omit", "kubelet", "--allow-incomplete", "--out", to])?;
+    Ok(out.join(attr))
+}
+
 /// Where the tests' shared layouts are: beside the program.
 fn out() -> Result<PathBuf> {
     let target = program()?.parent().and_then(Path::parent).context("xtask is in no target directory")?;

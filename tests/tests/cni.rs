@@ -133,22 +133,32 @@ fn plugins_are_installed_run_replaced_and_removed() -> Result<()> {
 #[test]
 fn a_configuration_of_a_version_that_the_plugins_refuse_is_named() -> Result<()> {
     let Some(stage) = Stage::new()? else { return Ok(()) };
-    let rootfs = stage.unpack("-flannel")?;
+    let flannel = stage.unpack("-flannel")?;
+    let newer = xtask::without_kubelet("kubelet-v1_37_2-cni-amd64", stage.scratch.path())?;
+    let newer = image::unpack(&newer, &stage.scratch.path().join("bundle-newer"))?;
     let configs = "/etc/cni/net.d";
     fs::create_dir_all(stage.host.path(configs))?;
-    let row = |version: &str| -> Result<String> {
+    let row_of = |rootfs: &Path, version: &str| -> Result<String> {
         let plugins = json!([{ "type": "bridge" }, { "type": "portmap" }, { "type": "somebody's" }]);
         let config = json!({ "cniVersion": version, "name": "n", "plugins": plugins });
         fs::write(stage.host.path(&format!("{configs}/10-n.conflist")), config.to_string())?;
         fs::write(stage.host.path(&format!("{configs}/20-later.conf")), r#"{"cniVersion": "9.0.0"}"#)?;
         let mut bundle =
-            Bundle::new(Style::Docker, &rootfs, &stage.host.cgroup(), &["preflight", "--kubeconfig="]);
+            Bundle::new(Style::Docker, rootfs, &stage.host.cgroup(), &["preflight", "--kubeconfig="]);
         bundle.bind_from(PLUGINS, "/host/opt/cni/bin", &["rbind"]);
         bundle.bind_from(configs, configs, &["rbind"]);
         let said = bundle.run(&stage.host, "runc")?.stdout;
         let at = said.find("CNI configuration").with_context(|| said.clone())?;
         Ok(said[at..].to_owned())
     };
+    // Those of newer releases know more, and say so themselves.
+    for version in ["0.4.0", "1.0.0", "1.1.0"] {
+        let said = row_of(&newer, version)?;
+        ensure!(said.contains(&format!("cniVersion {version}, which the image's plugins know")), "{said}");
+    }
+    let said = row_of(&newer, "1.2.0")?;
+    ensure!(said.contains("`\"cniVersion\": \"1.1.0\"` in /etc/cni/net.d/10-n.conflist"), "{said}");
+    let row = |version: &str| row_of(&flannel, version);
     let said = row("1.0.0")?;
     ensure!(said.contains("bridge, portmap do not know, but 0.1.0, 0.2.0, 0.3.0, 0.3.1, 0.4.0"), "{said}");
     ensure!(said.contains("`\"cniVersion\": \"0.4.0\"` in /etc/cni/net.d/10-n.conflist"), "{said}");

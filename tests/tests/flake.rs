@@ -129,6 +129,9 @@ fn every_attribute_evaluates() -> Result<()> {
     }
     assert_eq!(derivations.keys().cloned().collect::<BTreeSet<_>>(), expected);
     assert!(derivations["kubelet-v1_26_0-cni-arm64"].is_some(), "it needs no lock of Alpine");
+    for newer in ["kubelet-v1_37_2-cni-arm64", "kubelet-v1_37_2-flannel-arm64"] {
+        assert!(derivations[newer].is_some(), "{newer}: no hash of its plugins");
+    }
     for alias in ["kubelet-v1_26_0-cni-micro-arm64", "kubelet-v1_26_0-cni-alpine3.15-arm64"] {
         assert!(expected.contains(alias), "{alias}");
     }

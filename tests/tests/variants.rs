@@ -28,6 +28,28 @@ const ALL: [&str; 17] = [
     "vrf",
 ];
 
+/// Of v1.10.0, which the newest releases take.
+const NEWER: [&str; 18] = [
+    "bandwidth",
+    "bridge",
+    "dhcp",
+    "dummy",
+    "firewall",
+    "host-device",
+    "host-local",
+    "ipvlan",
+    "loopback",
+    "macvlan",
+    "portmap",
+    "ptp",
+    "sbr",
+    "static",
+    "tap",
+    "tuning",
+    "vlan",
+    "vrf",
+];
+
 fn layout(variant: &str) -> Result<PathBuf> {
     xtask::layout(&format!("kubelet-v1_26_0{variant}-amd64"))
 }
@@ -63,6 +85,24 @@ fn each_variant_has_its_programs_and_no_others() -> Result<()> {
             !root.join("usr/bin/crictl").exists(),
             "variant `{variant}` was built without crictl, but has it"
         );
+    }
+    Ok(())
+}
+
+/// Without their kubelets, which are compiled for long.
+#[test]
+fn newer_releases_have_newer_plugins_and_flannels_stay_whole() -> Result<()> {
+    if skip::without(&["umoci"])? {
+        return Ok(());
+    }
+    for (variant, plugins) in [("cni", &NEWER[..]), ("flannel", &FLANNEL)] {
+        let scratch = scratch::dir()?;
+        let attr = format!("kubelet-v1_37_2-{variant}-amd64");
+        let layout = xtask::without_kubelet(&attr, scratch.path())?;
+        let root = image::unpack(&layout, &scratch.path().join("bundle"))?;
+        let found = image::names(&root.join("opt/cni/bin"))?;
+        assert_eq!(found.iter().map(String::as_str).collect::<Vec<_>>(), plugins, "{variant}");
+        ensure!(!root.join("usr/bin/kubelet").exists(), "it was built without a kubelet");
     }
     Ok(())
 }

@@ -313,6 +313,7 @@ mod tests {
             kubeadm("v1.24.9", "v1.24.2"),
             kube("v1.24.17"),
             Spec::Cni { version: "v0.9.1".into(), packages: Vec::new() },
+            Spec::Cni { version: "v1.10.0".into(), packages: Vec::new() },
             Spec::KubeUnedited { release: "v1.26.0".into() },
             Spec::Crictl { version: "v1.37.0".into(), package: "sigs.k8s.io/cri-tools/cmd/crictl".into() },
         ]

@@ -113,6 +113,49 @@ fn what_is_omitted_is_gone_and_recorded() {
 }
 
 #[test]
+fn a_release_has_the_plugins_of_its_version_and_flannels_are_those_of_the_last_with_it() {
+    let names = |plan: &Plan, layer: &str| {
+        let layer = plan.layers.values().find(|found| found.name == layer).unwrap();
+        layer
+            .entries
+            .iter()
+            .map(|entry| entry.path.rsplit('/').next().unwrap().to_owned())
+            .collect::<BTreeSet<_>>()
+    };
+    let version = |plan: &Plan, name: &str| {
+        let recipes = plan.components.values().filter_map(|component| match &component.made {
+            Made::Go { recipe, .. } if recipe.programs.iter().any(|program| program.name == name) => {
+                Some(recipe)
+            }
+            _ => None,
+        });
+        let [recipe] = recipes.collect::<Vec<_>>()[..] else { panic!("not one binary has {name}") };
+        recipe
+            .go_mod
+            .lines()
+            .find_map(|line| line.trim().strip_prefix("github.com/containernetworking/plugins "))
+            .unwrap()
+            .to_owned()
+    };
+    let [old, new] = ["kubelet-v1_26_0-cni-amd64", "kubelet-v1_37_2-cni-amd64"].map(|name| plan(&[name]));
+    assert_eq!([version(&old, "bridge"), version(&new, "bridge")], ["v0.9.1", "v1.10.0"]);
+    let [before, after] = [names(&old, "cni"), names(&new, "cni")];
+    assert_eq!(after.difference(&before).collect::<Vec<_>>(), ["dummy", "tap"]);
+    assert_eq!(before.difference(&after).collect::<Vec<_>>(), ["flannel"]);
+
+    let [old, new] =
+        ["kubelet-v1_26_0-flannel-amd64", "kubelet-v1_37_2-flannel-amd64"].map(|name| plan(&[name]));
+    assert_eq!(version(&new, "flannel"), "v0.9.1");
+    assert_eq!(names(&new, "cni-flannel"), names(&old, "cni-flannel"));
+    // The same binary in all releases.
+    let shared = |plan: &Plan| plan.components.keys().map(ToString::to_string).collect::<BTreeSet<_>>();
+    let flannel = |key: &&String| {
+        new.components.iter().any(|(known, it)| known.to_string() == **key && it.name.contains("bridge"))
+    };
+    assert_eq!(shared(&old).intersection(&shared(&new)).filter(flannel).count(), 1);
+}
+
+#[test]
 fn an_image_knows_its_release_and_variant() {
     let [micro, cni] = ["kubelet-v1_26_0-amd64", "kubelet-v1_26_0-cni-amd64"];
     let plan = plan(&[micro, cni]);
