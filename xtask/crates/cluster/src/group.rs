@@ -213,13 +213,12 @@ impl Cluster {
             self.route(index, other)?;
         }
         match runtime {
-            Runtime::Containerd => self.restart_kubelet(index),
             Runtime::Podman => {
                 let command = self.kit.guide.commands("boot podman")?.to_owned();
                 self.run(index, &command).map(drop)
             }
-            // It has started its containers already.
-            Runtime::Docker => Ok(()),
+            // They have started their containers already.
+            Runtime::Containerd | Runtime::Docker => Ok(()),
         }
     }
 

@@ -1,4 +1,5 @@
+kubelet=$(pidof kubelet)
 kill -9 $(pidof entrypoint)
 # Its kubelet is not left behind: a second one beside it would fight for the same pods.
-gone() { ! pidof kubelet >/dev/null; }
+gone() { [ ! -e "/proc/$kubelet" ]; }
 await 60 gone

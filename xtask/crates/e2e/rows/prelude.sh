@@ -73,8 +73,9 @@ keep() {
   mkdir -p /run/e2e
   containers "$1" >/run/e2e/containers
   [ "$(wc -l </run/e2e/containers)" -ge 2 ] || { echo "too few containers on $1:" && cat /run/e2e/containers && return 1; } >&2
-  date --utc +%FT%TZ >/run/e2e/since
+  since
 }
+since() { date --utc +%FT%TZ >/run/e2e/since; }
 spoke() { [[ $(kubectl --namespace kube-node-lease get "lease/$1" --output 'jsonpath={.spec.renewTime}') > $(cat /run/e2e/since) ]]; }
 # Their kubelet has to have looked at them again: what it lost would be missed then.
 kept() {

@@ -43,8 +43,6 @@ pub enum Step {
     Run(Place, &'static str),
     /// Restarts the kubelet's container as docs/cluster.md says.
     Restart(Place),
-    /// The same, where the runtime restarts nothing that was killed.
-    Revive(Place),
     /// Pulls the machine's cable.
     Unplug(Place),
     /// Plugs it in again.
@@ -59,7 +57,7 @@ impl fmt::Display for Step {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (what, place) = match self {
             Self::Run(place, _) => ("a script", place),
-            Self::Restart(place) | Self::Revive(place) => ("the kubelet's restart", place),
+            Self::Restart(place) => ("the kubelet's restart", place),
             Self::Unplug(place) => ("the cable's end", place),
             Self::Plug(place) => ("the cable", place),
             Self::Reboot(place) => ("the restart", place),

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use anyhow::Result;
 use cluster::Cluster;
-use vm::{Runtime, Sink};
+use vm::Sink;
 
 use crate::{Place, logs};
 
@@ -33,9 +33,6 @@ pub trait Machines {
     /// # Errors
     /// Where that fails.
     fn restart(&mut self, place: Place) -> Result<()>;
-
-    /// Does what runs that container restart it by itself?
-    fn restarts_itself(&self) -> bool;
 
     /// Pulls a machine's cable, or plugs it in.
     ///
@@ -67,10 +64,6 @@ impl Machines for Cluster {
 
     fn restart(&mut self, place: Place) -> Result<()> {
         self.restart_kubelet(index(place))
-    }
-
-    fn restarts_itself(&self) -> bool {
-        self.kit().runtime() != Runtime::Containerd
     }
 
     fn plug(&mut self, place: Place, plugged: bool) -> Result<()> {

@@ -104,8 +104,7 @@ impl Runner<'_> {
         for (number, step) in case.steps.iter().enumerate() {
             let done = match *step {
                 Step::Run(place, script) => self.script(machines, place, script).map(drop),
-                Step::Revive(_) if machines.restarts_itself() => Ok(()),
-                Step::Restart(place) | Step::Revive(place) => machines.restart(place),
+                Step::Restart(place) => machines.restart(place),
                 Step::Unplug(place) => machines.plug(place, false),
                 Step::Plug(place) => machines.plug(place, true),
                 Step::Reboot(place) => machines.boot(place, false),
@@ -190,7 +189,6 @@ mod tests {
     struct Here {
         dir: TempDir,
         done: Vec<String>,
-        alone: bool,
         gone: bool,
     }
 
@@ -202,7 +200,7 @@ mod tests {
                 case $1 in apply | delete) cat >>${0%/*}/input ;; esac\necho '{\"items\": []}'\n";
             fs::write(&kubectl, text).unwrap();
             assert!(Command::new("chmod").arg("755").arg(&kubectl).status().unwrap().success());
-            Self { dir, done: Vec::new(), alone: false, gone: false }
+            Self { dir, done: Vec::new(), gone: false }
         }
 
         fn read(&self, name: &str) -> String {
@@ -234,10 +232,6 @@ mod tests {
         fn restart(&mut self, place: Place) -> Result<()> {
             self.done.push(format!("restart {place:?}"));
             Ok(())
-        }
-
-        fn restarts_itself(&self) -> bool {
-            self.alone
         }
 
         fn plug(&mut self, place: Place, plugged: bool) -> Result<()> {
@@ -308,17 +302,6 @@ mod tests {
             &[Step::Unplug(Place::Second), Step::Run(Place::First, "false"), Step::Plug(Place::Second)];
         run(&mut here, &[case("cut", "", steps)]).unwrap();
         assert_eq!(here.done, ["plug Second false", "plug Second true"]);
-    }
-
-    #[test]
-    fn a_kubelet_is_revived_only_where_its_runtime_does_not() {
-        let steps: &[Step] = &[Step::Revive(Place::Second), Step::Restart(Place::First)];
-        let mut here = Here::new();
-        run(&mut here, &[case("killed", "", steps)]).unwrap();
-        assert_eq!(here.done, ["restart Second", "restart First"]);
-        let mut here = Here { alone: true, ..Here::new() };
-        run(&mut here, &[case("killed", "", steps)]).unwrap();
-        assert_eq!(here.done, ["restart First"]);
     }
 
     #[test]
