@@ -140,7 +140,7 @@ impl Seen {
         let mut bytes = start.to_vec();
         data.read_to_end(&mut bytes)?;
         self.modules.extend(go::breakdown(&bytes).map(|modules| (path.to_owned(), modules)));
-        Ok(())
+        exec::interrupt::check()
     }
 }
 

@@ -20,6 +20,10 @@ impl<R> Limited<R> {
 
 impl<R: Read> Read for Limited<R> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        // A large file is read in one go; what is said of it is said by `fault`.
+        if exec::interrupt::pending() {
+            return Err(io::Error::other("interrupted"));
+        }
         let room = usize::try_from(self.left).unwrap_or(usize::MAX).min(buffer.len());
         if room > 0 || buffer.is_empty() {
             let read = self.inner.read(&mut buffer[..room])?;
@@ -45,8 +49,11 @@ impl fmt::Display for Over {
 impl std::error::Error for Over {}
 
 /// What a failed read of an archive means: an error of the operating system stays one, all others (bad checksum, bad
-/// gzip, over the limit) are the layer's fault.
+/// gzip, over the limit) are the layer's fault, unless the user has interrupted.
 pub(crate) fn fault(error: io::Error) -> anyhow::Error {
+    if let Err(interrupted) = exec::interrupt::check() {
+        return interrupted;
+    }
     if error.raw_os_error().is_some() {
         return anyhow::Error::new(error).context("reading a layer");
     }

@@ -32,7 +32,8 @@ pub(super) struct Functions<'a> {
 }
 
 /// Reads a table; `go_func` is where in `table` the data of functions lie, empty if they do not.
-/// None for a table that is cut off, of another version, or contradicts itself.
+/// None for a table that is cut off, of another version, or contradicts itself, and once the user has interrupted: a large
+/// program's takes seconds.
 pub(super) fn read<'a>(table: &'a [u8], go_func: &Range<usize>) -> Option<Functions<'a>> {
     let header = Header::read(table)?;
     let mut found = Functions::default();
@@ -50,9 +51,9 @@ pub(super) fn read<'a>(table: &'a [u8], go_func: &Range<usize>) -> Option<Functi
         *found.by_file.entry(file).or_default() += bytes;
     }
     let units = functions.iter().map(|function| (Some(function.unit.saturating_mul(4)), function.name));
-    found.split(units, header.files.checked_sub(header.units)?);
+    found.split(units, header.files.checked_sub(header.units)?)?;
     let tables = functions.iter().flat_map(|function| function.tables().map(|at| (at, function.name)));
-    found.split(tables, header.functions.checked_sub(header.tables)?);
+    found.split(tables, header.functions.checked_sub(header.tables)?)?;
     // Each function has a row in the index, and its entry.
     for function in &functions {
         found.give(function.name, ROW as u64);
@@ -62,10 +63,10 @@ pub(super) fn read<'a>(table: &'a [u8], go_func: &Range<usize>) -> Option<Functi
     let entries = functions.iter().map(|function| (function.entry.checked_sub(start), function.name));
     let last = functions.iter().map(|function| function.entry + function.size()).max()?;
     let length = if go_func.is_empty() { last } else { (end - header.functions).min(last) };
-    found.split(entries, length.checked_sub(start)?);
+    found.split(entries, length.checked_sub(start)?)?;
     if !go_func.is_empty() {
         let data = functions.iter().flat_map(|function| function.data().map(|at| (at, function.name)));
-        found.split(data, go_func.len());
+        found.split(data, go_func.len())?;
     }
     (found.table <= table.len() as u64).then_some(found)
 }
@@ -81,9 +82,16 @@ impl<'a> Functions<'a> {
 
     /// Divides an area of this length among those who point into it: each piece, up to the next place that anyone
     /// points to, is its first user's. What several share was made for the first that needed it.
-    fn split(&mut self, pointers: impl Iterator<Item = (Option<usize>, &'a str)>, length: usize) {
+    fn split(
+        &mut self,
+        pointers: impl Iterator<Item = (Option<usize>, &'a str)>,
+        length: usize,
+    ) -> Option<()> {
         let mut places: HashMap<usize, &'a str> = HashMap::new();
         for (at, name) in pointers {
+            if exec::interrupt::pending() {
+                return None;
+            }
             if let Some(at) = at.filter(|at| *at < length) {
                 places.entry(at).or_insert(name);
             }
@@ -92,8 +100,12 @@ impl<'a> Functions<'a> {
         sorted.sort_unstable();
         let ends = sorted.iter().skip(1).map(|(at, _)| *at).chain([length]).collect::<Vec<_>>();
         for ((at, name), end) in sorted.into_iter().zip(ends) {
+            if exec::interrupt::pending() {
+                return None;
+            }
             self.give(name, (end - at) as u64);
         }
+        Some(())
     }
 }
 
