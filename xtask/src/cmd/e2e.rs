@@ -12,7 +12,7 @@ use super::session::{How, Session, What};
 use crate::context::{Context, write_out};
 use crate::runtime_name::RuntimeName;
 
-/// The newest release whose control plane has its closure in tests/control-plane.
+/// The release that is tried where none is named: the one that the cases were written on.
 const RELEASE: &str = "v1.26.0";
 /// Which variants have what a cluster needs.
 const VARIANTS: [&str; 1] = ["kubeadm-cni"];

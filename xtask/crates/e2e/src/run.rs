@@ -141,7 +141,11 @@ impl Runner<'_> {
                 Err(error) if fault::is(&error, Kind::Interrupted) || tries == TRIES => {
                     return Err(error.context("applying what the cases need"));
                 }
-                Err(_) => tries += 1,
+                Err(_) => {
+                    tries += 1;
+                    // Where it is slow, the API server may be ended by its own probes. If it stays away, the next try says so.
+                    _ = self.script(machines, Place::First, "steady");
+                }
             }
         }
     }
