@@ -7,7 +7,7 @@ use anyhow::{Context, Result};
 use fault::{Fault, Kind};
 use progress::{Progress, Task};
 
-use crate::modules::{list, verify};
+use crate::modules::{Listing, list, verify};
 use crate::prune::Watch;
 use crate::recipe::Recipe;
 use crate::tools::{Tools, Work};
@@ -28,11 +28,7 @@ pub fn compile(
     progress: &dyn Progress,
 ) -> Result<()> {
     let task = progress.task(&format!("{} for {}", recipe.name(), recipe.target.goarch), None);
-    tools.check_versions(recipe)?;
-    let work = Work::new(work, &recipe.go_mod, &recipe.go_sum)?;
-    let listing = list(recipe, tools, &work, false, &|_| {})?;
-    task.detail("comparing modules with go.sum");
-    verify(recipe, &listing)?;
+    let (work, listing) = prepare(recipe, tools, work, false, &*task)?;
     let left_out = edit::apply(&recipe.edits, &recipe.go_mod, &listing, &work.module())?;
     let package = if let Some(source) = &recipe.join {
         join::write(&work.module(), source, &recipe.programs, &listing)?;
@@ -48,6 +44,29 @@ pub fn compile(
     elf::check(&bytes, &recipe.target)
         .map_err(|what| Fault::new(Kind::Failed, format!("{} was compiled, but {what}", recipe.name())))?;
     install(&work.output(), out).with_context(|| format!("writing {}", out.display()))
+}
+
+/// A module of our own that has the recipe's, verified, and not edited yet; what is missing is fetched if it may be.
+pub(crate) fn prepare(
+    recipe: &Recipe,
+    tools: &Tools,
+    work: &Path,
+    fetching: bool,
+    task: &dyn Task,
+) -> Result<(Work, Listing)> {
+    tools.check_versions(recipe)?;
+    let work = Work::new(work, &recipe.go_mod, &recipe.go_sum)?;
+    let listing = list(recipe, tools, &work, fetching, &|_| {})?;
+    task.detail("comparing modules with go.sum");
+    verify(recipe, &listing)?;
+    Ok((work, listing))
+}
+
+/// What packages are compiled with, whatever is linked of them: flags of `go build` and `go test`.
+pub(crate) fn flags(recipe: &Recipe) -> Vec<String> {
+    let tags = format!("-tags={}", recipe.flags.tags.join(","));
+    let gcflags = recipe.flags.gcflags.iter().map(|flags| format!("-gcflags={flags}"));
+    std::iter::once(tags).chain(gcflags).collect()
 }
 
 /// Compiles and links; returns what the linker wrote.
@@ -70,8 +89,7 @@ fn build(
         .arg("build")
         .arg(format!("-p={}", jobs.max(1)))
         .args(["-v", "-trimpath", "-mod=readonly", "-buildvcs=false"])
-        .arg(format!("-tags={}", recipe.flags.tags.join(",")))
-        .args(recipe.flags.gcflags.iter().map(|flags| format!("-gcflags={flags}")))
+        .args(flags(recipe))
         .arg(format!(
             "-ldflags=-s -w -buildid= {dump} {} {external}{}",
             recipe.flags.ldflags.join(" "),

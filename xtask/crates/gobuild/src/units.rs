@@ -9,10 +9,10 @@ use fault::{Fault, Kind};
 use progress::Progress;
 use serde::Deserialize;
 
+use crate::compile::{flags, prepare};
 use crate::edit;
-use crate::modules::{list, verify};
 use crate::recipe::Recipe;
-use crate::tools::{Tools, Work};
+use crate::tools::Tools;
 
 /// How a test ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -39,8 +39,8 @@ struct Event {
     test: String,
 }
 
-/// Runs the unit tests of packages (patterns such as `google.golang.org/protobuf/...`) with the modules of `recipe`, edited as for its programs
-/// or as they are, with at most `jobs` at a time. What only tests need is fetched; sums that go.sum has stay as they are.
+/// Runs the unit tests of packages (patterns such as `google.golang.org/protobuf/...`) with the modules of `recipe`, edited
+/// as for its programs or as they are, with at most `jobs` at a time. What only tests need is fetched; sums that go.sum has stay as they are.
 /// `work` is a directory for temporary files.
 ///
 /// # Errors
@@ -56,10 +56,7 @@ pub fn run(
 ) -> Result<Outcomes> {
     let how = if edited { "edited" } else { "as they are" };
     let task = progress.task(&format!("unit tests of {}, {how}", packages.join(", ")), None);
-    tools.check_versions(recipe)?;
-    let work = Work::new(work, &recipe.go_mod, &recipe.go_sum)?;
-    let listing = list(recipe, tools, &work, !tools.offline, &|_| {})?;
-    verify(recipe, &listing)?;
+    let (work, listing) = prepare(recipe, tools, work, !tools.offline, &*task)?;
     if edited {
         edit::apply(&recipe.edits, &recipe.go_mod, &listing, &work.module())?;
     }
@@ -70,8 +67,7 @@ pub fn run(
         .env("CGO_ENABLED", recipe.flags.cgo())
         .args(["test", "-json", "-mod=mod", "-trimpath", "-buildvcs=false", "-vet=off", "-count=1"])
         .arg(format!("-p={}", jobs.max(1)))
-        .arg(format!("-tags={}", recipe.flags.tags.join(",")))
-        .args(recipe.flags.gcflags.iter().map(|flags| format!("-gcflags={flags}")))
+        .args(flags(recipe))
         .arg(format!("-ldflags={} {external}{}", recipe.flags.ldflags.join(" "), recipe.stamps.flags()?))
         .args(packages)
         .on_line(|line| task.detail(line))
