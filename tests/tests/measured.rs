@@ -162,8 +162,7 @@ fn its_images_are_weighed() -> Result<()> {
     let check = place.xtask.output(&["size", "check", "--layouts", out])?;
     println!("{}", check.stdout);
     // A mean over a few of them says nothing.
-    let complete = left_out == 0;
-    ensure!(check.status.success() || !complete, "{}", check.stderr);
+    ensure!(check.status.success() || left_out > 0, "{}", check.stderr);
     ensure!(check.stdout.contains(", 0 over their budget"), "{}", check.stderr);
     Ok(())
 }

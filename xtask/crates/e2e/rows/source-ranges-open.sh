@@ -1,3 +1,2 @@
 kubectl patch service source-ranges --subresource=status --type=merge \
   --patch '{"status":{"loadBalancer":{"ingress":[{"ip":"198.51.100.7"}]}}}' >/dev/null
-await 60 answers web 198.51.100.7 8090

@@ -23,6 +23,8 @@ macro_rules! row {
 
 const KEEP: Step = Run(First, row!("keep.sh"));
 const KEPT: Step = Run(First, row!("kept.sh"));
+const KEEP_FIRST: Step = Run(First, "keep $FIRST");
+const KEPT_FIRST: Step = Run(First, "kept $FIRST");
 /// What a kubelet says from now on counts.
 const SINCE: Step = Run(First, "since");
 const HOLD: Step = Run(First, row!("hold.sh"));
@@ -82,6 +84,7 @@ pub const CASES: [Case; 30] = [
         row!("source-ranges.yaml"),
         &[
             Run(First, row!("source-ranges-open.sh")),
+            Run(First, row!("source-ranges-answers.sh")),
             Run(Second, row!("source-ranges-answers.sh")),
             Run(First, row!("source-ranges-first.sh")),
             Run(Second, row!("source-ranges-silent.sh")),
@@ -194,11 +197,11 @@ pub const CASES: [Case; 30] = [
         "a kubelet whose certificate is about to end asks for another, and goes on with that",
         "",
         &[
-            Run(First, "keep $FIRST"),
+            KEEP_FIRST,
             Run(First, row!("certificate-ends-there.sh")),
             Restart(First),
             Run(First, row!("certificate-renewed-there.sh")),
-            Run(First, "kept $FIRST"),
+            KEPT_FIRST,
         ],
     ),
     case(
@@ -248,11 +251,11 @@ pub const CASES: [Case; 30] = [
         "kill -9 of the kubelet beside the control plane: the cluster answers meanwhile",
         "",
         &[
-            Run(First, "keep $FIRST"),
+            KEEP_FIRST,
             Run(First, row!("kubelet-killed-there.sh")),
             Run(First, "kubectl get --raw /readyz >/dev/null"),
             SINCE,
-            Run(First, "kept $FIRST"),
+            KEPT_FIRST,
         ],
     ),
     case(
