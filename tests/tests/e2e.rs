@@ -33,6 +33,7 @@ fn run() -> Report {
         release: "v1.26.0".to_owned(),
         image: "localhost/kubelet:v1.26.0-kubeadm-cni-micro".to_owned(),
         runtime: "containerd".to_owned(),
+        machines: "vm".to_owned(),
         emulated: true,
         nodes: vec!["node".to_owned(), "node1".to_owned()],
         seconds: 900.0,
@@ -132,6 +133,66 @@ fn cases_are_listed_and_an_unknown_one_is_refused_before_anything_is_made() -> R
     Ok(())
 }
 
+/// What a run leaves on this machine, by what it would be called; nothing.
+fn left(tmp: &Path) -> Result<Vec<String>> {
+    let mut left = running(tmp)?;
+    left.extend(fs::read_dir(tmp)?.flatten().map(|entry| entry.path().display().to_string()));
+    let cgroups = walkdir::WalkDir::new("/sys/fs/cgroup").min_depth(1).max_depth(2).into_iter().flatten();
+    let ours = cgroups.filter(|dir| dir.file_name().to_string_lossy().starts_with("kubelet-images-machine-"));
+    left.extend(ours.map(|dir| dir.path().display().to_string()));
+    for list in ["/proc/self/mountinfo", "/proc/net/dev"] {
+        let lines = fs::read_to_string(list)?;
+        let ours = |line: &&str| line.contains(&*tmp.to_string_lossy()) || line.contains("cable");
+        left.extend(lines.lines().filter(ours).map(str::to_owned));
+    }
+    for block in fs::read_dir("/sys/block")?.flatten() {
+        let file = fs::read_to_string(block.path().join("loop/backing_file")).unwrap_or_default();
+        left.extend(file.contains(&*tmp.to_string_lossy()).then_some(file));
+    }
+    Ok(left)
+}
+
+/// What kubelets set for the whole kernel.
+fn kernel() -> Result<Vec<String>> {
+    let names = ["vm/overcommit_memory", "kernel/panic", "kernel/panic_on_oops", "kernel/keys/root_maxkeys"];
+    names.iter().map(|name| Ok(fs::read_to_string(Path::new("/proc/sys").join(name))?)).collect()
+}
+
+/// Runs `e2e` with these words; the report, which is whole. Nothing is left on the machine.
+fn run_e2e(words: &[&str]) -> Result<Report> {
+    let (out, tmp) = (scratch::dir()?, scratch::dir()?);
+    let place = out.path().to_str().context("not UTF-8")?;
+    let before = kernel()?;
+    let program = xtask::Xtask::new()?.env("TMPDIR", tmp.path());
+    let report = program.ok(&[&["e2e", "--json", "--out", place], words].concat())?;
+    let report: Report = serde_json::from_str(&report)?;
+    println!("{:?}\n{:#?}", report.phases, report.cases);
+    for name in ["index.html", "junit.xml", "report.json"] {
+        ensure!(fs::metadata(out.path().join(name))?.len() > 100, "{name} is empty");
+    }
+    ensure!(!out.path().join("logs").exists(), "nothing failed");
+    assert_eq!(left(tmp.path())?, Vec::<String>::new());
+    assert_eq!(kernel()?, before);
+    Ok(report)
+}
+
+#[test]
+fn a_cluster_of_namespaces_does_all_workloads_and_outlives_a_kubelet() -> Result<()> {
+    let programs =
+        [&standin::machine::PROGRAMS[..], &["mmdebstrap", "qemu-img", "busybox", "iptables"]].concat();
+    if skip::without(&programs)? {
+        return Ok(());
+    }
+    let cases = CASES.iter().filter(|case| case.group == Group::Workload || case.name == "kubelet-killed");
+    let names: Vec<&str> = cases.map(|case| case.name).collect();
+    let mut words = vec!["--nodes", "namespaces"];
+    words.extend(names.iter().flat_map(|name| ["--case", name]));
+    let report = run_e2e(&words)?;
+    assert_eq!(report.counts(), (names.len(), 0, CASES.len() - names.len()));
+    ensure!(report.pods.len() > 10, "{report:?}");
+    Ok(())
+}
+
 /// Is there a process whose command names this directory?
 fn running(dir: &Path) -> Result<Vec<String>> {
     let mut found = Vec::new();
@@ -152,25 +213,11 @@ fn a_cluster_by_the_pages_commands_does_all_that_it_has_to() -> Result<()> {
     {
         return Ok(());
     }
-    let (out, tmp) = (scratch::dir()?, scratch::dir()?);
-    let place = out.path().to_str().context("not UTF-8")?;
-    let program = xtask::Xtask::new()?.env("TMPDIR", tmp.path());
-    let report: Report = serde_json::from_str(
-        &program.ok(&["e2e", "--omit", "crictl", "--faults", "--json", "--out", place])?,
-    )?;
-    println!("{:?}\n{:#?}", report.phases, report.cases);
+    let report = run_e2e(&["--faults"])?;
     assert_eq!(report.counts(), (CASES.len(), 0, 0));
     ensure!(
         report.cases.iter().any(|case| case.group == Group::Fault) && report.pods.len() > 10,
         "{report:?}"
     );
-    for name in ["index.html", "junit.xml", "report.json", "node.console.log", "node1.console.log"] {
-        ensure!(fs::metadata(out.path().join(name))?.len() > 100, "{name} is empty");
-    }
-    ensure!(!out.path().join("logs").exists(), "nothing failed");
-    // Nothing is left.
-    assert_eq!(running(tmp.path())?, Vec::<String>::new());
-    let left: Vec<_> = fs::read_dir(tmp.path())?.flatten().map(|entry| entry.path()).collect();
-    ensure!(left.is_empty(), "{left:?}");
     Ok(())
 }

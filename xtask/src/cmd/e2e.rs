@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use ::e2e::{CASES, Report, chosen};
 use anyhow::{Context as _, Result};
-use cluster::{Kit, Setup};
+use cluster::{Kit, Nodes, Setup};
 use fault::{Fault, Kind};
 use vm::Runtime;
 
@@ -12,12 +12,12 @@ use super::session::{How, Session, What};
 use crate::context::{Context, write_out};
 use crate::runtime_name::RuntimeName;
 
-/// The release that is tried where none is named: the one that the cases were written on.
-const RELEASE: &str = "v1.26.0";
+/// The release that is tried where none is named: that of docs/cluster.md.
+const RELEASE: &str = "v1.37.2";
 /// Which variants have what a cluster needs.
 const VARIANTS: [&str; 1] = ["kubeadm-cni"];
 
-/// Make a cluster of two virtual machines from an image, and run workloads on it.
+/// Make a cluster of two machines from an image, and run workloads on it.
 ///
 /// Each machine is set up by the commands of docs/cluster.md. The control plane is compiled from Kubernetes' modules once. What
 /// was found is in target/e2e: index.html, junit.xml, report.json, and the logs of all nodes where something failed.
@@ -25,6 +25,7 @@ const VARIANTS: [&str; 1] = ["kubeadm-cni"];
 #[command(after_help = "Examples:
   cargo xtask e2e                               workloads, on two machines with containerd
   cargo xtask e2e --faults --runtime docker     and what is broken has to be whole again
+  cargo xtask e2e --nodes namespaces            the same in minutes, as root
   cargo xtask e2e --case probes --case drain
   cargo xtask e2e --list
 
@@ -36,6 +37,9 @@ pub(crate) struct E2e {
     /// The image's variant.
     #[arg(long, value_name = "VARIANT", default_value = VARIANTS[0], value_parser = VARIANTS)]
     variant: String,
+    /// What machines are: virtual ones, or namespaces of this machine: quick, as root, with the kernel that is here.
+    #[arg(long, value_enum, default_value_t)]
+    nodes: NodesName,
     /// What runs the kubelet's container; pods are always containerd's.
     #[arg(long, value_enum, default_value_t)]
     runtime: RuntimeName,
@@ -64,6 +68,13 @@ impl E2e {
             return list(context);
         }
         let cases = chosen(&self.case, self.faults)?;
+        let nodes = Nodes::from(self.nodes);
+        if let Some(case) = cases.iter().find(|case| nodes == Nodes::Namespaces && case.boots())
+            && !self.case.is_empty()
+        {
+            let message = format!("`{}` starts a machine anew, and one of namespaces cannot be", case.name);
+            return Err(Fault::new(Kind::Usage, message).help("run it with --nodes vm").into());
+        }
         let out = context.root.join(&self.out);
         std::fs::create_dir_all(&out).with_context(|| format!("cannot make {}", out.display()))?;
         let runtime = Runtime::from(self.runtime);
@@ -77,6 +88,7 @@ impl E2e {
             root: &context.root,
             release: &self.release,
             layout: &layout,
+            nodes,
             runtime,
             packages: packages.iter().map(|name| (*name).to_owned()).collect(),
             disks: Vec::new(),
@@ -112,6 +124,23 @@ impl E2e {
         let plan = session.plan(&What::one(&attribute, &self.omit))?;
         let built = session.executor()?.build(&plan, &context.root.join("target/images"))?;
         Ok(built.into_iter().next().context("a plan of nothing")?.layout)
+    }
+}
+
+/// What nodes are.
+#[derive(Clone, Copy, Default, clap::ValueEnum)]
+enum NodesName {
+    #[default]
+    Vm,
+    Namespaces,
+}
+
+impl From<NodesName> for Nodes {
+    fn from(name: NodesName) -> Self {
+        match name {
+            NodesName::Vm => Self::Vm,
+            NodesName::Namespaces => Self::Namespaces,
+        }
     }
 }
 

@@ -24,6 +24,17 @@ impl Api {
         }
     }
 
+    /// The kubelet's configuration where a kernel is shared: its cgroups may be of version 1, which a kubelet from 1.35 on refuses
+    /// unless it is told; one before 1.31 does not know the word.
+    pub(crate) fn kubelet_shared(self) -> &'static str {
+        match self {
+            Self::V1Beta3 => "",
+            Self::V1Beta4 => {
+                "---\napiVersion: kubelet.config.k8s.io/v1beta1\nkind: KubeletConfiguration\nfailCgroupV1: false\n"
+            }
+        }
+    }
+
     /// For an `InitConfiguration`: a processor that is emulated is slow.
     pub(crate) fn init_patience(self) -> &'static str {
         match self {

@@ -5,9 +5,10 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result};
 use fault::{Fault, Kind};
 use progress::Progress;
-use vm::{Machine, Network, Runtime};
+use vm::Runtime;
 
 use crate::kit::Kit;
+use crate::machine::{Machine, Network};
 
 /// Memory of a machine with a control plane, in MiB.
 const MEMORY: u32 = 5120;
@@ -64,7 +65,7 @@ impl Cluster {
     /// # Errors
     /// Where no network can be made.
     pub fn new(kit: Kit) -> Result<Self> {
-        let network = Network::new()?;
+        let network = Network::new(kit.nodes)?;
         Ok(Self { nodes: Vec::new(), steps: Vec::new(), since: Instant::now(), network, kit })
     }
 
@@ -79,7 +80,7 @@ impl Cluster {
     /// [`Kind::Failed`] with what the kubelet said.
     pub fn init(&mut self, progress: &dyn Progress) -> Result<()> {
         self.boot(MEMORY, |_| true, progress)?;
-        let init = self.kit.guide.init(self.kit.api(), self.kit.emulated())?;
+        let init = self.kit.guide.init(self.kit.api(), self.kit.emulated(), self.kit.nodes)?;
         let said = self.kubeadm("kubeadm init", 0, &init, progress)?;
         expect(&said, "Your Kubernetes control-plane has initialized successfully!")?;
         self.step("a Ready node", 0, progress, |cluster| {
@@ -97,7 +98,7 @@ impl Cluster {
         let number = self.boot(WORKER_MEMORY, needed, progress)?;
         let token = self.kit.guide.commands("token")?.to_owned();
         let printed = self.kubeadm("kubeadm token", 0, &token, progress)?;
-        let join = self.kit.guide.join(&printed)?;
+        let join = self.kit.guide.join(&printed, self.kit.api(), self.kit.nodes)?;
         let said = self.kubeadm("kubeadm join", number, &join, progress)?;
         expect(&said, "This node has joined the cluster")?;
         for index in 0..number {
@@ -117,11 +118,10 @@ impl Cluster {
     fn boot(&mut self, memory: u32, needed: impl Fn(&str) -> bool, progress: &dyn Progress) -> Result<usize> {
         let index = self.nodes.len();
         let number = u8::try_from(index)?;
-        let card = self.network.card(number)?;
-        let (name, address) = (card.name(), card.address());
+        let (name, address) = (vm::network::name(number), vm::network::address(number));
         let begun = self.since.elapsed();
         let task = progress.task(&format!("{name}: boot, containerd, images"), None);
-        let machine = self.kit.boot(card, memory, needed)?;
+        let machine = self.kit.boot(&self.network, number, memory, needed)?;
         drop(task);
         self.nodes.push(Node { machine, name: name.clone(), address, number });
         self.note("boot, containerd, images", &name, begun);
@@ -191,7 +191,7 @@ impl Cluster {
     /// # Errors
     /// [`Kind::Failed`] if it does not come up again, or a command fails.
     pub fn reboot(&mut self, index: usize) -> Result<()> {
-        self.nodes[index].machine.reboot()?;
+        self.nodes[index].machine.restart(false)?;
         self.booted(index)
     }
 
@@ -200,7 +200,7 @@ impl Cluster {
     /// # Errors
     /// As [`Cluster::reboot`].
     pub fn cut_power(&mut self, index: usize) -> Result<()> {
-        self.nodes[index].machine.cut_power()?;
+        self.nodes[index].machine.restart(true)?;
         self.booted(index)
     }
 

@@ -8,6 +8,7 @@ use fault::{Fault, Kind};
 use vm::Runtime;
 
 use crate::api::Api;
+use crate::machine::Nodes;
 
 /// Where the page is, in a checkout.
 pub const PAGE: &str = "docs/cluster.md";
@@ -18,6 +19,18 @@ const NAMES: &str = "names";
 /// In [`Guide::init`], before what an emulated machine needs.
 const INIT: &str = "kind: InitConfiguration\n";
 const CLUSTER: &str = "kind: ClusterConfiguration\n";
+/// What the page's configuration has kubeadm overlook.
+const IGNORED: &str = "ignorePreflightErrors: [HTTPProxyCIDR";
+/// What a kubeadm from 1.34 on says of a host with cgroups of version 1.
+const CGROUPS_CHECK: &str = "SystemVerification";
+/// Where its configuration ends.
+const INIT_END: &str = "END\nkubeadm init ";
+/// Where a kernel is shared, its table of connections is not a node's to size.
+const SHARED: &str = "---
+apiVersion: kubeproxy.config.k8s.io/v1alpha1
+kind: KubeProxyConfiguration
+conntrack: {maxPerCore: 0}
+";
 
 /// The page's commands.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -117,11 +130,11 @@ impl Guide {
         Ok(text)
     }
 
-    /// `kubeadm init`, patient with a processor that is emulated.
+    /// `kubeadm init`, patient with a processor that is emulated, and as machines of namespaces need it.
     ///
     /// # Errors
     /// [`Kind::Data`] if the page has no such command.
-    pub(crate) fn init(&self, api: Api, emulated: bool) -> Result<String> {
+    pub(crate) fn init(&self, api: Api, emulated: bool, nodes: Nodes) -> Result<String> {
         let mut commands = self.commands("init")?.to_owned();
         for (document, more) in [(INIT, api.init_patience()), (CLUSTER, api.cluster_patience())] {
             if !commands.contains(document) {
@@ -132,6 +145,16 @@ impl Guide {
                 commands = commands.replace(document, &format!("{document}{more}"));
             }
         }
+        if nodes == Nodes::Namespaces {
+            if !commands.contains(INIT_END) {
+                let message = format!("{PAGE}: `init` has no `{}`", INIT_END.trim());
+                return Err(Fault::new(Kind::Data, message).into());
+            }
+            commands = commands.replace(INIT_END, &format!("{SHARED}{}{INIT_END}", api.kubelet_shared()));
+            if api == Api::V1Beta4 && !unified() {
+                commands = commands.replace(IGNORED, &format!("{IGNORED}, {CGROUPS_CHECK}"));
+            }
+        }
         Ok(commands)
     }
 
@@ -139,7 +162,7 @@ impl Guide {
     ///
     /// # Errors
     /// [`Kind::Data`] if the page's command, or what was printed, is another one.
-    pub(crate) fn join(&self, printed: &str) -> Result<String> {
+    pub(crate) fn join(&self, printed: &str, api: Api, nodes: Nodes) -> Result<String> {
         let other = |what: &str, text: &str| {
             let message =
                 format!("{what} has another command than `kubeadm join` with a token and a hash: {text}");
@@ -154,7 +177,13 @@ impl Guide {
         let words: Vec<&str> = line.unwrap_or_default().split_whitespace().collect();
         match words[..] {
             ["kubeadm", "join", endpoint, "--token", token, word, digest] if word == hash => {
-                Ok(format!("kubeadm join {endpoint} --token {token} {hash} {digest}\n"))
+                let ignored = nodes == Nodes::Namespaces && api == Api::V1Beta4 && !unified();
+                let more = if ignored {
+                    format!(" --ignore-preflight-errors={CGROUPS_CHECK}")
+                } else {
+                    String::new()
+                };
+                Ok(format!("kubeadm join {endpoint} --token {token} {hash} {digest}{more}\n"))
             }
             _ => Err(other("what was printed", printed).into()),
         }
@@ -173,6 +202,11 @@ impl Guide {
         }
         Ok(command.replace("10.244.1.", &format!("10.244.{number}.")).replace("192.0.2.11", address))
     }
+}
+
+/// Has this machine's kernel cgroups of version 2 alone?
+fn unified() -> bool {
+    Path::new("/sys/fs/cgroup/cgroup.controllers").exists()
 }
 
 fn first(commands: &str) -> &str {
@@ -234,8 +268,8 @@ mod tests {
         let guide = Guide::read(&root()).unwrap();
         let printed = "W1129 a warning\nkubeadm join 192.0.2.10:6443 --token a.b --discovery-token-ca-cert-hash sha256:0c \n";
         let command = "kubeadm join 192.0.2.10:6443 --token a.b --discovery-token-ca-cert-hash sha256:0c\n";
-        assert_eq!(guide.join(printed).unwrap(), command);
-        assert!(guide.join("kubeadm reset\n").is_err());
+        assert_eq!(guide.join(printed, Api::V1Beta4, Nodes::Vm).unwrap(), command);
+        assert!(guide.join("kubeadm reset\n", Api::V1Beta4, Nodes::Vm).is_err());
         assert_eq!(guide.route(0, "192.0.2.10").unwrap(), "ip route add 10.244.0.0/24 via 192.0.2.10\n");
         let names = guide.names_as(&[
             ("RELEASE", "v1"),
@@ -249,7 +283,8 @@ mod tests {
         for (api, limit) in
             [(Api::V1Beta3, "timeoutForControlPlane"), (Api::V1Beta4, "controlPlaneComponentHealthCheck")]
         {
-            let (fast, slow) = (guide.init(api, false).unwrap(), guide.init(api, true).unwrap());
+            let (fast, slow) =
+                (guide.init(api, false, Nodes::Vm).unwrap(), guide.init(api, true, Nodes::Vm).unwrap());
             assert_eq!(slow.replace(api.init_patience(), "").replace(api.cluster_patience(), ""), fast);
             assert!(slow.contains(limit) && !fast.contains(limit), "{slow}");
         }

@@ -9,29 +9,16 @@ use store::Store;
 use tempfile::TempDir;
 use testimage::Lab;
 use vm::accel::Accel;
-use vm::{Arch, Card, Console, Flavour, Init, Machine, Options, Runtime, System};
+use vm::{Arch, Flavour, Init, Runtime, System};
 
 use crate::api::Api;
 use crate::group::LONG;
 use crate::guide::Guide;
 use crate::images::{self, Archive};
+use crate::machine::{Machine, Network, Nodes, Parts};
 
 /// Where Debian's containerd looks for CNI plugins.
 const CNI: &str = "/usr/lib/cni";
-/// Imports what machines were given as disks: `image0` is the node's own, which its runtime takes; the last one, `TOOLS`, is an
-/// archive of programs; all others are pods'.
-const IMPORT: &str = "set -e
-for block in /sys/block/vd*; do
-  serial=$(cat $block/serial)
-  case $serial in
-    image0) ;;
-    TOOLS) tar -C /usr/local/bin -xf /dev/${block##*/} ;;
-    image*) ctr --namespace k8s.io images import /dev/${block##*/} ;;
-  esac
-done
-echo 'runtime-endpoint: unix:///run/containerd/containerd.sock' >/etc/crictl.yaml
-";
-
 /// Which cluster.
 #[derive(Clone, Debug)]
 pub struct Setup<'a> {
@@ -41,11 +28,13 @@ pub struct Setup<'a> {
     pub release: &'a str,
     /// The node's image, for amd64: of a variant with kubeadm and CNI plugins.
     pub layout: &'a Path,
+    /// What machines are.
+    pub nodes: Nodes,
     /// What runs the kubelet's container.
     pub runtime: Runtime,
     /// Packages that machines have besides the usual ones.
     pub packages: Vec<String>,
-    /// Empty disks of each machine, in bytes.
+    /// Empty disks of each virtual machine, in bytes.
     pub disks: Vec<u64>,
     /// A directory for what machines say on their consoles.
     pub consoles: PathBuf,
@@ -55,7 +44,8 @@ pub struct Setup<'a> {
 pub struct Kit {
     pub(crate) guide: Guide,
     pub(crate) runtime: Runtime,
-    pub(crate) accel: Accel,
+    pub(crate) nodes: Nodes,
+    accel: Accel,
     release: String,
     system: System,
     /// The node's own image is the first.
@@ -82,13 +72,18 @@ impl Kit {
             packages: setup.packages.clone(),
         };
         let system = System::of(&flavour, &store, progress)?;
-        let accel = Accel::find(&system, &store, progress)?;
+        let accel = match setup.nodes {
+            Nodes::Vm => Accel::find(&system, &store, progress)?,
+            // Nothing is emulated.
+            Nodes::Namespaces => Accel::Kvm,
+        };
         let lab = Lab::new(setup.root, store, progress)?;
         let dir = TempDir::with_prefix("cluster-").context("cannot make a temporary directory")?;
         let images = images::archives(&lab, setup.release, setup.layout, dir.path())?;
         let tools = images::tools(&lab, setup.release, dir.path())?;
         Ok(Self {
             guide,
+            nodes: setup.nodes,
             runtime: setup.runtime,
             accel,
             release: setup.release.to_owned(),
@@ -116,6 +111,11 @@ impl Kit {
         self.runtime
     }
 
+    /// What machines are.
+    pub fn nodes(&self) -> Nodes {
+        self.nodes
+    }
+
     /// Are processors emulated? All takes ten to twenty times as long then.
     pub fn emulated(&self) -> bool {
         self.accel == Accel::Tcg
@@ -123,23 +123,24 @@ impl Kit {
 
     /// A machine of the network's with containerd, the node's image where the runtime's user has it, and others that are needed
     /// where the kubelet's are; kubectl and crictl where a person has them.
-    pub(crate) fn boot(&self, card: Card, memory: u32, needed: impl Fn(&str) -> bool) -> Result<Machine> {
-        let console = Console::Log(self.consoles.join(format!("{}.console.log", card.name())));
+    pub(crate) fn boot(
+        &self,
+        network: &Network,
+        number: u8,
+        memory: u32,
+        needed: impl Fn(&str) -> bool,
+    ) -> Result<Machine> {
         let others = self.images.iter().skip(1).filter(|image| needed(&image.name));
         let archives = self.images.iter().take(1).chain(others).map(|image| image.path.clone());
         let images: Vec<PathBuf> = archives.chain([self.tools.clone()]).collect();
-        let tools = format!("image{}", images.len() - 1);
-        let options = Options {
-            memory,
-            disks: self.disks.clone(),
-            images,
-            network: Some(card),
-            ..Options::new(self.accel, console)
-        };
-        let mut machine = Machine::boot(&self.system, &options)?;
-        machine.wait_runtime(self.runtime)?;
-        machine.import(self.runtime, 0)?;
-        machine.ok(&IMPORT.replace("TOOLS", &tools), LONG)?;
+        let tools = images.len() - 1;
+        let console = self.consoles.join(format!("{}.console.log", vm::network::name(number)));
+        let (accel, disks, runtime) = (self.accel, &self.disks, self.runtime);
+        let parts = Parts { number, system: &self.system, accel, memory, disks, images, runtime, console };
+        let mut machine = network.boot(parts)?;
+        machine.wait_runtime(runtime)?;
+        machine.import(runtime, 0)?;
+        machine.ok(&import(tools), LONG)?;
         Ok(machine)
     }
 
@@ -160,4 +161,16 @@ impl Kit {
     pub(crate) fn patience(&self, fast: Duration) -> Duration {
         if self.emulated() { fast * 10 } else { fast }
     }
+}
+
+/// Imports what a machine was given: its own image, which its runtime takes, is the first; the one at `tools` is an archive of
+/// programs; all between are pods'.
+fn import(tools: usize) -> String {
+    let pods: String = (1..tools)
+        .map(|index| format!("ctr --namespace k8s.io images import $(/usr/lib/vm/image image{index})\n"))
+        .collect();
+    format!(
+        "set -e\n{pods}tar -C /usr/local/bin -xf $(/usr/lib/vm/image image{tools})\n\
+         echo 'runtime-endpoint: unix:///run/containerd/containerd.sock' >/etc/crictl.yaml\n"
+    )
 }

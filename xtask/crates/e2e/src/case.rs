@@ -81,3 +81,10 @@ pub struct Case {
     /// What is done, one after another, up to the first that fails.
     pub steps: &'static [Step],
 }
+
+impl Case {
+    /// Does it start a machine anew? One without a kernel of its own cannot be.
+    pub fn boots(&self) -> bool {
+        self.steps.iter().any(|step| matches!(step, Step::Reboot(_) | Step::CutPower(_)))
+    }
+}

@@ -57,7 +57,7 @@ impl Machines for Cluster {
     fn run(&mut self, place: Place, script: &str, limit: Duration) -> Result<Said> {
         let (mut stdout, mut stderr) = (Vec::new(), Vec::new());
         let sink = &mut Sink { stdout: &mut stdout, stderr: &mut stderr };
-        let code = self.nodes[index(place)].machine.run(script, limit, sink)?.code;
+        let code = self.nodes[index(place)].machine.run(script, limit, sink)?;
         let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
         Ok(Said { code, stdout: text(&stdout), stderr: text(&stderr) })
     }

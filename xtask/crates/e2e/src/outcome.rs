@@ -22,6 +22,8 @@ pub struct Report {
     pub image: String,
     /// What runs the kubelet's container.
     pub runtime: String,
+    /// What machines are: `vm`, `namespaces`.
+    pub machines: String,
     /// Were processors emulated? Times say little then.
     pub emulated: bool,
     /// The nodes' names.
@@ -190,6 +192,7 @@ pub(crate) mod tests {
             release: "v1.26.0".to_owned(),
             image: "localhost/kubelet:v1.26.0-kubeadm-cni-micro".to_owned(),
             runtime: "containerd".to_owned(),
+            machines: "vm".to_owned(),
             emulated: true,
             nodes: vec!["node".to_owned(), "node1".to_owned()],
             seconds: 180.0,

@@ -15,7 +15,7 @@ pub fn page(report: &Report) -> String {
             div {
                 h1 { (title) }
                 p.muted {
-                    (report.image) ", run by " (report.runtime) ", on " (report.nodes.len()) " virtual machines"
+                    (report.image) ", run by " (report.runtime) ", on " (report.nodes.len()) " machines, each " @if report.machines == "vm" { "a virtual one" } @else { "of namespaces" }
                     @if report.emulated { " whose processors are emulated: times are ten to twenty times those of real ones" }
                     "; began " time datetime=(report.started) { (report.started) } "."
                 }

@@ -14,7 +14,7 @@ use std::time::Duration;
 use anyhow::{Context, Result, anyhow, bail, ensure};
 use nix::sched::{CloneFlags, setns};
 
-use crate::{cmd, wait_to_the_end};
+use crate::{cgroups, cmd, wait_to_the_end};
 
 /// The programs that a stand-in host needs.
 pub const PROGRAMS: [&str; 6] = ["unshare", "nsenter", "ip", "bash", "busybox", "tar"];
@@ -91,7 +91,7 @@ impl Host {
         let init = fs::read_to_string(children)?.trim().parse().context("no PID 1 under unshare")?;
         let cgroup = format!("kubelet-images-test-{}", std::process::id());
         let host = Self { unshare, init, cgroup, confined: false, _alone: alone };
-        make_cgroups(&host.cgroup)?;
+        cgroups::make(&host.cgroup)?.iter().try_for_each(|dir| cgroups::hand_down(dir))?;
         Ok(host)
     }
 
@@ -131,7 +131,7 @@ impl Host {
     /// Makes [`Host::cgroup`] the root of all that the host sees, for what is not told to keep to a cgroup: a kubelet
     /// with default settings uses the root.
     pub fn confine(&mut self) -> Result<()> {
-        for root in hierarchies() {
+        for root in cgroups::hierarchies() {
             let own = root.join(&self.cgroup);
             cmd::ok(self.command("mount").arg("--bind").arg(own).arg(&root))?;
         }
@@ -150,7 +150,7 @@ impl Host {
     /// relative to [`Host::cgroup`].
     pub fn processes(&self, cgroup: &str) -> BTreeSet<i32> {
         let listed = |dir: &PathBuf| fs::read_to_string(dir.join("cgroup.procs")).unwrap_or_default();
-        let lists = cgroups(&format!("{}/{cgroup}", self.cgroup));
+        let lists = cgroups::all(&format!("{}/{cgroup}", self.cgroup));
         lists.iter().map(listed).flat_map(|list| pids(&list)).collect()
     }
 
@@ -176,7 +176,7 @@ impl Host {
     /// Ends it, and shows that nothing of it is left on the machine: no process, mount or cgroup.
     pub fn stop(mut self) -> Result<()> {
         self.end()?;
-        let left: Vec<_> = cgroups(&self.cgroup);
+        let left: Vec<_> = cgroups::all(&self.cgroup);
         ensure!(left.is_empty(), "cgroups left behind: {left:?}");
         let left = fs::read_to_string("/proc/self/mountinfo")?;
         ensure!(!left.contains("/io.containerd."), "mounts left behind:\n{left}");
@@ -188,7 +188,7 @@ impl Host {
         self.unshare.wait()?;
         // The kernel ends all processes of the namespace; a cgroup can go once the last one is gone.
         wait_to_the_end(END_PAUSE, "empty cgroups", Duration::from_secs(10), || {
-            let mut all = cgroups(&self.cgroup);
+            let mut all = cgroups::all(&self.cgroup);
             all.sort_by_key(|dir| std::cmp::Reverse(dir.components().count()));
             Ok(all.iter().filter(|dir| fs::remove_dir(dir).is_err()).count().eq(&0).then_some(()))
         })
@@ -199,21 +199,6 @@ impl Drop for Host {
     fn drop(&mut self) {
         let _ = self.end();
     }
-}
-
-/// All hierarchies' roots: one where cgroups are v2, one a controller where they are v1.
-fn hierarchies() -> Vec<PathBuf> {
-    let top = Path::new("/sys/fs/cgroup");
-    let mut roots: Vec<PathBuf> = fs::read_dir(top)
-        .into_iter()
-        .flatten()
-        .filter_map(|entry| entry.ok().map(|entry| entry.path()))
-        .filter(|dir| dir.join("cgroup.procs").is_file() && is_mount(dir))
-        .collect();
-    if top.join("cgroup.procs").is_file() {
-        roots.push(top.to_owned());
-    }
-    roots
 }
 
 /// GET over HTTP/1.0, which ends at the connection's end.
@@ -231,35 +216,4 @@ fn get(port: u16, path: &str) -> Result<String> {
 
 fn pids(list: &str) -> Vec<i32> {
     list.lines().filter_map(|line| line.parse().ok()).collect()
-}
-
-fn is_mount(dir: &Path) -> bool {
-    let table = fs::read_to_string("/proc/self/mountinfo").unwrap_or_default();
-    table.lines().any(|line| line.split(' ').nth(4).is_some_and(|point| Path::new(point) == dir))
-}
-
-fn make_cgroups(name: &str) -> Result<()> {
-    for root in hierarchies() {
-        let dir = root.join(name);
-        fs::create_dir(&dir).with_context(|| format!("cannot make the cgroup {}", dir.display()))?;
-        // A v1 cpuset is empty until told otherwise, and takes no process then.
-        for file in ["cpuset.cpus", "cpuset.mems"] {
-            if root.join("cpuset.sched_load_balance").is_file() {
-                fs::write(dir.join(file), fs::read(root.join(file))?)?;
-            }
-        }
-        // In v2 a cgroup's children have the controllers that it hands down.
-        if let Ok(controllers) = fs::read_to_string(dir.join("cgroup.controllers")) {
-            let all: Vec<String> = controllers.split_whitespace().map(|name| format!("+{name}")).collect();
-            fs::write(dir.join("cgroup.subtree_control"), all.join(" "))?;
-        }
-    }
-    Ok(())
-}
-
-/// This cgroup and all under it, in all hierarchies.
-fn cgroups(name: &str) -> Vec<PathBuf> {
-    let below = |root: PathBuf| walkdir::WalkDir::new(root.join(name)).into_iter().filter_map(Result::ok);
-    let dirs = hierarchies().into_iter().flat_map(below).filter(|entry| entry.file_type().is_dir());
-    dirs.map(walkdir::DirEntry::into_path).collect()
 }

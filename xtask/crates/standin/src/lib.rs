@@ -1,12 +1,17 @@
-//! A stand-in host with a real containerd and kubelet, for whole-program tests and measurements.
+//! Hosts of namespaces, for whole-program tests and measurements: a stand-in [`host`] with this machine's programs, and a real
+//! [`containerd`] and [`kubelet`] on it; and a [`machine`] with a root filesystem and an init of its own, many of which a
+//! [`switch`] joins.
 //!
 //! It needs root and the programs that each module names; [`lacks`] says which of them are not here.
 
+mod cgroups;
 pub mod cmd;
 pub mod containerd;
 pub mod host;
 pub mod image;
 pub mod kubelet;
+pub mod machine;
+pub mod switch;
 
 use std::time::{Duration, Instant};
 

@@ -77,7 +77,7 @@ impl Lab<'_> {
     }
 
     fn content(&self, release: &str, name: &str) -> Result<Content> {
-        let repository = name.rsplit_once(':').map_or(name, |(repository, _)| repository);
+        let (repository, tag) = name.rsplit_once(':').unwrap_or((name, ""));
         let program = repository.rsplit('/').next().unwrap_or(repository);
         let plane = Set::ControlPlane { release: release.to_owned() };
         let mut content = Content::default();
@@ -87,7 +87,7 @@ impl Lab<'_> {
                 add(&format!("usr/local/bin/{program}"), self.program(&plane, program)?);
             }
             "coredns" => {
-                add("coredns", self.program(&Set::CoreDns, program)?);
+                add("coredns", self.program(&Set::coredns(tag), program)?);
                 content.entrypoint = vec!["/coredns".to_owned()];
             }
             "pause" => {

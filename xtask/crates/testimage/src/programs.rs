@@ -24,7 +24,9 @@ const ETCD: (&str, &str, &str) = ("etcd", "go.etcd.io/etcd/server/v3", "server")
 /// Kubernetes without the clouds, which were compiled in before 1.31.
 const TAGS: [&str; 1] = ["providerless"];
 
-const COREDNS: (&str, &str) = ("github.com/coredns/coredns", "v1.9.3");
+const COREDNS: &str = "github.com/coredns/coredns";
+/// Those of which closures are here, oldest first: kubeadm of v1.25 and v1.26 names the first one, that of v1.37 the last.
+const COREDNS_VERSIONS: [&str; 2] = ["v1.9.3", "v1.14.6"];
 /// Where it starts, and the plugins that kubeadm's Corefile names: with all others, the libraries of three clouds would
 /// be compiled.
 const COREDNS_PACKAGES: [&str; 11] = [
@@ -53,12 +55,26 @@ pub enum Set {
         release: String,
     },
     /// `CoreDNS`, with the plugins that kubeadm configures.
-    CoreDns,
+    CoreDns {
+        /// As in `v1.14.6`.
+        version: &'static str,
+    },
     /// crictl, newer than the releases: it speaks to runtimes that speak CRI v1.
     Crictl,
 }
 
 impl Set {
+    /// The `CoreDNS` for an image with this tag: the oldest that is not older, or the newest. What a kubeadm configures, those
+    /// after its own know, too.
+    pub(crate) fn coredns(tag: &str) -> Self {
+        let number = |version: &str| -> Vec<u32> {
+            version.trim_start_matches('v').split('.').map_while(|part| part.parse().ok()).collect()
+        };
+        let [.., newest] = COREDNS_VERSIONS;
+        let found = COREDNS_VERSIONS.into_iter().find(|version| number(version) >= number(tag));
+        Self::CoreDns { version: found.unwrap_or(newest) }
+    }
+
     /// What its closure is for.
     pub fn spec(&self) -> Spec {
         let other = |(module, version): (&str, &str), packages: Vec<String>| Spec::Programs {
@@ -74,7 +90,7 @@ impl Set {
                 version: release.clone(),
                 packages: self.packages(),
             },
-            Set::CoreDns => other(COREDNS, coredns_imports().into()),
+            Set::CoreDns { version } => other((COREDNS, version), coredns_imports().into()),
             Set::Crictl => other(CRI_TOOLS, self.packages()),
         }
     }
@@ -86,14 +102,14 @@ impl Set {
                 let commands = COMMANDS.map(|name| format!("{KUBERNETES}/cmd/{name}"));
                 commands.into_iter().chain([ETCD.1.to_owned()]).collect()
             }
-            Set::CoreDns => Vec::new(),
+            Set::CoreDns { .. } => Vec::new(),
             Set::Crictl => vec![format!("{}/cmd/crictl", CRI_TOOLS.0)],
         }
     }
 
     /// Ours.
     fn own(&self) -> Option<String> {
-        let Set::CoreDns = self else { return None };
+        let Set::CoreDns { .. } = self else { return None };
         let [main, plugins @ ..] = coredns_imports();
         let plugins = plugins.map(|path| format!("_ \"{path}\"")).join("\n\t");
         Some(format!(
@@ -106,7 +122,7 @@ impl Set {
         match self {
             Set::ControlPlane { .. } if program == ETCD.0 => Some(ETCD.2),
             Set::ControlPlane { .. } => COMMANDS.into_iter().find(|name| *name == program),
-            Set::CoreDns => (program == "coredns").then_some("own"),
+            Set::CoreDns { .. } => (program == "coredns").then_some("own"),
             Set::Crictl => (program == "crictl").then_some("crictl"),
         }
     }
@@ -114,7 +130,7 @@ impl Set {
 
 /// What `CoreDNS` is put together from: where it starts, and its plugins.
 fn coredns_imports() -> [String; 11] {
-    COREDNS_PACKAGES.map(|package| format!("{}/{package}", COREDNS.0))
+    COREDNS_PACKAGES.map(|package| format!("{COREDNS}/{package}"))
 }
 
 /// The sets whose closures are in the checkout at `root`.
@@ -126,7 +142,8 @@ pub fn committed(root: &Path) -> Result<Vec<Set>> {
         .collect::<Result<Vec<_>>>()?;
     let releases = names.into_iter().filter(|name| name.starts_with('v'));
     let mut sets: Vec<Set> = releases.map(|release| Set::ControlPlane { release }).collect();
-    sets.extend([Set::CoreDns, Set::Crictl]);
+    sets.extend(COREDNS_VERSIONS.map(|version| Set::CoreDns { version }));
+    sets.push(Set::Crictl);
     Ok(sets)
 }
 
@@ -175,7 +192,7 @@ impl Lab<'_> {
                     date: release.date.as_str(),
                 })
             }
-            Set::CoreDns | Set::Crictl => Stamps::new(),
+            Set::CoreDns { .. } | Set::Crictl => Stamps::new(),
         };
         let (packages, own) = (set.packages(), set.own());
         let closure_text = (&closure.go_mod, &closure.go_sum);

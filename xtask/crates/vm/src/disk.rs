@@ -18,10 +18,14 @@ pub(crate) fn make_root(root: &Path, tmp: &Path, to: &Path) -> Result<()> {
     empty(&raw, ROOT_SIZE)?;
     let run = tool("mkfs.ext4").args(["-q", "-F", "-L", "root", "-m", "0", "-d"]);
     run.arg(root).arg(&raw).run().context("making the root filesystem")?;
-    let run = tool("qemu-img").args(["convert", "-f", "raw", "-O", "qcow2"]).arg(&raw).arg(to);
-    run.run().context("making the disk of the root filesystem")?;
+    convert(&raw, "qcow2", to).context("making the disk of the root filesystem")?;
     std::fs::remove_file(&raw)?;
     Ok(())
+}
+
+/// Writes a disk in another format.
+pub(crate) fn convert(from: &Path, format: &str, to: &Path) -> Result<()> {
+    tool("qemu-img").args(["convert", "-O", format]).arg(from).arg(to).run().map(drop)
 }
 
 /// Makes a disk that begins as another one, which is never written to.

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
+use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
 use anyhow::{Context, Result};
@@ -11,10 +12,11 @@ use crate::cpio::Cpio;
 /// Its first program.
 const INIT: &[u8] = include_bytes!("../guest/initramfs");
 /// What it puts into the root, by name.
-const GUEST: [(&str, &[u8]); 10] = [
+const GUEST: [(&str, &[u8]); 11] = [
     ("agent", include_bytes!("../guest/agent")),
     ("boot", include_bytes!("../guest/boot")),
     ("console", include_bytes!("../guest/console")),
+    ("image", include_bytes!("../guest/image")),
     ("import", include_bytes!("../guest/import")),
     ("inittab", include_bytes!("../guest/inittab")),
     ("network", include_bytes!("../guest/network")),
@@ -23,6 +25,8 @@ const GUEST: [(&str, &[u8]); 10] = [
     ("vm-agent.service", include_bytes!("../guest/vm-agent.service")),
     ("vm-network.service", include_bytes!("../guest/vm-network.service")),
 ];
+/// The archive of the image for pods, beside these.
+const PODS: &str = "pods.tar";
 /// What the root's disk needs; what the kernel has built in is not needed as a module.
 pub(crate) const MODULES: [&str; 5] = ["virtio_pci", "virtio_mmio", "virtio_blk", "crc32c_generic", "ext4"];
 const DIRECTORIES: [&str; 7] = ["bin", "dev", "modules", "new", "proc", "sys", "tmp"];
@@ -51,10 +55,20 @@ pub(crate) fn ours(pods: &[u8]) -> Result<Vec<u8>> {
     let mut cpio = Cpio::new(Vec::new());
     cpio.file("init", INIT)?;
     cpio.directory("guest")?;
-    for (name, bytes) in GUEST.into_iter().chain([("pods.tar", pods)]) {
+    for (name, bytes) in GUEST.into_iter().chain([(PODS, pods)]) {
         cpio.file(&format!("guest/{name}"), bytes)?;
     }
     Ok(cpio.finish()?)
+}
+
+/// Writes what the second half puts into the root into a directory, programs that may be run.
+pub(crate) fn write_guest(pods: &Path, dir: &Path) -> Result<()> {
+    for (name, bytes) in GUEST {
+        let path = dir.join(name);
+        fs::write(&path, bytes).with_context(|| format!("cannot write {}", path.display()))?;
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o755))?;
+    }
+    fs::copy(pods, dir.join(PODS)).map(drop).with_context(|| format!("copying {}", pods.display()))
 }
 
 /// The files of these modules and of all they depend on, by the table that depmod writes, each after those it needs.

@@ -11,7 +11,7 @@ use tempfile::TempDir;
 use crate::channel::{Channel, Event, Splitter};
 use crate::hardware::{Options, make_disks};
 use crate::process::Process;
-use crate::{Runtime, System, packages};
+use crate::{Runtime, System, guest, packages};
 
 /// How many of the console's last lines an error repeats.
 const TAIL: usize = 40;
@@ -158,18 +158,7 @@ impl Machine {
     pub fn ok(&mut self, script: &str, limit: Duration) -> Result<String> {
         let (mut stdout, mut stderr) = (Vec::new(), Vec::new());
         let ended = self.run(script, limit, &mut Sink { stdout: &mut stdout, stderr: &mut stderr })?;
-        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
-        if ended.code == 0 {
-            return Ok(text(&stdout));
-        }
-        let message = format!(
-            "a script in the machine failed with {}:\n{}\n{}{}",
-            ended.code,
-            script.trim_end(),
-            text(&stdout),
-            text(&stderr)
-        );
-        Err(Fault::new(Kind::Failed, message).into())
+        guest::answer(script, ended.code, &stdout, &stderr)
     }
 
     /// Puts a file into it, with directories as needed.
@@ -197,8 +186,9 @@ impl Machine {
     /// # Errors
     /// [`Kind::Failed`] if they do not.
     pub fn wait_runtime(&mut self, runtime: Runtime) -> Result<()> {
-        let script = format!("exec /usr/lib/vm/up {}", runtime.name());
-        self.ok(&script, BOOT_LIMIT).map(drop).context("waiting for the machine's container runtime")
+        self.ok(&guest::up(runtime), BOOT_LIMIT)
+            .map(drop)
+            .context("waiting for the machine's container runtime")
     }
 
     /// Imports what [`Options::images`] has at this place.
@@ -206,8 +196,9 @@ impl Machine {
     /// # Errors
     /// [`Kind::Failed`] if the runtime does not take it.
     pub fn import(&mut self, runtime: Runtime, index: usize) -> Result<()> {
-        let script = format!("exec /usr/lib/vm/import {} image{index}", runtime.name());
-        self.ok(&script, BOOT_LIMIT).map(drop).context("importing an image in the machine")
+        self.ok(&guest::import(runtime, index), BOOT_LIMIT)
+            .map(drop)
+            .context("importing an image in the machine")
     }
 
     /// Waits until it ends by itself: its user sits at the console.

@@ -66,7 +66,7 @@ impl Network {
         Ok(Self { state, hub: Some(hub), dir })
     }
 
-    /// The card of the machine of this number, from 0 on, plugged in. Its name is `node`, others' `node1`, `node2` ...
+    /// The card of the machine of this number, from 0 on, plugged in.
     ///
     /// # Errors
     /// [`Kind::Usage`] from 100 on.
@@ -112,12 +112,12 @@ impl Drop for Network {
 impl Card {
     /// The machine's address.
     pub fn address(&self) -> String {
-        format!("192.0.2.{}", FIRST + self.number)
+        address(self.number)
     }
 
     /// The machine's name.
     pub fn name(&self) -> String {
-        if self.number == 0 { "node".to_owned() } else { format!("node{}", self.number) }
+        name(self.number)
     }
 
     fn socket(&self) -> PathBuf {
@@ -144,6 +144,16 @@ impl Card {
     pub(crate) fn parameters(&self) -> String {
         format!("vm.name={} vm.address={} net.ifnames=0", self.name(), self.address())
     }
+}
+
+/// The address of the machine of this number, from 0 on.
+pub fn address(number: u8) -> String {
+    format!("192.0.2.{}", FIRST + number)
+}
+
+/// The name of the machine of this number: `node`, others' `node1`, `node2` ...
+pub fn name(number: u8) -> String {
+    if number == 0 { "node".to_owned() } else { format!("node{number}") }
 }
 
 fn hub(dir: &Path) -> PathBuf {

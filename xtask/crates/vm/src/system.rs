@@ -110,6 +110,26 @@ impl System {
     }
 }
 
+/// What of a system a machine without hardware is made of.
+impl System {
+    /// Writes its root filesystem as a bare disk, on which what is empty takes no room.
+    ///
+    /// # Errors
+    /// [`Kind::Tool`] without qemu-img, and what it says.
+    pub fn write_root(&self, to: &Path) -> Result<()> {
+        packages::check_tools(&TOOLS)?;
+        disk::convert(&self.root, "raw", to).context("making the disk of the root filesystem")
+    }
+
+    /// Writes what a machine's agent, its init and its owner call in `/usr/lib/vm` into a directory.
+    ///
+    /// # Errors
+    /// Where it cannot be written to.
+    pub fn write_guest(&self, dir: &Path) -> Result<()> {
+        initramfs::write_guest(&self.pods, dir)
+    }
+}
+
 /// How a file begins.
 fn head(path: &Path) -> Result<Vec<u8>> {
     use std::io::Read;
