@@ -166,11 +166,11 @@ impl Kit {
 /// Imports what a machine was given: its own image, which its runtime takes, is the first; the one at `tools` is an archive of
 /// programs; all between are pods'.
 fn import(tools: usize) -> String {
-    let pods: String = (1..tools)
-        .map(|index| format!("ctr --namespace k8s.io images import $(/usr/lib/vm/image image{index})\n"))
-        .collect();
     format!(
-        "set -e\n{pods}tar -C /usr/local/bin -xf $(/usr/lib/vm/image image{tools})\n\
-         echo 'runtime-endpoint: unix:///run/containerd/containerd.sock' >/etc/crictl.yaml\n"
+        "set -e\n\
+         for index in $(seq 1 {}); do ctr --namespace k8s.io images import $(/usr/lib/vm/image image$index); done\n\
+         tar -C /usr/local/bin -xf $(/usr/lib/vm/image image{tools})\n\
+         echo 'runtime-endpoint: unix:///run/containerd/containerd.sock' >/etc/crictl.yaml\n",
+        tools - 1
     )
 }
