@@ -19,7 +19,7 @@ use oci_spec::image::MediaType;
 use tar::{Archive, EntryType, Header};
 
 use crate::digest::{CHUNK, Digest, Hashing, hash_reader};
-use crate::tree::{Attributes, Entry, Tree, parent_of, rooted};
+use crate::tree::{Attributes, Entry, Solid, Tree, rooted};
 use limited::Limited;
 use padded::Padded;
 
@@ -231,6 +231,7 @@ fn list_tar(from: impl Read, limits: &Limits, see: &mut See<'_>) -> Result<Listi
     let mut reader = Reader {
         limits,
         items: BTreeMap::new(),
+        solid: Solid::default(),
         seen: 0,
         unpacked_size: 0,
         extended: BTreeMap::new(),
@@ -276,6 +277,7 @@ fn check_end(rest: &mut dyn Read) -> Result<()> {
 struct Reader<'a, 's> {
     limits: &'a Limits,
     items: BTreeMap<String, Item>,
+    solid: Solid,
     seen: usize,
     unpacked_size: u64,
     /// What extended headers said of the entry to come, by PAX key.
@@ -364,14 +366,13 @@ impl Reader<'_, '_> {
         {
             return refuse("there are two entries for this path");
         }
-        // Every ancestor was itself checked, so the nearest one that is listed tells for all of them.
-        let mut above = parent_of(&path);
-        while let Some(directory) = above {
-            match self.items.get(directory).map(|item| &item.what) {
-                Some(What::Directory) => break,
-                Some(_) => return refuse("it lies under something that is not a directory"),
-                None => above = parent_of(directory),
-            }
+        if self
+            .solid
+            .above(&path)
+            .filter_map(|above| self.items.get(above))
+            .any(|it| it.what != What::Directory)
+        {
+            return refuse("it lies under something that is not a directory");
         }
         if kind != EntryType::Regular && size != 0 {
             return refuse("it has data, but is not a regular file");
@@ -407,9 +408,11 @@ impl Reader<'_, '_> {
                 ));
             }
         };
-        if what != What::Directory && self.has_below(&path) {
+        let directory = what == What::Directory;
+        if !directory && self.has_below(&path) {
             return refuse("it is not a directory, but something lies under it");
         }
+        self.solid.insert(&path, directory);
         let mtime = header.mtime().map_err(limited::fault)?;
         self.items.insert(path, Item { what, attributes, mtime });
         Ok(())

@@ -1,8 +1,9 @@
 //! A layer's content as data: what lies at which path, before any byte of an archive exists.
 
 mod path;
+mod solid;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::ops::Bound;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -10,8 +11,11 @@ use std::sync::Arc;
 use anyhow::Result;
 use fault::{Fault, Kind};
 
+use path::ancestors_beyond;
 pub use path::normalize;
-pub(crate) use path::{MAX_PATH, ancestors, parent_of, rooted};
+pub(crate) use path::{MAX_PATH, rooted};
+pub(crate) use solid::Solid;
+use solid::shared;
 
 /// The mode of a directory that nobody described but something lies in.
 pub const IMPLICIT_DIRECTORY_MODE: u32 = 0o755;
@@ -157,10 +161,19 @@ pub enum Resolved<'a> {
 }
 
 /// A layer's content, keyed by normalized relative path. The order of insertion has no meaning.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default)]
 pub struct Tree {
     entries: BTreeMap<String, Entry>,
+    solid: Solid,
 }
+
+impl PartialEq for Tree {
+    fn eq(&self, other: &Self) -> bool {
+        self.entries == other.entries
+    }
+}
+
+impl Eq for Tree {}
 
 impl Tree {
     /// An empty tree.
@@ -185,16 +198,16 @@ impl Tree {
         if self.entries.contains_key(&path) {
             return Err(invalid(&path, "there are two entries for this path"));
         }
-        for above in ancestors(&path) {
+        for above in self.solid.above(&path) {
             if self.entries.get(above).is_some_and(|entry| entry.node != Node::Directory) {
                 return Err(invalid(&path, &format!("lies under {above:?}, which is not a directory")));
             }
         }
-        if entry.node != Node::Directory
-            && let Some(below) = self.first_below(&path)
-        {
+        let directory = entry.node == Node::Directory;
+        if !directory && let Some(below) = self.first_below(&path) {
             return Err(invalid(&path, &format!("is not a directory, but {below:?} lies under it")));
         }
+        self.solid.insert(&path, directory);
         self.entries.insert(path, entry);
         Ok(())
     }
@@ -219,21 +232,27 @@ impl Tree {
     pub fn resolve(&self) -> Result<BTreeMap<&str, (Resolved<'_>, Attributes)>> {
         // The path of each file with bytes → the first of its names.
         let mut first: BTreeMap<&str, &str> = BTreeMap::new();
+        let mut real = HashMap::new();
         for path in self.entries.keys() {
-            if let Some(real) = self.real_file(path)? {
+            if let Some(real) = self.real_file(path, &mut real)? {
                 first.entry(real).or_insert(path);
             }
         }
         let mut resolved = BTreeMap::new();
+        let mut before = "";
         for (path, entry) in &self.entries {
-            for above in ancestors(path) {
+            // Those that the path before lies under as well are there already.
+            for above in ancestors_beyond(path, shared(path, before)) {
                 let implicit = Attributes { mode: IMPLICIT_DIRECTORY_MODE, ..Attributes::default() };
                 resolved.entry(above).or_insert((Resolved::Directory, implicit));
             }
+            before = path;
             let item = match &entry.node {
                 Node::Directory => (Resolved::Directory, entry.attributes.clone()),
                 Node::Symlink(target) => (Resolved::Symlink(target), entry.attributes.clone()),
-                Node::File(_) | Node::HardLink(_) => self.resolve_file(path, &first)?,
+                Node::File(_) | Node::HardLink(_) => {
+                    self.resolve_file(path, real.get(path.as_str()).copied().unwrap_or(path), &first)?
+                }
             };
             // A directory sorts before what lies in it, so no explicit one is ever taken for an implicit one.
             resolved.insert(path.as_str(), item);
@@ -244,9 +263,9 @@ impl Tree {
     fn resolve_file<'a>(
         &'a self,
         path: &'a str,
+        real: &'a str,
         first: &BTreeMap<&'a str, &'a str>,
     ) -> Result<(Resolved<'a>, Attributes)> {
-        let real = self.real_file(path)?.unwrap_or(path);
         let owner = first.get(real).copied().unwrap_or(real);
         match self.entries.get(real) {
             Some(Entry { node: Node::File(source), attributes }) if owner == path => {
@@ -257,28 +276,32 @@ impl Tree {
         }
     }
 
-    /// The path of the regular file that a name leads to over hard links; `None` for directories and symlinks.
-    fn real_file<'a>(&'a self, path: &'a str) -> Result<Option<&'a str>> {
+    /// The path of the regular file that a name leads to over hard links; `None` for directories and symlinks. Where the
+    /// links on the way lead goes into `known`, so that no link of a chain is followed twice.
+    fn real_file<'a>(
+        &'a self,
+        path: &'a str,
+        known: &mut HashMap<&'a str, &'a str>,
+    ) -> Result<Option<&'a str>> {
         let mut at = path;
+        let mut chain = Vec::new();
         // A chain longer than the tree goes in a circle.
-        for _ in 0..=self.entries.len() {
-            match self.entries.get(at).map(|entry| &entry.node) {
-                Some(Node::File(_)) => return Ok(Some(at)),
-                Some(Node::HardLink(target)) => at = target,
+        while chain.len() <= self.entries.len() {
+            let why = match self.entries.get(at).map(|entry| &entry.node) {
+                Some(Node::HardLink(target)) => {
+                    chain.push(at);
+                    at = known.get(at).copied().unwrap_or(target);
+                    continue;
+                }
+                Some(Node::File(_)) => {
+                    known.extend(chain.into_iter().map(|link| (link, at)));
+                    return Ok(Some(at));
+                }
                 Some(_) if at == path => return Ok(None),
-                Some(_) => {
-                    return Err(invalid(
-                        path,
-                        &format!("is a hard link to {at:?}, which is not a regular file"),
-                    ));
-                }
-                None => {
-                    return Err(invalid(
-                        path,
-                        &format!("is a hard link to {at:?}, which is not in the tree"),
-                    ));
-                }
-            }
+                Some(_) => "not a regular file",
+                None => "not in the tree",
+            };
+            return Err(invalid(path, &format!("is a hard link to {at:?}, which is {why}")));
         }
         Err(invalid(path, "is a hard link that leads back to itself"))
     }

@@ -48,14 +48,10 @@ fn refused(path: &str, why: &str) -> anyhow::Error {
     Fault::new(Kind::Data, format!("path in a layer {path:?}: {why}")).into()
 }
 
-/// The directories above a normalized path, outermost first.
-pub(crate) fn ancestors(path: &str) -> impl Iterator<Item = &str> {
-    path.match_indices('/').map(|(at, _)| &path[..at])
-}
-
-/// The directory that a normalized path lies in, unless that is the root.
-pub(crate) fn parent_of(path: &str) -> Option<&str> {
-    path.rsplit_once('/').map(|(parent, _)| parent)
+/// The directories above a normalized path, outermost first, whose names do not end within its first `shared` bytes.
+pub(crate) fn ancestors_beyond(path: &str, shared: usize) -> impl Iterator<Item = &str> {
+    let slashes = path.as_bytes()[shared..].iter().enumerate().filter(|(_, byte)| **byte == b'/');
+    slashes.map(move |(at, _)| &path[..shared + at])
 }
 
 #[cfg(test)]
@@ -97,8 +93,10 @@ mod tests {
 
     #[test]
     fn ancestors_come_outermost_first() {
-        assert_eq!(ancestors("a/b/c").collect::<Vec<_>>(), ["a", "a/b"]);
-        assert_eq!(ancestors("a").count(), 0);
-        assert_eq!(parent_of("a/b/c"), Some("a/b"));
+        let beyond = |path, shared| ancestors_beyond(path, shared).collect::<Vec<_>>();
+        assert_eq!(beyond("a/b/c", 0), ["a", "a/b"]);
+        assert_eq!(beyond("a", 0), [""; 0]);
+        // After `a/`, and after `a`.
+        assert_eq!((beyond("a/b/c", 2), beyond("a/b/c", 1)), (vec!["a/b"], vec!["a", "a/b"]));
     }
 }
