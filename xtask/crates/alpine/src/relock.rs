@@ -176,7 +176,7 @@ fn install(
                 }
                 None => fetcher.unlocked(&path, record.size, open)?,
             };
-            rootfs.install(&package)?;
+            rootfs = rootfs.install(&package)?;
             Some(fetcher.keep(&path, &bytes)?)
         };
         packages.insert(record.id(), LockedPackage::new(path, sha256, record));

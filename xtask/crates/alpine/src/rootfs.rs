@@ -106,14 +106,14 @@ impl Recipe {
     /// Makes the root filesystem: every file verified by what is locked of it, every package by its signature too. `time`
     /// is what apk's own archive of scripts has, in seconds since 1970.
     pub fn make(&self, fetcher: &Fetcher<'_>, keyring: &Keyring, time: u64) -> Result<Tree> {
-        let mut base = Base::open(fetcher, &self.rootfs, &self.arch)?;
+        let Base { mut rootfs, mut world } = Base::open(fetcher, &self.rootfs, &self.arch)?;
         for package in &self.packages {
             exec::interrupt::check()?;
-            base.rootfs.install(&fetcher.package(package, keyring, &self.arch)?.0)?;
+            rootfs = rootfs.install(&fetcher.package(package, keyring, &self.arch)?.0)?;
         }
-        check_scripts(&base.rootfs, &self.scripts)?;
-        base.world.extend(parse_world(&self.world)?);
-        let tree = base.rootfs.finish(&base.world, time)?;
+        check_scripts(&rootfs, &self.scripts)?;
+        world.extend(parse_world(&self.world)?);
+        let tree = rootfs.finish(&world, time)?;
         let mut layer = Layer(Tree::new());
         tree.write_to(&mut layer)?;
         Ok(layer.0)

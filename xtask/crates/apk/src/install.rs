@@ -88,16 +88,15 @@ impl Rootfs {
     }
 
     /// Installs a package; packages come in the order that the resolver gives. One that is there with the same
-    /// checksum is left alone, another version of one that is there is replaced. If it fails, nothing changed.
-    pub fn install(&mut self, package: &Package) -> Result<()> {
+    /// checksum is left alone, another version of one that is there is replaced. If it fails, nothing half-placed is left:
+    /// there is no root filesystem.
+    pub fn install(mut self, package: &Package) -> Result<Self> {
         let record = &package.record;
-        if self.database.find(&record.name).is_some_and(|there| there.record.checksum == record.checksum) {
-            return Ok(());
+        let there = self.database.find(&record.name).map(|there| there.record.checksum);
+        if there != Some(record.checksum) {
+            self.place(package).with_context(|| format!("installing {}", record.id()))?;
         }
-        let mut next = self.clone();
-        next.place(package).with_context(|| format!("installing {}", record.id()))?;
-        *self = next;
-        Ok(())
+        Ok(self)
     }
 
     fn place(&mut self, package: &Package) -> Result<()> {
@@ -106,19 +105,23 @@ impl Rootfs {
             return Err(Fault::mismatch("its architecture", &self.arch, &record.arch).into());
         }
         let old = self.database.find(&record.name).cloned();
+        let left = old.iter().flat_map(Installed::files).map(|(path, file)| (path, file.checksum)).collect();
         let mut placing = Placing {
             users: tree::ids(&self.tree, "etc/passwd"),
             groups: tree::ids(&self.tree, "etc/group"),
-            old: old.as_ref(),
+            left,
             record,
             data: &package.data,
             directories: Vec::new(),
-            written: HashSet::new(),
+            places: HashMap::new(),
+            written: HashMap::new(),
+            taken: HashMap::new(),
         };
         for entry in &package.entries {
             placing.put(self, entry).with_context(|| format!("placing `{}`", entry.path))?;
         }
-        let Placing { directories, written, .. } = placing;
+        let Placing { directories, written, taken, .. } = placing;
+        disown(&mut self.database, &taken);
         let mut touched: HashSet<String> = directories.iter().map(|dir| format!("/{}", dir.path)).collect();
         let scripts = package.scripts.clone();
         let installed =
@@ -128,7 +131,7 @@ impl Rootfs {
             self.database.remove(&record.name);
             self.remove_rest(old, &installed, &written)?;
         }
-        self.owners.extend(written.into_iter().map(|path| (path, record.name.clone())));
+        self.owners.extend(written.into_keys().map(|path| (path, record.name.clone())));
         self.database.add(installed);
         self.added.push(Added { name: record.name.clone(), upgrade: old.is_some(), touched });
         Ok(())
@@ -136,11 +139,16 @@ impl Rootfs {
 
     /// Takes away what only the old version of a package had. Where people change files, in `etc`, those that
     /// are not as the package left them stay.
-    fn remove_rest(&mut self, old: &Installed, new: &Installed, written: &HashSet<String>) -> Result<()> {
+    fn remove_rest(
+        &mut self,
+        old: &Installed,
+        new: &Installed,
+        written: &HashMap<String, Option<Checksum>>,
+    ) -> Result<()> {
         let kept: HashSet<String> = new.files().map(|(path, _)| path).collect();
         for (path, file) in old.files() {
             let ours = self.owners.get(&path) == Some(&old.record.name);
-            if !ours || kept.contains(&path) || written.contains(&path) {
+            if !ours || kept.contains(&path) || written.contains_key(&path) {
                 continue;
             }
             self.owners.remove(&path);
@@ -148,10 +156,10 @@ impl Rootfs {
                 self.tree.remove(&path)?;
             }
         }
+        let others = self.database.packages.iter().chain([new]).flat_map(|package| &package.directories);
+        let others: HashSet<&str> = others.map(|directory| &*directory.path).collect();
         for directory in old.directories.iter().rev() {
-            let mut others =
-                self.database.packages.iter().chain([new]).flat_map(|package| &package.directories);
-            if !directory.path.is_empty() && others.all(|other| other.path != directory.path) {
+            if !directory.path.is_empty() && !others.contains(&*directory.path) {
                 // It stays if something else is in it.
                 let _ = self.tree.remove(&directory.path);
             }
@@ -238,12 +246,17 @@ fn is_protected(path: &str) -> bool {
 struct Placing<'a> {
     users: BTreeMap<String, u32>,
     groups: BTreeMap<String, u32>,
-    old: Option<&'a Installed>,
+    /// The files of the version that is replaced.
+    left: HashMap<String, Option<Checksum>>,
     record: &'a Record,
     data: &'a Arc<Vec<u8>>,
     directories: Vec<Directory>,
-    /// The files and links it put, as paths.
-    written: HashSet<String>,
+    /// Where each of them is, by its path: the last, if it was there twice.
+    places: HashMap<String, usize>,
+    /// The files and links it put, and their checksums.
+    written: HashMap<String, Option<Checksum>>,
+    /// What it took over, by the package that had it.
+    taken: HashMap<String, HashSet<String>>,
 }
 
 impl Placing<'_> {
@@ -280,7 +293,7 @@ impl Placing<'_> {
             }
             _ => rootfs.tree.put(&entry.path, node(entry, NodeKind::Directory, access))?,
         }
-        self.directories.push(Directory { path: entry.path.clone(), access, files: Vec::new() });
+        self.add_directory(Directory { path: entry.path.clone(), access, files: Vec::new() });
         Ok(())
     }
 
@@ -297,9 +310,10 @@ impl Placing<'_> {
                 (NodeKind::File(Content::part(self.data, range.clone())), entry.checksum)
             }
             EntryKind::Symlink(target) => (NodeKind::Symlink(target.clone()), entry.checksum),
-            EntryKind::Hardlink(target) if self.written.contains(target) => {
-                (NodeKind::Hardlink(target.clone()), entry.checksum.or_else(|| self.checksum(target)))
-            }
+            EntryKind::Hardlink(target) if self.written.contains_key(target) => (
+                NodeKind::Hardlink(target.clone()),
+                entry.checksum.or_else(|| self.written.get(target).copied().flatten()),
+            ),
             _ => {
                 return Err(path::refused(
                     &entry.path,
@@ -312,12 +326,12 @@ impl Placing<'_> {
             if !rootfs.takes_over(&entry.path, self.record, owner)? {
                 return Ok(());
             }
-            disown(&mut rootfs.database, owner, &entry.path);
+            self.taken.entry(owner.clone()).or_default().insert(entry.path.clone());
         }
         let target = self.target(rootfs, entry, owner.is_some());
         rootfs.tree.put(&target, node(entry, kind, access))?;
         self.directories[at].files.push(OwnedFile { name: name.to_owned(), access, checksum });
-        self.written.insert(entry.path.clone());
+        self.written.insert(entry.path.clone(), checksum);
         Ok(())
     }
 
@@ -332,40 +346,36 @@ impl Placing<'_> {
         {
             return entry.path.clone();
         }
-        let old = self.old.and_then(|old| old.files().find(|(path, _)| *path == entry.path));
-        match old {
-            Some((_, file)) if rootfs.is_unchanged(&entry.path, file.checksum) => entry.path.clone(),
+        match self.left.get(&entry.path) {
+            Some(checksum) if rootfs.is_unchanged(&entry.path, *checksum) => entry.path.clone(),
             _ => format!("{}.apk-new", entry.path),
         }
     }
 
     /// The place of a directory of the package, the root's made when it is first needed.
     fn directory(&mut self, dir: &str) -> Option<usize> {
-        let at = self.directories.iter().rposition(|directory| directory.path == dir);
-        if at.is_none() && dir.is_empty() {
-            self.directories.push(Directory {
+        if dir.is_empty() && !self.places.contains_key(dir) {
+            self.add_directory(Directory {
                 path: String::new(),
                 access: Access::DIRECTORY,
                 files: Vec::new(),
             });
-            return Some(self.directories.len() - 1);
         }
-        at
+        self.places.get(dir).copied()
     }
 
-    fn checksum(&self, path: &str) -> Option<Checksum> {
-        let (dir, name) = path::split(path);
-        let directory = self.directories.iter().find(|directory| directory.path == dir)?;
-        directory.files.iter().find(|file| file.name == name)?.checksum
+    fn add_directory(&mut self, directory: Directory) {
+        self.places.insert(directory.path.clone(), self.directories.len());
+        self.directories.push(directory);
     }
 }
 
-fn disown(database: &mut Database, owner: &str, path: &str) {
-    let (dir, name) = path::split(path);
-    let package = database.packages.iter_mut().find(|package| package.record.name == owner);
-    for directory in package.into_iter().flat_map(|package| &mut package.directories) {
-        if directory.path == dir {
-            directory.files.retain(|file| file.name != name);
+/// Takes what other packages took over out of the lists of those that had it.
+fn disown(database: &mut Database, taken: &HashMap<String, HashSet<String>>) {
+    for package in &mut database.packages {
+        let Some(taken) = taken.get(&package.record.name) else { continue };
+        for directory in &mut package.directories {
+            directory.files.retain(|file| !taken.contains(&path::join(&directory.path, &file.name)));
         }
     }
 }

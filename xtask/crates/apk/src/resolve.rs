@@ -10,11 +10,12 @@
 //! apk never takes back a choice. This does, so it finds a way wherever there is one; where apk finds one the
 //! two agree, since choices that leave no choice are made first and the others in apk's order of preference.
 
+mod asked;
 mod explain;
 mod order;
 mod search;
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use anyhow::Result;
 
@@ -93,6 +94,35 @@ impl<'a> Universe<'a> {
 
     fn record(&self, at: usize) -> &'a Record {
         self.candidates[at].record
+    }
+
+    /// The packages that may come along, by each of the names that they come along with. Of packages, only those whose names
+    /// are seen on the way from the world: names asked for by it or by packages that provide such names, and the names of
+    /// packages that come along with these. apk looks at no others: where a package was chosen only for something it provides,
+    /// what comes along with its own name does not.
+    fn along(&self, world: &'a [Dependency]) -> HashMap<&'a str, Vec<usize>> {
+        let mut along: HashMap<&str, Vec<usize>> = HashMap::new();
+        for (at, candidate) in self.candidates.iter().enumerate() {
+            for dependency in &candidate.record.install_if {
+                along.entry(&dependency.name).or_default().push(at);
+            }
+        }
+        let mut seen = HashSet::new();
+        let mut left: Vec<&'a str> = world.iter().map(|dependency| dependency.name.as_str()).collect();
+        while let Some(name) = left.pop() {
+            if seen.insert(name) {
+                for provider in self.providers(name) {
+                    left.extend(
+                        self.record(provider.at).depends.iter().map(|dependency| dependency.name.as_str()),
+                    );
+                }
+                left.extend(along.get(name).into_iter().flatten().map(|at| self.record(*at).name.as_str()));
+            }
+        }
+        for packages in along.values_mut() {
+            packages.retain(|at| seen.contains(self.record(*at).name.as_str()));
+        }
+        along
     }
 
     /// Whether a candidate is, or provides, what the dependency means.

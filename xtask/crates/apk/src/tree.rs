@@ -1,6 +1,6 @@
 //! A root filesystem as a value: paths and what lies there. Nothing of it is on the host.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ops::{Deref, Range};
 use std::sync::Arc;
 
@@ -107,6 +107,8 @@ pub trait Sink {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Tree {
     nodes: BTreeMap<String, Node>,
+    /// The other names of each file that has some.
+    names: BTreeMap<String, BTreeSet<String>>,
 }
 
 impl Tree {
@@ -211,6 +213,9 @@ impl Tree {
             Some(_) => self.detach(path),
             None => {}
         }
+        if let NodeKind::Hardlink(file) = &node.kind {
+            self.names.entry(file.clone()).or_default().insert(path.to_owned());
+        }
         self.nodes.insert(path.to_owned(), node);
         Ok(())
     }
@@ -267,27 +272,36 @@ impl Tree {
 
     /// Before what is at a path goes away: if it is a file with other names, the first of them is the file now.
     fn detach(&mut self, path: &str) {
-        if !matches!(self.nodes.get(path).map(|node| &node.kind), Some(NodeKind::File(_))) {
+        let Some(Node { kind, .. }) = self.nodes.get(path) else { return };
+        if let NodeKind::Hardlink(file) = kind
+            && let Some(names) = self.names.get_mut(file)
+        {
+            names.remove(path);
+            if names.is_empty() {
+                self.names.remove(file);
+            }
             return;
         }
-        let names = self
-            .nodes
-            .iter()
-            .filter(|(_, node)| matches!(&node.kind, NodeKind::Hardlink(target) if target == path));
-        let names: Vec<String> = names.map(|(name, _)| name.clone()).collect();
-        let Some((first, others)) = names.split_first() else { return };
-        for name in others {
+        let Some(mut names) = self.names.remove(path) else { return };
+        let (Some(first), Some(file)) = (names.pop_first(), self.nodes.get(path).cloned()) else { return };
+        for name in &names {
             if let Some(node) = self.nodes.get_mut(name) {
                 node.kind = NodeKind::Hardlink(first.clone());
             }
         }
-        if let Some(file) = self.nodes.get(path).cloned() {
-            self.nodes.insert(first.clone(), file);
+        self.nodes.insert(first.clone(), file);
+        if !names.is_empty() {
+            self.names.insert(first, names);
         }
     }
 
     /// Fails unless all above a path are directories.
     fn check_parents(&self, path: &str) -> Result<()> {
+        // All above a directory that is there are directories that are there.
+        let parent = path.rsplit_once('/').map(|(parent, _)| self.nodes.get(parent));
+        if parent.is_none_or(|node| node.is_some_and(Node::is_directory)) {
+            return Ok(());
+        }
         for parent in path::ancestors(path) {
             let why = match self.nodes.get(parent).map(|node| &node.kind) {
                 Some(NodeKind::Directory) => continue,

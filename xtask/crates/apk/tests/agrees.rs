@@ -273,7 +273,8 @@ fn packages_are_installed_as_by_apk_and_it_agrees_with_the_database() {
     assert_eq!(added, installing(&output));
     for record in chosen {
         if let Some(parts) = parts.iter().find(|parts| parts.record == *record) {
-            rootfs.install(&Package::open(&parts.file(), NONE, record, &keyring, "x86_64").unwrap()).unwrap();
+            let package = Package::open(&parts.file(), NONE, record, &keyring, "x86_64").unwrap();
+            rootfs = rootfs.install(&package).unwrap();
         }
     }
     let pending: Vec<(String, ScriptKind)> =

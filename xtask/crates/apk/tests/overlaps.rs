@@ -95,7 +95,7 @@ fn the_same_file_is_kept_by_whom_apk_lets_keep_it() {
         for parts in parts {
             let package =
                 Package::open(&parts.file(), Expected::default(), &parts.record, &keyring, "x86_64").unwrap();
-            placed = rootfs.install(&package);
+            placed = rootfs.clone().install(&package).map(|next| rootfs = next);
         }
         let ours = match placed {
             Ok(()) => String::from_utf8(rootfs.tree().read(&format!("f/{at}")).unwrap().to_vec()).unwrap(),

@@ -57,7 +57,8 @@ fn packages_of_alpine_are_installed_as_by_apk() {
     for (name, version) in names {
         let Some((file, record)) = package(name, version) else { return };
         fs::write(repository.join("aarch64").join(record.file_name()), &file).unwrap();
-        ours.install(&Package::open(&file, NONE, &record, &keyring(), "aarch64").unwrap()).unwrap();
+        let package = Package::open(&file, NONE, &record, &keyring(), "aarch64").unwrap();
+        ours = ours.install(&package).unwrap();
         records.push(record);
     }
     fs::write(repository.join("aarch64/APKINDEX.tar.gz"), signer.index("test", &records).unwrap()).unwrap();

@@ -217,8 +217,7 @@ fn the_real_package_is_verified_for_its_architecture_only() {
     assert!(package.entries.iter().any(|entry| entry.path == "sbin/mkmntdirs"));
     let error = Package::open(&file, NONE, &record, &keyring(), "x86_64").unwrap_err();
     insta::assert_snapshot!(format!("{error:#}"), @"opening alpine-baselayout-3.2.0-r23.apk: alpine-baselayout-3.2.0-r23.apk is signed by `alpine-devel@lists.alpinelinux.org-616ae350.rsa.pub`, a key for aarch64, not for x86_64");
-    let mut rootfs = Rootfs::empty("aarch64");
-    rootfs.install(&package).unwrap();
+    let rootfs = Rootfs::empty("aarch64").install(&package).unwrap();
     let tree = rootfs.finish(&Dependency::parse_all("alpine-baselayout").unwrap(), 0).unwrap();
     assert_eq!(tree.get("tmp").unwrap().mode, 0o1777);
     assert!(rootfs_has_script(&tree));

@@ -57,8 +57,7 @@ fn new() -> Package {
 
 /// A root filesystem with the old version, in which someone changed files since.
 fn changed() -> Rootfs {
-    let mut rootfs = Rootfs::empty("x86_64");
-    rootfs.install(&old()).unwrap();
+    let rootfs = Rootfs::empty("x86_64").install(&old()).unwrap();
     let mut tree = rootfs.finish(&Dependency::parse_all("a").unwrap(), 7).unwrap();
     for path in ["etc/changed", "etc/gone-but-changed", "etc/local"] {
         tree.put(path, Node::file(b"mine".to_vec(), 0o600)).unwrap();
@@ -68,8 +67,7 @@ fn changed() -> Rootfs {
 
 #[test]
 fn an_upgrade_takes_the_old_away_and_keeps_what_people_changed() {
-    let mut rootfs = changed();
-    rootfs.install(&new()).unwrap();
+    let rootfs = changed().install(&new()).unwrap();
     let tree = rootfs.tree();
     let read = |path: &str| tree.read(path).map(|bytes| String::from_utf8(bytes.to_vec()).unwrap());
     let found: Vec<(&str, Option<String>)> = tree
@@ -95,10 +93,9 @@ fn an_upgrade_takes_the_old_away_and_keeps_what_people_changed() {
 
 #[test]
 fn the_same_package_again_changes_nothing() {
-    let mut rootfs = changed();
-    let before = rootfs.tree().clone();
-    rootfs.install(&old()).unwrap();
-    assert_eq!(*rootfs.tree(), before);
+    let before = changed();
+    let rootfs = before.clone().install(&old()).unwrap();
+    assert_eq!(rootfs.tree(), before.tree());
     assert_eq!(rootfs.pending_scripts(), []);
 }
 
@@ -107,12 +104,9 @@ fn the_result_does_not_depend_on_how_it_came_about() {
     let finish =
         |rootfs: Rootfs| -> Tree { rootfs.finish(&Dependency::parse_all("b a").unwrap(), 7).unwrap() };
     let build = || {
-        let mut rootfs = Rootfs::empty("x86_64");
-        rootfs.install(&new()).unwrap();
-        rootfs
-            .install(&package("b", "1-r0", vec![Item::directory("usr"), Item::symlink("usr/b", "x")]))
-            .unwrap();
-        rootfs
+        let rootfs = Rootfs::empty("x86_64").install(&new()).unwrap();
+        let b = package("b", "1-r0", vec![Item::directory("usr"), Item::symlink("usr/b", "x")]);
+        rootfs.install(&b).unwrap()
     };
     let tree = finish(build());
     assert_eq!(tree, finish(build()));

@@ -1,11 +1,12 @@
 //! The search: choices are made one by one, and taken back when they lead nowhere.
 
 use std::cmp::Ordering;
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet};
 
 use anyhow::Result;
 use fault::{Fault, Kind};
 
+use super::asked::Asked;
 use super::explain::{self, Failure};
 use super::{Provider, Universe, provides};
 use crate::depend::Dependency;
@@ -48,13 +49,15 @@ pub(super) struct Search<'u, 'a> {
     chosen: HashSet<usize>,
     /// Packages that will not come along by `install_if`, with the number of choices when that was found.
     left_out: Vec<(usize, usize)>,
-    /// What is asked for so far, by name.
-    asked: HashMap<&'a str, Vec<(&'a Dependency, Asker)>>,
+    /// What is asked for so far.
+    asked: Asked<'a>,
     /// The chosen packages by the names they provide.
     provided: HashMap<&'a str, Vec<Provider<'a>>>,
     depths: HashMap<&'a str, usize>,
-    /// The names that were looked at to get from the world to all that could be needed.
-    seen: HashSet<&'a str>,
+    /// The packages that come along with a name.
+    along: HashMap<&'a str, Vec<usize>>,
+    /// Those of them with whose names a package was chosen; some may have been taken back since.
+    near: BTreeSet<usize>,
 }
 
 impl<'u, 'a> Search<'u, 'a> {
@@ -65,14 +68,13 @@ impl<'u, 'a> Search<'u, 'a> {
             choices: Vec::new(),
             chosen: HashSet::new(),
             left_out: Vec::new(),
-            asked: HashMap::new(),
+            asked: Asked::default(),
             provided: HashMap::new(),
             depths: HashMap::new(),
-            seen: seen(universe, world),
+            along: universe.along(world),
+            near: BTreeSet::new(),
         };
-        for dependency in world {
-            search.asked.entry(&dependency.name).or_default().push((dependency, None));
-        }
+        search.asked.add(world, None);
         search
     }
 
@@ -96,6 +98,10 @@ impl<'u, 'a> Search<'u, 'a> {
                     if !self.take_back() {
                         break;
                     }
+                    let of = |choice: &Choice| {
+                        (&*self.universe.record(choice.chosen).depends, Some(choice.chosen))
+                    };
+                    self.asked.again([(self.world, None)].into_iter().chain(self.choices.iter().map(of)));
                 }
             }
         }
@@ -112,7 +118,13 @@ impl<'u, 'a> Search<'u, 'a> {
     fn next(&mut self) -> Result<Option<(usize, Vec<usize>)>, Failure> {
         let mut best: Option<(usize, Vec<usize>)> = None;
         let mut undecided = None;
-        for (dependency, asker) in self.open() {
+        let mut at = 0;
+        while let Some((dependency, asker)) = self.asked.open(at) {
+            if self.is_there(dependency) {
+                self.asked.is_there(at);
+                continue;
+            }
+            at += 1;
             let (fitting, may_be_decided) = self.fitting(dependency);
             match fitting.as_slice() {
                 // Another choice may bring one of those that provide it.
@@ -136,21 +148,6 @@ impl<'u, 'a> Search<'u, 'a> {
         }
     }
 
-    /// What is asked for and not there yet: the world's first, then by the order of the choices.
-    fn open(&self) -> Vec<(&'a Dependency, Asker)> {
-        let world = self.world.iter().map(|dependency| (dependency, None));
-        let of = |choice: &Choice| (choice.chosen, self.universe.record(choice.chosen));
-        let rest = self
-            .choices
-            .iter()
-            .map(of)
-            .flat_map(|(at, record)| record.depends.iter().map(move |dependency| (dependency, Some(at))));
-        world
-            .chain(rest)
-            .filter(|(dependency, _)| !dependency.conflict && !self.is_there(dependency))
-            .collect()
-    }
-
     fn is_there(&self, dependency: &Dependency) -> bool {
         let there = self.provided.get(dependency.name.as_str()).into_iter().flatten();
         there
@@ -165,7 +162,8 @@ impl<'u, 'a> Search<'u, 'a> {
         let mut may_be_decided = false;
         for provider in self.universe.providers(&dependency.name) {
             match self.obstacle(dependency, *provider) {
-                None if fitting.iter().all(|other| other.at != provider.at) => fitting.push(*provider),
+                // A package that provides the name twice is there twice in a row.
+                None if fitting.last().is_none_or(|other| other.at != provider.at) => fitting.push(*provider),
                 Some(Obstacle::Undecided) => may_be_decided = true,
                 _ => {}
             }
@@ -197,11 +195,8 @@ impl<'u, 'a> Search<'u, 'a> {
         if !dependency.means(provider.version, record.checksum) {
             return Some(Obstacle::Unmeant(dependency.clone(), None));
         }
-        let own_name_asked = || {
-            self.asked
-                .get(record.name.as_str())
-                .is_some_and(|asked| asked.iter().any(|(dependency, _)| !dependency.conflict))
-        };
+        let own_name_asked =
+            || self.asked.of(&record.name).iter().any(|(dependency, _)| !dependency.conflict);
         if provider.version.is_none() && record.provider_priority == 0 && !own_name_asked() {
             let mut others = self.universe.providers(&dependency.name).iter();
             if others.any(|other| self.universe.record(other.at).name != record.name) {
@@ -220,7 +215,7 @@ impl<'u, 'a> Search<'u, 'a> {
                     return Some(Obstacle::Clash(name.to_owned(), other.at));
                 }
             }
-            for (dependency, asker) in self.asked.get(name).into_iter().flatten() {
+            for (dependency, asker) in self.asked.of(name) {
                 let meant = dependency.means(version, record.checksum);
                 if dependency.conflict && meant {
                     return Some(Obstacle::Excluded((*dependency).clone(), *asker));
@@ -264,13 +259,9 @@ impl<'u, 'a> Search<'u, 'a> {
     /// A package that comes along: all that its `install_if` names is there.
     fn come_along(&mut self) -> Option<usize> {
         let mut found: Option<usize> = None;
-        for (at, candidate) in self.universe.candidates.iter().enumerate() {
-            let record = candidate.record;
-            if record.install_if.is_empty()
-                || !self.seen.contains(record.name.as_str())
-                || self.chosen.contains(&at)
-                || self.left_out.iter().any(|(out, _)| *out == at)
-            {
+        for &at in &self.near {
+            let record = self.universe.record(at);
+            if self.chosen.contains(&at) || self.left_out.iter().any(|(out, _)| *out == at) {
                 continue;
             }
             let noticed = record.install_if.iter().any(|condition| self.is_noticed(&condition.name));
@@ -320,10 +311,9 @@ impl<'u, 'a> Search<'u, 'a> {
         self.chosen.insert(at);
         for (name, version) in provides(record) {
             self.provided.entry(name).or_default().push(Provider { at, version });
+            self.near.extend(self.along.get(name).into_iter().flatten());
         }
-        for dependency in &record.depends {
-            self.asked.entry(&dependency.name).or_default().push((dependency, Some(at)));
-        }
+        self.asked.add(&record.depends, Some(at));
         self.choices.push(Choice { chosen: at, others, unasked });
     }
 
@@ -341,11 +331,7 @@ impl<'u, 'a> Search<'u, 'a> {
                     }
                 }
             }
-            for dependency in &record.depends {
-                if let Some(asked) = self.asked.get_mut(dependency.name.as_str()) {
-                    asked.retain(|(_, asker)| *asker != Some(at));
-                }
-            }
+            self.asked.remove(&record.depends, at);
             let made = self.choices.len();
             self.left_out.retain(|(_, when)| *when <= made);
             if choice.unasked {
@@ -423,29 +409,4 @@ impl<'u, 'a> Search<'u, 'a> {
             .find(|other| asked(&self.universe.record(*other).depends))
             .map(Some)
     }
-}
-
-/// The names asked for by the world or by packages that provide such names, and the names of packages that come
-/// along with these. apk looks at no others: where a package was chosen only for something it provides, what
-/// comes along with its own name does not.
-fn seen<'a>(universe: &Universe<'a>, world: &'a [Dependency]) -> HashSet<&'a str> {
-    let mut along: HashMap<&str, Vec<&'a str>> = HashMap::new();
-    for candidate in &universe.candidates {
-        for dependency in &candidate.record.install_if {
-            along.entry(&dependency.name).or_default().push(&candidate.record.name);
-        }
-    }
-    let mut seen = HashSet::new();
-    let mut left: Vec<&'a str> = world.iter().map(|dependency| dependency.name.as_str()).collect();
-    while let Some(name) = left.pop() {
-        if seen.insert(name) {
-            for provider in universe.providers(name) {
-                left.extend(
-                    universe.record(provider.at).depends.iter().map(|dependency| dependency.name.as_str()),
-                );
-            }
-            left.extend(along.get(name).into_iter().flatten());
-        }
-    }
-    seen
 }
