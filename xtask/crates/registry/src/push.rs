@@ -69,10 +69,9 @@ pub fn push(layouts: &[PathBuf], to: &Reference, options: &Options<'_>) -> Resul
             fall_back(&client, subject, document)?;
         }
     }
+    let documents: BTreeMap<Digest, &Reached> = all.documents.iter().map(|it| (it.digest, it)).collect();
     for (tag, digest) in tags {
-        let Some(document) = all.documents.iter().find(|document| document.digest == digest) else {
-            continue;
-        };
+        let Some(document) = documents.get(&digest) else { continue };
         if !client.has_manifest(&tag, digest, document.bytes.len() as u64)? {
             client.put_manifest(&tag, &document.media_type, &document.bytes)?;
         }
