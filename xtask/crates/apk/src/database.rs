@@ -1,6 +1,6 @@
 //! apk's own database of what is installed: `lib/apk/db/{installed,scripts.tar,triggers}`.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::fmt::Write as _;
 
 use anyhow::{Context, Result};
@@ -134,6 +134,11 @@ impl Database {
     /// Reads the three files.
     pub fn parse(installed: &str, scripts: &[u8], triggers: &str) -> Result<Self> {
         let mut database = Self { packages: parse_installed(installed)?, trigger_order: Vec::new() };
+        let mut places: HashMap<Checksum, usize> = HashMap::new();
+        for (at, package) in database.packages.iter().enumerate() {
+            places.entry(package.record.checksum).or_insert(at);
+        }
+        let place = |checksum| places.get(&checksum).copied();
         for entry in tarball::entries(scripts, SCRIPTS)? {
             let invalid = || {
                 Fault::new(
@@ -152,22 +157,18 @@ impl Database {
             };
             let (kind, checksum) = (kind.parse::<ScriptKind>()?, Checksum::parse(checksum)?);
             let script = Script { kind, body: scripts[range.clone()].to_vec() };
-            database.by_checksum(checksum).ok_or_else(invalid)?.scripts.push(script);
+            database.packages[place(checksum).ok_or_else(invalid)?].scripts.push(script);
         }
         for line in triggers.lines() {
             let (checksum, patterns) = line.split_once(' ').unwrap_or((line, ""));
             let checksum = Checksum::parse(checksum).with_context(|| format!("reading {TRIGGERS}"))?;
-            let package = database.by_checksum(checksum).ok_or_else(|| {
+            let at = place(checksum).ok_or_else(|| {
                 Fault::new(Kind::Mismatch, format!("{checksum} in {TRIGGERS} is not an installed package"))
             })?;
-            package.triggers = patterns.split_ascii_whitespace().map(str::to_owned).collect();
+            database.packages[at].triggers = patterns.split_ascii_whitespace().map(str::to_owned).collect();
             database.trigger_order.push(checksum);
         }
         Ok(database)
-    }
-
-    fn by_checksum(&mut self, checksum: Checksum) -> Option<&mut Installed> {
-        self.packages.iter_mut().find(|package| package.record.checksum == checksum)
     }
 
     /// The installed package of this name.
@@ -259,6 +260,7 @@ impl Database {
 
 fn parse_installed(text: &str) -> Result<Vec<Installed>> {
     let mut packages: Vec<Installed> = Vec::new();
+    let mut names = HashSet::new();
     let (mut draft, mut directories) = (Draft::default(), Vec::new());
     // An empty line ends the last package too.
     for (number, line) in text.lines().chain([""]).enumerate() {
@@ -267,7 +269,7 @@ fn parse_installed(text: &str) -> Result<Vec<Installed>> {
             take_line(line, &mut draft, &mut directories).with_context(at)?;
         } else if !draft.is_empty() {
             let record = std::mem::take(&mut draft).finish().with_context(at)?;
-            if packages.iter().any(|package| package.record.name == record.name) {
+            if !names.insert(record.name.clone()) {
                 return Err(Fault::new(Kind::Mismatch, format!("{} is installed twice", record.name)))
                     .with_context(at);
             }
