@@ -1,4 +1,5 @@
-//! `bench kubelet`: a short run through all of it, and what it refuses. How good its figures are is for longer runs.
+//! `bench kubelet` and `bench growth`: a short run through all of each, and what they refuse. How good their figures are is
+//! for longer runs.
 
 use std::fs;
 use std::path::Path;
@@ -79,5 +80,31 @@ fn what_is_no_kubelet_is_refused_before_anything_starts() -> Result<()> {
     )?;
     let text = utf8(&text)?;
     xtask.fails(&["bench", "kubelet", text, text, "--image", dir], Kind::Data, &[text, "not a program"])?;
+    Ok(())
+}
+
+/// All paths, without the largest sizes. What processors' caches do to time is not judged here, but a square is.
+#[test]
+fn nothing_grows_as_a_square() -> Result<()> {
+    let out = Xtask::new()?.ok(&["bench", "growth", "--quick", "--check", "--limit", "1.6", "--json"])?;
+    let report: Value = serde_json::from_str(&out)?;
+    assert_eq!(report["version"], 1);
+    let curves = report["curves"].as_array().context("no curves")?;
+    ensure!(curves.len() > 15, "{report}");
+    for curve in curves {
+        let points = curve["points"].as_array().context("no points")?;
+        ensure!(points.len() >= 3 && points.iter().all(|it| it["cpu"].as_f64() > Some(0.0)), "{curve}");
+        ensure!(curve["time"]["top"].is_f64(), "{curve}");
+    }
+    Ok(())
+}
+
+#[test]
+fn what_grows_faster_than_is_meant_fails() -> Result<()> {
+    let xtask = Xtask::new()?;
+    let args = ["bench", "growth", "hash", "--quick", "--check", "--limit", "0.5"];
+    xtask.fails(&args, Kind::Failed, &["faster than n^0.5", "hash: time by n^1"])?;
+    xtask.fails(&["bench", "growth", "no-such"], Kind::Unknown, &["no-such", "read-deep"])?;
+    xtask.fails(&["bench", "growth", "index", "--index", "/no/such"], Kind::Unknown, &["/no/such"])?;
     Ok(())
 }

@@ -1,9 +1,15 @@
-//! Measures two kubelets side by side: A, the baseline, and B, the candidate.
+//! Measures: two kubelets side by side, and the build's own code.
 //!
-//! Each lives on a fresh stand-in host with a containerd of its own, one after the other, in the order A B B A: a machine
-//! that grows slower or faster for a while does so for both. docs/bench.md says what is measured and how to read it.
+//! Of kubelets, A is the baseline, and B the candidate. Each lives on a fresh stand-in host with a containerd of its own,
+//! one after the other, in the order A B B A: a machine that grows slower or faster for a while does so for both. Of the
+//! code, [`hot`] has the paths that matter, with inputs of any size; [`growth`] and [`instructions`] measure them.
+//! docs/bench.md says what is measured and how to read it.
 
 mod exec_time;
+mod fit;
+pub mod growth;
+pub mod hot;
+pub mod instructions;
 mod life;
 mod pods;
 mod process;
@@ -21,6 +27,7 @@ use progress::Progress;
 use serde::Serialize;
 use standin::image;
 
+pub use fit::Exponent;
 pub use life::Sample;
 pub use report::{Comparison, Report};
 pub use stats::{Ratio, Summary, Verdict};
