@@ -308,6 +308,9 @@ pub struct Go {
     /// Must the linker be able to drop methods that nobody calls? A binary in which something keeps them is refused.
     #[serde(default)]
     pub prune: bool,
+    /// Do its programs make text by templates, which find by name the methods that they name in their sources?
+    #[serde(default)]
+    pub templates: bool,
 }
 
 impl Go {

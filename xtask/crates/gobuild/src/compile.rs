@@ -11,7 +11,7 @@ use crate::modules::{Listing, list, verify};
 use crate::prune::Watch;
 use crate::recipe::Recipe;
 use crate::tools::{Tools, Work};
-use crate::{edit, elf, join};
+use crate::{edit, elf, join, templates};
 
 /// How many lines of compiler errors are repeated.
 const ERRORS: usize = 40;
@@ -29,7 +29,8 @@ pub fn compile(
 ) -> Result<()> {
     let task = progress.task(&format!("{} for {}", recipe.name(), recipe.target.goarch), None);
     let (work, listing) = prepare(recipe, tools, work, false, &*task)?;
-    let left_out = edit::apply(&recipe.edits, &recipe.go_mod, &listing, &work.module())?;
+    let mut left_out = edit::apply(&recipe.edits, &recipe.go_mod, &listing, &work.module())?;
+    let overlay = templates::overlay(recipe, tools, &work, &listing, &mut left_out)?;
     let package = if let Some(source) = &recipe.join {
         join::write(&work.module(), source, &recipe.programs, &listing)?;
         "."
@@ -39,7 +40,7 @@ pub fn compile(
         };
         program.package.as_str()
     };
-    build(recipe, tools, jobs, &work, package, &*task)?.check(&recipe.name(), &left_out)?;
+    build(recipe, tools, jobs, &work, &overlay, package, &*task)?.check(&recipe.name(), &left_out)?;
     let bytes = fs::read(work.output()).context("reading the compiled program")?;
     elf::check(&bytes, &recipe.target)
         .map_err(|what| Fault::new(Kind::Failed, format!("{} was compiled, but {what}", recipe.name())))?;
@@ -75,6 +76,7 @@ fn build(
     tools: &Tools,
     jobs: usize,
     work: &Work,
+    overlay: &[String],
     package: &str,
     task: &dyn Task,
 ) -> Result<Watch> {
@@ -90,6 +92,7 @@ fn build(
         .arg(format!("-p={}", jobs.max(1)))
         .args(["-v", "-trimpath", "-mod=readonly", "-buildvcs=false"])
         .args(flags(recipe))
+        .args(overlay)
         .arg(format!(
             "-ldflags=-s -w -buildid= {dump} {} {external}{}",
             recipe.flags.ldflags.join(" "),

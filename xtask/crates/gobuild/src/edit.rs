@@ -10,7 +10,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
-use std::path::{Component, Path};
+use std::path::Path;
 
 use anyhow::{Context, Result};
 use fault::{Fault, Kind};
@@ -18,9 +18,10 @@ use serde::{Deserialize, Serialize};
 
 use crate::modfile::{ModFile, Replacement};
 use crate::modules::Listing;
+use crate::templates::{Templates, is_go_file};
 
 /// Where they are, below `images/go`.
-const FILE: &str = "edits.toml";
+pub(crate) const FILE: &str = "edits.toml";
 
 /// What the closures and modules of all releases are changed by.
 #[derive(Clone, Debug, Default, Deserialize)]
@@ -33,6 +34,8 @@ pub struct Edits {
     /// Changed lines.
     #[serde(default, rename = "edit")]
     pub edits: Vec<Edit>,
+    /// The change of Go's templates, in programs that make text by them.
+    pub templates: Option<Templates>,
 }
 
 /// A module of which closures have another version than the release asks for.
@@ -82,7 +85,7 @@ impl Edit {
     }
 
     /// The text with the edit made; else why it cannot be.
-    fn made(&self, text: &str) -> Result<String, String> {
+    pub(crate) fn made(&self, text: &str) -> Result<String, String> {
         let count = text.matches(&self.find).count();
         let at = text.find(&self.find).filter(|_| count == 1);
         let at =
@@ -104,7 +107,7 @@ const DECLARATIONS: [&str; 5] = ["func ", "type ", "var ", "const ", "import "];
 
 /// An edit that a version of its module, which nobody read, does not take.
 #[derive(Debug)]
-pub(crate) struct LeftOut(String);
+pub(crate) struct LeftOut(pub(crate) String);
 
 impl std::fmt::Display for LeftOut {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -135,9 +138,11 @@ impl Edits {
         if edits.version != 1 {
             return Err(bad(format!("format version {}, this program reads 1", edits.version)));
         }
+        if let Some(templates) = &edits.templates {
+            templates.check().map_err(bad)?;
+        }
         for Edit { module, versions, file, find, replace, .. } in &edits.edits {
-            let plain = Path::new(file).components().all(|part| matches!(part, Component::Normal(_)));
-            if !plain || Path::new(file).extension().is_none_or(|kind| kind != "go") {
+            if !is_go_file(file) {
                 return Err(bad(format!("`{file}` is not the path of a Go file within {module}")));
             }
             if versions.is_empty() || find.is_empty() || find == replace {

@@ -65,6 +65,8 @@ pub(crate) struct Listing {
     pub(crate) modules: BTreeMap<PathVersion, PathBuf>,
     /// Whether spf13's flags are among the packages.
     pub(crate) pflag: bool,
+    /// The Go and embedded files of all packages, by package.
+    pub(crate) files: BTreeMap<String, Vec<PathBuf>>,
 }
 
 /// Fetches the modules that `recipe`'s programs need and that are not in the module cache yet; a [`crate::compile`]
@@ -135,6 +137,9 @@ pub(crate) fn list(
                 listing.modules.insert((used.path.clone(), used.version.clone()), dir.clone());
             }
         }
+        let files = [&package.go_files, &package.cgo_files, &package.embed_files].into_iter().flatten();
+        let files = files.map(|file| package.dir.join(file)).collect();
+        listing.files.insert(package.import_path.clone(), files);
         listing.pflag |= package.import_path == "github.com/spf13/pflag";
         if recipe.programs.iter().any(|program| program.package == package.import_path) {
             mains.insert(package.import_path.clone(), package);

@@ -14,6 +14,8 @@ use crate::edit::LeftOut;
 
 /// How the linker marks code that looks methods up.
 const MARK: &str = " <ReflectMethod>";
+/// What a program that loads plugins has: the linker keeps all that these might call.
+const PLUGINS: &str = "plugin.Open";
 /// How many steps of the way are shown.
 const STEPS: usize = 12;
 
@@ -29,21 +31,23 @@ impl Watch {
     /// Takes a line; false if it is none of the linker's telling.
     pub(crate) fn take(&mut self, line: &str) -> bool {
         let Some((from, to)) = line.split_once(" -> ") else { return false };
-        if self.keeper.is_none() {
-            if to.ends_with(MARK) {
-                self.keeper = Some(name(to).to_owned());
-            }
-            self.parents.entry(name(to).to_owned()).or_insert_with(|| name(from).to_owned());
+        if (self.keeper.is_none() && to.ends_with(MARK)) || to == PLUGINS {
+            self.keeper = Some(name(to).to_owned());
         }
+        self.parents.entry(name(to).to_owned()).or_insert_with(|| name(from).to_owned());
         true
     }
 
     /// Fails if something keeps all methods, perhaps because these edits were left out.
     pub(crate) fn check(&self, program: &str, left_out: &[LeftOut]) -> Result<()> {
         let Some(keeper) = &self.keeper else { return Ok(()) };
+        let does = if keeper == PLUGINS {
+            "loads what may call methods that"
+        } else {
+            "looks methods up by names that"
+        };
         let mut message = format!(
-            "{program}: {keeper} looks methods up by names that the linker cannot know, so it keeps all of them; \
-             it is reached by"
+            "{program}: {keeper} {does} the linker cannot know, so it keeps all of them; it is reached by"
         );
         let mut at = keeper;
         for _ in 0..STEPS {
@@ -90,6 +94,17 @@ mod tests {
         let error = watch.check("kubelet", &[]).unwrap_err();
         insta::assert_snapshot!(error, @r"
         kubelet: text/template.(*state).evalField looks methods up by names that the linker cannot know, so it keeps all of them; it is reached by
+          a.(*B).Run
+          type:*a.B
+          main.main
+          main
+          _
+        ");
+        // A program with plugins has all methods, and so whatever looks some up.
+        watch.take("a.(*B).Run -> plugin.Open");
+        let error = watch.check("kubeadm", &[]).unwrap_err();
+        insta::assert_snapshot!(error, @r"
+        kubeadm: plugin.Open loads what may call methods that the linker cannot know, so it keeps all of them; it is reached by
           a.(*B).Run
           type:*a.B
           main.main

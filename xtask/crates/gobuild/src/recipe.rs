@@ -9,6 +9,7 @@ use fault::{Fault, Kind};
 use serde::Serialize;
 
 use crate::edit::{self, Edit, Edits};
+use crate::templates::Templates;
 
 /// Raised whenever this crate would make other bytes from the same recipe.
 const RECIPE_VERSION: u32 = 3;
@@ -87,6 +88,9 @@ pub struct Flags {
     pub ldflags: Vec<String>,
     /// The linker must be able to drop methods that nobody calls.
     pub prune: bool,
+    /// Programs make text by templates, which find by name the methods that they name in their sources.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub templates: bool,
     /// Without C (`CGO_ENABLED=0`): then Go's own linker links.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub pure: bool,
@@ -214,6 +218,9 @@ pub struct Recipe {
     pub go_sum: String,
     /// Edits of its modules.
     pub edits: Vec<Edit>,
+    /// The change of Go's templates.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub templates: Option<Templates>,
     /// The machine it is for.
     pub target: Target,
     /// Build tags, and flags of the compiler and the linker.
@@ -265,6 +272,7 @@ impl Recipe {
             version: RECIPE_VERSION,
             programs,
             edits: common.edits.of(&closure.go_mod)?,
+            templates: common.edits.templates.clone().filter(|_| flags.templates),
             go_mod: closure.go_mod,
             go_sum: closure.go_sum,
             target,
@@ -276,9 +284,13 @@ impl Recipe {
         })
     }
 
-    /// The versions of modules that `images/go/edits.toml` edits and that no person has read yet, as `module version`.
+    /// The versions of modules, and of Go, that `images/go/edits.toml` edits and that no person has read yet, as `module
+    /// version`.
     pub fn unread(&self) -> Result<BTreeSet<String>> {
-        edit::unread(&self.edits, &self.go_mod)
+        let mut unread = edit::unread(&self.edits, &self.go_mod)?;
+        let go = self.templates.as_ref().filter(|templates| !templates.is_read(&self.go));
+        unread.extend(go.map(|_| format!("go {}", self.go)));
+        Ok(unread)
     }
 
     /// For messages: the names of the programs, or the first few of many.

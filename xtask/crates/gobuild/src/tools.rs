@@ -80,6 +80,16 @@ impl Tools {
             .env("LC_ALL", "C"))
     }
 
+    /// The same, for programs that run here.
+    pub(crate) fn go_here<'a>(&self, work: &Work) -> Result<Run<'a>> {
+        let (target, arch) = match std::env::consts::ARCH {
+            "x86_64" => ("amd64", "amd64"),
+            "aarch64" => ("arm64", "arm64"),
+            other => ("amd64", other),
+        };
+        Ok(self.go(&Target::by_name(target)?, work)?.env("GOARCH", arch).env("CGO_ENABLED", "0"))
+    }
+
     /// The same, but able to fetch modules unless that is forbidden.
     pub(crate) fn go_fetching<'a>(&self, target: &Target, work: &Work) -> Result<Run<'a>> {
         let run = self.go(target, work)?;

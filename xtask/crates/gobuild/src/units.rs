@@ -10,9 +10,9 @@ use progress::Progress;
 use serde::Deserialize;
 
 use crate::compile::{flags, prepare};
-use crate::edit;
 use crate::recipe::Recipe;
 use crate::tools::Tools;
+use crate::{edit, templates};
 
 /// How a test ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -57,8 +57,10 @@ pub fn run(
     let how = if edited { "edited" } else { "as they are" };
     let task = progress.task(&format!("unit tests of {}, {how}", packages.join(", ")), None);
     let (work, listing) = prepare(recipe, tools, work, !tools.offline, &*task)?;
+    let mut overlay = Vec::new();
     if edited {
-        edit::apply(&recipe.edits, &recipe.go_mod, &listing, &work.module())?;
+        let mut left_out = edit::apply(&recipe.edits, &recipe.go_mod, &listing, &work.module())?;
+        overlay = templates::overlay(recipe, tools, &work, &listing, &mut left_out)?;
     }
     // Test programs run here: nothing of zig's musl is to be looked for when they start.
     let external = if recipe.flags.pure { "" } else { "-linkmode external -extldflags -static" };
@@ -68,6 +70,7 @@ pub fn run(
         .args(["test", "-json", "-mod=mod", "-trimpath", "-buildvcs=false", "-vet=off", "-count=1"])
         .arg(format!("-p={}", jobs.max(1)))
         .args(flags(recipe))
+        .args(overlay)
         .arg(format!("-ldflags={} {external}{}", recipe.flags.ldflags.join(" "), recipe.stamps.flags()?))
         .args(packages)
         .on_line(|line| task.detail(line))

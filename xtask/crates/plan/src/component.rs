@@ -122,9 +122,9 @@ impl Component {
 }
 
 /// As the compiler's library has them.
-pub(crate) fn flags(compile: &catalog::Compile, prune: bool) -> Flags {
+pub(crate) fn flags(compile: &catalog::Compile, go: &catalog::Go) -> Flags {
     let catalog::Compile { tags, gcflags, ldflags, .. } = compile.clone();
-    Flags { tags, gcflags, ldflags, prune, ..Flags::default() }
+    Flags { tags, gcflags, ldflags, prune: go.prune, templates: go.templates, ..Flags::default() }
 }
 
 /// The Go component of these programs, for a release and architecture.

@@ -211,7 +211,7 @@ impl Builder<'_> {
                     return Ok(());
                 }
                 let Some((first, others)) = programs.split_first() else { return Ok(()) };
-                let flags = component::flags(&catalog.compile, go.prune);
+                let flags = component::flags(&catalog.compile, go);
                 let made = component::go(catalog, sources, flags, release, self.arch, &programs, packing)?;
                 let from = self.component(made)?;
                 entries.push(Entry { path: at(first), content: file(0o755, from) });

@@ -226,7 +226,7 @@ pub fn go_component(
     component::go(
         catalog,
         sources,
-        component::flags(&catalog.compile, go.prune),
+        component::flags(&catalog.compile, go),
         &release,
         arch,
         &programs,

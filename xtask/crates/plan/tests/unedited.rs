@@ -62,7 +62,7 @@ fn programs_are_by_themselves_without_edits_and_with_upstreams_flags() {
     insta::assert_snapshot!(format!("{}{}", shown(&edited), shown(&as_released)), @r#"
     kubelet v1.37.2 amd64
       {"tags":["providerless"],"gcflags":["k8s.io/...=-l","sigs.k8s.io/...=-l","github.com/...=-l","github.com/gogo/protobuf/...="],"ldflags":[],"prune":true}
-      edits: ["golang.org/x/net trace/trace.go", "google.golang.org/protobuf internal/descfmt/stringer.go", "google.golang.org/protobuf internal/descfmt/stringer.go", "github.com/google/go-cmp cmp/internal/value/name.go"]
+      edits: ["golang.org/x/net trace/trace.go", "google.golang.org/protobuf internal/descfmt/stringer.go", "google.golang.org/protobuf internal/descfmt/stringer.go", "github.com/google/go-cmp cmp/internal/value/name.go", "sigs.k8s.io/kustomize/api internal/plugins/loader/load_go_plugin.go", "sigs.k8s.io/kustomize/api internal/plugins/loader/load_go_plugin.go"]
     kubelet v1.37.2 amd64 unedited
       {"tags":["selinux","notest","grpcnotrace"],"gcflags":[],"ldflags":[],"prune":false}
       edits: []
