@@ -142,6 +142,11 @@ fn it_speaks_to_containerd() -> Result<()> {
     let states: Vec<_> = running["containers"].as_array().context("no containers")?.iter().collect();
     ensure!(states.len() == 1 && states[0]["state"] == "CONTAINER_RUNNING", "{running}");
     ensure!(states[0]["id"] == *created && states[0]["podSandboxId"] == *id, "{running}");
+    // A user's template may name keys, and the methods of numbers.
+    let template = "{{.status.metadata.name}} {{.info.pid.Int64}}";
+    let said = node.crictl(&["inspect", "--output=go-template", "--template", template, &created])?;
+    let pid = said.trim().strip_prefix("one ").and_then(|pid| pid.parse::<u32>().ok());
+    ensure!(pid.is_some_and(|pid| pid > 1), "{said}");
     node.crictl(&["stopp", &id])?;
     node.crictl(&["rmp", &id])?;
     ensure!(node.json(&["pods", "--output", "json"])?["items"] == json!([]), "the pod is still there");

@@ -1,10 +1,11 @@
 //! Methods that templates name.
 //!
-//! Go's templates (text/template, and html/template by it) look up by name what a template names, so the linker keeps all
-//! methods of a program that has any ([`crate::prune`]). Programs with [`crate::Flags::templates`] are linked with
-//! a text/template that looks up only names that are in its source: all those that any string in the sources of the programs
-//! has where a template would name something. `templates/main.go` reads them. So whatever templates the sources have, all that
-//! they name is found as before; a template from elsewhere finds methods of these names, and fields and keys of all.
+//! Go's templates (text/template, and html/template by it) look up by name what a template names, so the linker keeps
+//! all methods of a program that has any ([`crate::prune`]). Programs with [`crate::Flags::templates`] are linked with a
+//! text/template that looks up only names that are in its source: all those that any string in the sources of the
+//! programs has where a template would name something. `templates/main.go` reads them. So whatever templates the sources
+//! have, all that they name is found as before; a template from elsewhere finds methods of these names, and fields and
+//! keys of all.
 
 use std::collections::BTreeSet;
 use std::fs;
