@@ -41,7 +41,7 @@ const fn case(
 }
 
 /// All, in the order in which they run.
-pub const CASES: [Case; 30] = [
+pub const CASES: [Case; 31] = [
     case(
         Workload,
         "deployment",
@@ -114,6 +114,17 @@ pub const CASES: [Case; 30] = [
             Run(First, row!("configuration.sh")),
             Run(Second, row!("scratch-there.sh")),
             Run(First, row!("updates.sh")),
+        ],
+    ),
+    case(
+        Workload,
+        "local-volume",
+        "a directory of a node is a volume: its pods are there, and the next one reads what one wrote",
+        row!("local-volume.yaml"),
+        &[
+            Run(Second, row!("local-volume-there.sh")),
+            Run(First, row!("local-volume.sh")),
+            Run(Second, row!("local-volume-kept-there.sh")),
         ],
     ),
     case(

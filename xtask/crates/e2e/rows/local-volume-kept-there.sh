@@ -1,0 +1,1 @@
+[ -s /var/lib/kubelet/local-volume/word ]
