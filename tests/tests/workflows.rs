@@ -41,7 +41,9 @@ fn actionlint_finds_nothing() -> Result<()> {
     // It does find mistakes: here a variable that does not exist.
     let dir = tests::scratch::dir()?;
     let bad = dir.path().join("bad.yml");
-    fs::write(&bad, workflows()?[0].1.replace("github.token", "github.tokem"))?;
+    let workflows = workflows()?;
+    let (_, text) = workflows.iter().find(|(_, text)| text.contains("github.token")).context("no token")?;
+    fs::write(&bad, text.replace("github.token", "github.tokem"))?;
     let out = cmd::output(Command::new(&program).arg("-no-color").arg(&bad).current_dir(dir.path()))?;
     ensure!(!out.status.success() && out.stdout.contains("tokem"), "{}{}", out.stdout, out.stderr);
     Ok(())
