@@ -18,6 +18,7 @@ pub fn start(release: &str, attr: &str) -> Result<Cluster> {
         root: &crate::root(),
         release,
         layout: &xtask::layout(attr)?,
+        other: None,
         nodes: cluster::Nodes::Vm,
         runtime: vm::Runtime::Containerd,
         packages: PACKAGES.map(str::to_owned).into(),

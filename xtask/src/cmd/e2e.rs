@@ -37,6 +37,9 @@ pub(crate) struct E2e {
     /// The image's variant.
     #[arg(long, value_name = "VARIANT", default_value = VARIANTS[0], value_parser = VARIANTS)]
     variant: String,
+    /// Another release, whose kubelet takes a node over from this one's, and gives it back.
+    #[arg(long, value_name = "VERSION")]
+    other: Option<String>,
     /// What machines are: virtual ones, or namespaces of this machine: quick, as root, with the kernel that is here.
     #[arg(long, value_enum, default_value_t)]
     nodes: NodesName,
@@ -75,6 +78,12 @@ impl E2e {
             let message = format!("`{}` starts a machine anew, and one of namespaces cannot be", case.name);
             return Err(Fault::new(Kind::Usage, message).help("run it with --nodes vm").into());
         }
+        if let Some(case) = cases.iter().find(|case| case.replaces() && self.other.is_none())
+            && !self.case.is_empty()
+        {
+            let message = format!("`{}` needs the image of another release", case.name);
+            return Err(Fault::new(Kind::Usage, message).help("name one by --other").into());
+        }
         let out = context.root.join(&self.out);
         std::fs::create_dir_all(&out).with_context(|| format!("cannot make {}", out.display()))?;
         let runtime = Runtime::from(self.runtime);
@@ -83,11 +92,16 @@ impl E2e {
             Runtime::Docker => &["podman", "crun"],
             Runtime::Containerd | Runtime::Podman => &[],
         };
-        let layout = self.build(context)?;
+        let layout = self.build(context, &self.release)?;
+        let other = match &self.other {
+            Some(release) => Some((release.as_str(), self.build(context, release)?)),
+            None => None,
+        };
         let setup = Setup {
             root: &context.root,
             release: &self.release,
             layout: &layout,
+            other: other.as_ref().map(|(release, layout)| (*release, layout.as_path())),
             nodes,
             runtime,
             packages: packages.iter().map(|name| (*name).to_owned()).collect(),
@@ -117,9 +131,9 @@ impl E2e {
             .into())
     }
 
-    /// Builds the image. The store is closed again: machines run for long.
-    fn build(&self, context: &Context) -> Result<PathBuf> {
-        let attribute = format!("kubelet-{}-{}-amd64", self.release.replace('.', "_"), self.variant);
+    /// Builds the image of a release. The store is closed again: machines run for long.
+    fn build(&self, context: &Context, release: &str) -> Result<PathBuf> {
+        let attribute = format!("kubelet-{}-{}-amd64", release.replace('.', "_"), self.variant);
         let session = Session::open(context, &self.how)?;
         let plan = session.plan(&What::one(&attribute, &self.omit))?;
         let built = session.executor()?.build(&plan, &context.root.join("target/images"))?;

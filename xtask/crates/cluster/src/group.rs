@@ -152,8 +152,13 @@ impl Cluster {
 
     /// Runs commands of the page, with its names, on a machine.
     fn run(&mut self, index: usize, commands: &str) -> Result<String> {
+        self.run_as(index, commands, false)
+    }
+
+    /// The same, with the names of the `other` release's image.
+    fn run_as(&mut self, index: usize, commands: &str, other: bool) -> Result<String> {
         let node = &mut self.nodes[index];
-        let script = format!("set -e\n{}{commands}", self.kit.names(node.number)?);
+        let script = format!("set -e\n{}{commands}", self.kit.names(node.number, other)?);
         node.machine
             .ok(&script, LONG)
             .map_err(|error| error.context(format!("on the machine `{}`", node.name)))
@@ -170,6 +175,16 @@ impl Cluster {
             Runtime::Docker | Runtime::Podman => guide.by("restart", runtime)?.to_owned(),
         };
         self.run(index, &script).map(drop)
+    }
+
+    /// Puts the kubelet of the `other` release in the place of a machine's, or its own again: as the page says.
+    ///
+    /// # Errors
+    /// [`Kind::Failed`] if a command fails.
+    pub fn replace_kubelet(&mut self, index: usize, other: bool) -> Result<()> {
+        let (guide, runtime) = (&self.kit.guide, self.kit.runtime);
+        let script = format!("{}{}", guide.by("stop", runtime)?, guide.by("kubelet", runtime)?);
+        self.run_as(index, &script, other).map(drop)
     }
 
     /// What a machine needs before its kubelet, at each boot.

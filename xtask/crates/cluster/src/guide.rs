@@ -218,7 +218,7 @@ mod tests {
     use super::*;
 
     /// What this crate and its users run, by name. A runtime's blocks are run where the runtime is chosen.
-    const RUN: [&str; 18] = [
+    const RUN: [&str; 20] = [
         "names",
         "host",
         "network",
@@ -236,6 +236,8 @@ mod tests {
         "stop containerd",
         "restart docker",
         "restart podman",
+        "stop docker",
+        "stop podman",
         "boot podman",
     ];
 

@@ -35,7 +35,8 @@ pub(crate) fn archives(lab: &Lab<'_>, release: &str, node: &Path, dir: &Path) ->
     Ok(archives)
 }
 
-fn pack(layout: &Path, dir: &Path, index: usize) -> Result<Archive> {
+/// Writes the archive of a layout into a directory, by its place among the others.
+pub(crate) fn pack(layout: &Path, dir: &Path, index: usize) -> Result<Archive> {
     let path = dir.join(format!("image{index}.tar"));
     let file = File::create(&path).with_context(|| format!("cannot write {}", path.display()))?;
     let names = vm::archive::pack(layout, Arch::Amd64, &file)?;

@@ -28,6 +28,8 @@ pub struct Setup<'a> {
     pub release: &'a str,
     /// The node's image, for amd64: of a variant with kubeadm and CNI plugins.
     pub layout: &'a Path,
+    /// The image of another release for the same node, and that release.
+    pub other: Option<(&'a str, &'a Path)>,
     /// What machines are.
     pub nodes: Nodes,
     /// What runs the kubelet's container.
@@ -50,6 +52,8 @@ pub struct Kit {
     system: System,
     /// The node's own image is the first.
     images: Vec<Archive>,
+    /// Another one for the same node, and its release.
+    other: Option<(String, Archive)>,
     tools: PathBuf,
     disks: Vec<u64>,
     consoles: PathBuf,
@@ -80,6 +84,9 @@ impl Kit {
         let lab = Lab::new(setup.root, store, progress)?;
         let dir = TempDir::with_prefix("cluster-").context("cannot make a temporary directory")?;
         let images = images::archives(&lab, setup.release, setup.layout, dir.path())?;
+        let other = setup.other.map(|(release, layout)| {
+            Ok::<_, anyhow::Error>((release.to_owned(), images::pack(layout, dir.path(), images.len())?))
+        });
         let tools = images::tools(&lab, setup.release, dir.path())?;
         Ok(Self {
             guide,
@@ -89,6 +96,7 @@ impl Kit {
             release: setup.release.to_owned(),
             system,
             images,
+            other: other.transpose()?,
             tools,
             disks: setup.disks.clone(),
             consoles: setup.consoles.clone(),
@@ -104,6 +112,11 @@ impl Kit {
     /// The name of the node's image.
     pub fn image(&self) -> &str {
         &self.images[0].name
+    }
+
+    /// The other release, of which machines have an image, too.
+    pub fn other(&self) -> Option<&str> {
+        self.other.as_ref().map(|(release, _)| release.as_str())
     }
 
     /// What runs the kubelet's container.
@@ -132,25 +145,33 @@ impl Kit {
     ) -> Result<Machine> {
         let others = self.images.iter().skip(1).filter(|image| needed(&image.name));
         let archives = self.images.iter().take(1).chain(others).map(|image| image.path.clone());
-        let images: Vec<PathBuf> = archives.chain([self.tools.clone()]).collect();
+        let mut images: Vec<PathBuf> = archives.chain([self.tools.clone()]).collect();
         let tools = images.len() - 1;
+        images.extend(self.other.iter().map(|(_, archive)| archive.path.clone()));
         let console = self.consoles.join(format!("{}.console.log", vm::network::name(number)));
         let (accel, disks, runtime) = (self.accel, &self.disks, self.runtime);
         let parts = Parts { number, system: &self.system, accel, memory, disks, images, runtime, console };
         let mut machine = network.boot(parts)?;
         machine.wait_runtime(runtime)?;
         machine.import(runtime, 0)?;
+        if self.other.is_some() {
+            machine.import(runtime, tools + 1)?;
+        }
         machine.ok(&import(tools), LONG)?;
         Ok(machine)
     }
 
-    /// What scripts of the page's commands begin with, on the machine of this number.
-    pub(crate) fn names(&self, number: u8) -> Result<String> {
+    /// What scripts of the page's commands begin with, on the machine of this number; with the names of the `other` release's image.
+    pub(crate) fn names(&self, number: u8, other: bool) -> Result<String> {
         let number = number.to_string();
+        let (release, image) = match &self.other {
+            Some((release, archive)) if other => (release.as_str(), archive.name.as_str()),
+            _ => (self.release.as_str(), self.image()),
+        };
         let values = [
-            ("RELEASE", self.release.as_str()),
+            ("RELEASE", release),
             ("API", self.api().version()),
-            ("IMAGE", self.image()),
+            ("IMAGE", image),
             ("CNI", CNI),
             ("NUMBER", &number),
         ];

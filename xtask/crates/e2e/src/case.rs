@@ -43,6 +43,8 @@ pub enum Step {
     Run(Place, &'static str),
     /// Restarts the kubelet's container as docs/cluster.md says.
     Restart(Place),
+    /// Puts the other release's kubelet in the place of the machine's, or with `false` its own again.
+    Replace(Place, bool),
     /// Pulls the machine's cable.
     Unplug(Place),
     /// Plugs it in again.
@@ -58,6 +60,8 @@ impl fmt::Display for Step {
         let (what, place) = match self {
             Self::Run(place, _) => ("a script", place),
             Self::Restart(place) => ("the kubelet's restart", place),
+            Self::Replace(place, true) => ("the other release's kubelet", place),
+            Self::Replace(place, false) => ("its own kubelet again", place),
             Self::Unplug(place) => ("the cable's end", place),
             Self::Plug(place) => ("the cable", place),
             Self::Reboot(place) => ("the restart", place),
@@ -83,6 +87,11 @@ pub struct Case {
 }
 
 impl Case {
+    /// Does it need the image of another release?
+    pub fn replaces(&self) -> bool {
+        self.steps.iter().any(|step| matches!(step, Step::Replace(..)))
+    }
+
     /// Does it start a machine anew? One without a kernel of its own cannot be.
     pub fn boots(&self) -> bool {
         self.steps.iter().any(|step| matches!(step, Step::Reboot(_) | Step::CutPower(_)))

@@ -6,7 +6,7 @@ use crate::case::{Case, Group, Place, Step};
 
 use Group::{Fault as Broken, Workload};
 use Place::{First, Second};
-use Step::{CutPower, Plug, Reboot, Restart, Run, Unplug};
+use Step::{CutPower, Plug, Reboot, Replace, Restart, Run, Unplug};
 
 /// What all cases may use: a web server on each node, and services of it.
 pub(crate) const BASE: &str = include_str!("../rows/base.yaml");
@@ -41,7 +41,7 @@ const fn case(
 }
 
 /// All, in the order in which they run.
-pub const CASES: [Case; 31] = [
+pub const CASES: [Case; 32] = [
     case(
         Workload,
         "deployment",
@@ -213,6 +213,19 @@ pub const CASES: [Case; 31] = [
             Restart(First),
             Run(First, row!("certificate-renewed-there.sh")),
             KEPT_FIRST,
+        ],
+    ),
+    case(
+        Workload,
+        "another-release",
+        "another release's kubelet takes a node over with its pods, and gives it back",
+        "",
+        &[
+            Run(First, row!("another-release-first.sh")),
+            Replace(Second, true),
+            Run(First, row!("another-release.sh")),
+            Replace(Second, false),
+            Run(First, row!("another-release-back.sh")),
         ],
     ),
     case(

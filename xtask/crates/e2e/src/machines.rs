@@ -34,6 +34,12 @@ pub trait Machines {
     /// Where that fails.
     fn restart(&mut self, place: Place) -> Result<()>;
 
+    /// Puts the `other` release's kubelet in the place of a machine's, or its own again.
+    ///
+    /// # Errors
+    /// Where that fails.
+    fn replace(&mut self, place: Place, other: bool) -> Result<()>;
+
     /// Pulls a machine's cable, or plugs it in.
     ///
     /// # Errors
@@ -64,6 +70,10 @@ impl Machines for Cluster {
 
     fn restart(&mut self, place: Place) -> Result<()> {
         self.restart_kubelet(index(place))
+    }
+
+    fn replace(&mut self, place: Place, other: bool) -> Result<()> {
+        self.replace_kubelet(index(place), other)
     }
 
     fn plug(&mut self, place: Place, plugged: bool) -> Result<()> {

@@ -92,7 +92,7 @@ impl Runner<'_> {
                     }
                 }
             }
-            self.clean(machines, case)?;
+            self.clean(machines, case, report.outcome != Outcome::Passed)?;
             reports.push(report);
         }
         let mut pods: Vec<Pod> = ready.into_values().collect();
@@ -105,6 +105,7 @@ impl Runner<'_> {
             let done = match *step {
                 Step::Run(place, script) => self.script(machines, place, script).map(drop),
                 Step::Restart(place) => machines.restart(place),
+                Step::Replace(place, other) => machines.replace(place, other),
                 Step::Unplug(place) => machines.plug(place, false),
                 Step::Plug(place) => machines.plug(place, true),
                 Step::Reboot(place) => machines.boot(place, false),
@@ -151,10 +152,12 @@ impl Runner<'_> {
     }
 
     /// Takes away what a case had, whether it passed or not. What is left of one that failed is in nobody's way.
-    fn clean(&self, machines: &mut dyn Machines, case: &Case) -> Result<()> {
+    fn clean(&self, machines: &mut dyn Machines, case: &Case, failed: bool) -> Result<()> {
         for step in case.steps {
-            if let Step::Unplug(place) = *step {
-                machines.plug(place, true)?;
+            match *step {
+                Step::Unplug(place) => machines.plug(place, true)?,
+                Step::Replace(place, true) if failed => machines.replace(place, false)?,
+                _ => {}
             }
         }
         if case.manifest.is_empty() {
@@ -238,6 +241,11 @@ mod tests {
             Ok(())
         }
 
+        fn replace(&mut self, place: Place, other: bool) -> Result<()> {
+            self.done.push(format!("replace {place:?} {other}"));
+            Ok(())
+        }
+
         fn plug(&mut self, place: Place, plugged: bool) -> Result<()> {
             self.done.push(format!("plug {place:?} {plugged}"));
             Ok(())
@@ -306,6 +314,18 @@ mod tests {
             &[Step::Unplug(Place::Second), Step::Run(Place::First, "false"), Step::Plug(Place::Second)];
         run(&mut here, &[case("cut", "", steps)]).unwrap();
         assert_eq!(here.done, ["plug Second false", "plug Second true"]);
+    }
+
+    #[test]
+    fn a_node_has_its_own_kubelet_again_also_after_a_failure() {
+        let mut here = Here::new();
+        let steps: &[Step] = &[
+            Step::Replace(Place::Second, true),
+            Step::Run(Place::First, "false"),
+            Step::Replace(Place::Second, false),
+        ];
+        run(&mut here, &[case("other", "", steps)]).unwrap();
+        assert_eq!(here.done, ["replace Second true", "replace Second false"]);
     }
 
     #[test]

@@ -29,8 +29,8 @@ pub fn run(kit: Kit, release: &str, cases: &[&Case], out: &Path, progress: &dyn 
         std::fs::remove_dir_all(&logs).with_context(|| format!("removing {}", logs.display()))?;
     }
     let started = jiff::Timestamp::now();
-    let nodes = kit.nodes();
-    let cases: Vec<&Case> = cases.iter().copied().filter(|case| can(nodes, case)).collect();
+    let able = Able { nodes: kit.nodes(), other: kit.other().is_some() };
+    let cases: Vec<&Case> = cases.iter().copied().filter(|case| able.lack(case).is_none()).collect();
     let mut cluster = Cluster::new(kit)?;
     let mut report = Report {
         version: VERSION,
@@ -38,7 +38,7 @@ pub fn run(kit: Kit, release: &str, cases: &[&Case], out: &Path, progress: &dyn 
         release: release.to_owned(),
         image: cluster.kit().image().to_owned(),
         runtime: cluster.kit().runtime().name().to_owned(),
-        machines: nodes.name().to_owned(),
+        machines: able.nodes.name().to_owned(),
         emulated: cluster.kit().emulated(),
         nodes: Vec::new(),
         seconds: 0.0,
@@ -71,7 +71,7 @@ pub fn run(kit: Kit, release: &str, cases: &[&Case], out: &Path, progress: &dyn 
         }
     }
     let now = cluster.since.elapsed().as_secs_f64();
-    report.cases.extend(not_run(&report.cases, nodes, now));
+    report.cases.extend(not_run(&report.cases, able, now));
     report.seconds = cluster.since.elapsed().as_secs_f64();
     let json = serde_json::to_string_pretty(&report)? + "\n";
     for (name, text) in [("report.json", json), ("junit.xml", junit(&report)), ("index.html", page(&report))]
@@ -81,13 +81,29 @@ pub fn run(kit: Kit, release: &str, cases: &[&Case], out: &Path, progress: &dyn 
     Ok(report)
 }
 
-/// Can machines do what a case does to them?
-fn can(nodes: Nodes, case: &Case) -> bool {
-    nodes == Nodes::Vm || !case.boots()
+/// What machines are able to.
+#[derive(Clone, Copy)]
+struct Able {
+    nodes: Nodes,
+    /// Have they another release's image, too?
+    other: bool,
+}
+
+impl Able {
+    /// What they lack for a case, if they do.
+    fn lack(self, case: &Case) -> Option<&'static str> {
+        if case.boots() && self.nodes == Nodes::Namespaces {
+            Some("starts a machine anew, for which it has to be a virtual one")
+        } else if case.replaces() && !self.other {
+            Some("needs the image of another release (--other)")
+        } else {
+            None
+        }
+    }
 }
 
 /// All of the table that did not run: nothing of it goes unmentioned.
-fn not_run(ran: &[CaseReport], nodes: Nodes, now: f64) -> Vec<CaseReport> {
+fn not_run(ran: &[CaseReport], able: Able, now: f64) -> Vec<CaseReport> {
     let missing = CASES.iter().filter(|case| !ran.iter().any(|report| report.name == case.name));
     let report = |case: &Case| CaseReport {
         group: case.group,
@@ -96,11 +112,7 @@ fn not_run(ran: &[CaseReport], nodes: Nodes, now: f64) -> Vec<CaseReport> {
         start: now,
         seconds: 0.0,
         outcome: Outcome::Skipped {
-            reason: if can(nodes, case) {
-                "not chosen, or the run ended before it".to_owned()
-            } else {
-                "starts a machine anew, for which it has to be a virtual one".to_owned()
-            },
+            reason: able.lack(case).unwrap_or("not chosen, or the run ended before it").to_owned(),
         },
     };
     missing.map(report).collect()
@@ -152,13 +164,16 @@ mod tests {
     fn what_ran_and_what_did_not_is_the_whole_table() {
         let mut ran = sample().cases;
         ran.truncate(2);
-        let missing = not_run(&ran, Nodes::Namespaces, 9.0);
+        let missing = not_run(&ran, Able { nodes: Nodes::Namespaces, other: false }, 9.0);
         assert_eq!(missing.len() + ran.len(), CASES.len());
         let names = |reports: &[CaseReport]| reports.iter().map(|case| case.name.clone()).collect::<Vec<_>>();
         assert!(names(&missing).iter().all(|name| !names(&ran).contains(name)));
         assert!(missing.iter().all(|case| matches!(case.outcome, Outcome::Skipped { .. })));
-        let virtual_only = |case: &&CaseReport| matches!(&case.outcome, Outcome::Skipped { reason } if reason.contains("a virtual one"));
-        let names: Vec<String> = missing.iter().filter(virtual_only).map(|case| case.name.clone()).collect();
-        assert_eq!(names, ["node-reboots", "power-cut", "power-cut-first"]);
+        let with = |words: &str| -> Vec<&str> {
+            let has = |case: &&CaseReport| matches!(&case.outcome, Outcome::Skipped { reason } if reason.contains(words));
+            missing.iter().filter(has).map(|case| case.name.as_str()).collect()
+        };
+        assert_eq!(with("--other"), ["another-release"]);
+        assert_eq!(with("a virtual one"), ["node-reboots", "power-cut", "power-cut-first"]);
     }
 }

@@ -135,6 +135,7 @@ impl Machine {
             .stdin(Stdio::null())
             .stdout(out.try_clone()?)
             .stderr(err.try_clone()?)
+            .process_group(0)
             .spawn()
             .context("cannot start nsenter")?;
         let deadline = Instant::now() + limit + Duration::from_mins(1);
