@@ -75,7 +75,7 @@ impl E2e {
         if let Some(case) = cases.iter().find(|case| nodes == Nodes::Namespaces && case.boots())
             && !self.case.is_empty()
         {
-            let message = format!("`{}` starts a machine anew, and one of namespaces cannot be", case.name);
+            let message = format!("`{}` boots a machine again, which one of namespaces cannot", case.name);
             return Err(Fault::new(Kind::Usage, message).help("run it with --nodes vm").into());
         }
         if let Some(case) = cases.iter().find(|case| case.replaces() && self.other.is_none())

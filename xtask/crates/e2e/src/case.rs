@@ -92,7 +92,7 @@ impl Case {
         self.steps.iter().any(|step| matches!(step, Step::Replace(..)))
     }
 
-    /// Does it start a machine anew? One without a kernel of its own cannot be.
+    /// Does it boot a machine again? One without a kernel of its own cannot.
     pub fn boots(&self) -> bool {
         self.steps.iter().any(|step| matches!(step, Step::Reboot(_) | Step::CutPower(_)))
     }

@@ -93,7 +93,7 @@ impl Able {
     /// What they lack for a case, if they do.
     fn lack(self, case: &Case) -> Option<&'static str> {
         if case.boots() && self.nodes == Nodes::Namespaces {
-            Some("starts a machine anew, for which it has to be a virtual one")
+            Some("boots a machine again, for which it has to be a virtual one")
         } else if case.replaces() && !self.other {
             Some("needs the image of another release (--other)")
         } else {
