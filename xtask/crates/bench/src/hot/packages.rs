@@ -19,6 +19,8 @@ use fault::{Fault, Kind};
 use super::{HotPath, Numbers, Setup, Work};
 
 const ARCH: &str = "x86_64";
+/// What sets the names of a copy of an index apart, before its number.
+const COPY: &str = "--copy";
 /// What is asked for of a real index: the kubelet's world of the catalog, and of one that looks like it as much.
 const REAL: &str = "util-linux coreutils findutils ca-certificates conntrack-tools iptables";
 const MADE: &str = "package-90 package-91 package-92 package-93 package-94 package-95";
@@ -64,7 +66,11 @@ pub(super) const PATHS: &[HotPath] = &[
             let records = records(setup, size)?;
             let world: Vec<Dependency> = Dependency::parse_all(world(setup))?;
             let real = setup.index.is_some();
-            let more = records.iter().enumerate().filter(|(at, record)| wanted(real, *at, record));
+            // Of a copy of a real index that is cut short, what is needed may be missing.
+            let one = records.iter().take_while(|record| !record.name.contains(COPY)).count();
+            let whole = if real { records.len() / one.max(1) * one } else { records.len() };
+            let more =
+                records.iter().enumerate().take(whole).filter(|(at, record)| wanted(real, *at, record));
             let more = more.map(|(_, record)| Dependency::parse_all(&record.name));
             let more = more.collect::<Result<Vec<_>>>()?;
             Ok(resolved(records, world.into_iter().chain(more.into_iter().flatten()).collect()))
@@ -173,7 +179,7 @@ fn real(root: &Path, index: &Path) -> Result<Vec<Record>> {
 
 /// The same package under other names, in a world of its own.
 fn renamed(record: &Record, copy: u32) -> Record {
-    let name = |name: &str| format!("{name}-copy{copy}");
+    let name = |name: &str| format!("{name}{COPY}{copy}");
     let each = |all: &[Dependency]| {
         let one = |it: &Dependency| Dependency { name: name(&it.name), ..it.clone() };
         all.iter().map(one).collect::<Vec<_>>()
@@ -193,7 +199,7 @@ fn renamed(record: &Record, copy: u32) -> Record {
 /// Is it asked for in a world that grows? Of a real index, what is asked for is in each copy of it again: packages that stand in
 /// for each other cannot be asked for together.
 fn wanted(real: bool, at: usize, record: &Record) -> bool {
-    let name = record.name.split("-copy").next().unwrap_or_default();
+    let name = record.name.split(COPY).next().unwrap_or_default();
     if real { REAL.split(' ').any(|asked| asked == name) } else { at.is_multiple_of(10) }
 }
 
