@@ -4,17 +4,17 @@
 use std::collections::BTreeSet;
 use std::ffi::{OsStr, OsString};
 use std::fs::{self, File};
-use std::io::{BufRead, BufReader, Read, Write};
+use std::io::{Read, Write};
 use std::net::{Ipv4Addr, TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Command};
 use std::thread;
 use std::time::Duration;
 
-use anyhow::{Context, Result, anyhow, bail, ensure};
+use anyhow::{Context, Result, anyhow, ensure};
 use nix::sched::{CloneFlags, setns};
 
-use crate::{cgroups, cmd, wait_to_the_end};
+use crate::{cgroups, cmd, holder, wait_to_the_end};
 
 /// The programs that a stand-in host needs.
 pub const PROGRAMS: [&str; 6] = ["unshare", "nsenter", "ip", "bash", "busybox", "tar"];
@@ -71,22 +71,9 @@ impl Host {
     pub fn start() -> Result<Self> {
         let alone = File::create(std::env::temp_dir().join("kubelet-images-tests.lock"))?;
         alone.lock().context("waiting for another process's host")?;
-        let mut unshare = Command::new("unshare")
-            .args(["--mount", "--pid", "--net", "--uts", "--fork", "--mount-proc", "--kill-child=KILL"])
-            .args(["bash", "-c", INIT])
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .spawn()
-            .context("cannot start unshare")?;
-        let mut ready = String::new();
-        BufReader::new(unshare.stdout.take().context("no pipe")?).read_line(&mut ready)?;
-        if ready.trim() != "ready" {
-            let mut said = String::new();
-            unshare.stderr.take().context("no pipe")?.read_to_string(&mut said)?;
-            unshare.wait()?;
-            bail!("the stand-in host did not come up:\n{said}");
-        }
+        let mut command = Command::new("unshare");
+        command.args(["--mount", "--pid", "--net", "--uts", "--fork", "--mount-proc", "--kill-child=KILL"]);
+        let unshare = holder::start(command.args(["bash", "-c", INIT]), "stand-in host")?;
         let children = format!("/proc/{0}/task/{0}/children", unshare.id());
         let init = fs::read_to_string(children)?.trim().parse().context("no PID 1 under unshare")?;
         let cgroup = format!("kubelet-images-test-{}", std::process::id());

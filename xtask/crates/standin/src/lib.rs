@@ -7,6 +7,7 @@
 mod cgroups;
 pub mod cmd;
 pub mod containerd;
+mod holder;
 pub mod host;
 pub mod image;
 pub mod kubelet;

@@ -1,13 +1,11 @@
 //! A network that machines of namespaces share, and nothing else.
 
-use std::io::{BufRead, BufReader, Read};
 use std::os::unix::process::CommandExt;
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Command};
 
-use anyhow::{Context, Result};
-use fault::{Fault, Kind};
+use anyhow::Result;
 
-use crate::cmd;
+use crate::{cmd, holder};
 
 const SWITCH: &str = include_str!("../guest/switch");
 
@@ -20,27 +18,11 @@ impl Switch {
     /// One without cables.
     ///
     /// # Errors
-    /// [`Kind::Failed`] where the kernel has no bridges, or who asks is not root.
+    /// [`fault::Kind::Failed`] where the kernel has no bridges, or who asks is not root.
     pub fn start() -> Result<Self> {
-        let mut holder = Command::new("unshare")
-            .args(["--net", "sh", "-c", SWITCH])
-            .process_group(0)
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .spawn()
-            .context("cannot start unshare")?;
-        let mut ready = String::new();
-        BufReader::new(holder.stdout.take().context("no pipe")?).read_line(&mut ready)?;
-        if ready.trim() == "ready" {
-            return Ok(Self { holder });
-        }
-        let mut said = String::new();
-        holder.stderr.take().context("no pipe")?.read_to_string(&mut said)?;
-        holder.wait()?;
-        Err(Fault::new(Kind::Failed, format!("no network for machines:\n{said}"))
-            .help("run it as root, on a kernel with bridges and veth")
-            .into())
+        let mut command = Command::new("unshare");
+        command.args(["--net", "sh", "-c", SWITCH]).process_group(0);
+        Ok(Self { holder: holder::start(&mut command, "network for machines")? })
     }
 
     /// Puts a cable between it and the machine with this process, as its `eth0`.
@@ -54,7 +36,7 @@ impl Switch {
     /// Pulls the cable of the machine of this number, or plugs it in again: without it, nothing comes from the machine or to it.
     ///
     /// # Errors
-    /// [`Kind::Failed`] where there is none.
+    /// [`fault::Kind::Failed`] where there is none.
     pub fn plug(&self, number: u8, plugged: bool) -> Result<()> {
         // Not down: the machine would see that there is no cable, which is another fault.
         let cable = cable(number);
