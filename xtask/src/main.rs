@@ -137,7 +137,8 @@ mod tests {
         assert!(workflows.iter().any(|(_, text)| !commands(text).is_empty()), "CI runs no verb");
         for (page, text) in pages().into_iter().chain(workflows).chain(examples(&Cli::command())) {
             // What workflows take from their settings.
-            let text = text.replace("\"$REGISTRY", "\"registry.example.org").replace('"', "");
+            let text = text.replace("\"$REGISTRY", "\"registry.example.org");
+            let text = text.replace("\"$RUNTIME", "\"containerd").replace('"', "");
             for words in commands(&text) {
                 seen += 1;
                 match Cli::try_parse_from([&["xtask"], &*words].concat()) {
