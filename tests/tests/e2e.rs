@@ -4,7 +4,8 @@ use std::fs;
 use std::path::Path;
 
 use anyhow::{Context, Result, ensure};
-use e2e::{CASES, CaseReport, Group, Outcome, Phase, Pod, Report, VERSION};
+use cluster::Nodes;
+use e2e::{Able, CASES, Case, CaseReport, Group, Outcome, Phase, Pod, Report, VERSION};
 use fault::Kind;
 use serde_json::{Value, json};
 use tests::browser::{self, Browser};
@@ -130,6 +131,13 @@ fn cases_are_listed_and_an_unknown_one_is_refused_before_anything_is_made() -> R
     assert_eq!(list["cases"].as_array().map(Vec::len), Some(CASES.len()));
     xtask.fails(&["e2e", "--case", "dsn"], Kind::Unknown, &["dsn", "dns"])?;
     xtask.fails(&["e2e", "--variant", "cni"], Kind::Usage, &["kubeadm-cni"])?;
+    let boots = ["e2e", "--nodes", "namespaces", "--case", "power-cut"];
+    xtask.fails(&boots, Kind::Usage, &["`power-cut` boots", "--nodes vm"])?;
+    xtask.fails(
+        &["e2e", "--case", "another-release"],
+        Kind::Usage,
+        &["`another-release` needs", "--other"],
+    )?;
     Ok(())
 }
 
@@ -158,8 +166,8 @@ fn kernel() -> Result<Vec<String>> {
     names.iter().map(|name| Ok(fs::read_to_string(Path::new("/proc/sys").join(name))?)).collect()
 }
 
-/// Runs `e2e` with these words; the report, which is whole. Nothing is left on the machine.
-fn run_e2e(words: &[&str]) -> Result<Report> {
+/// Runs `e2e` with these words; the report, which is whole, and beside it `more` files. Nothing is left on the machine.
+fn run_e2e(words: &[&str], more: &[&str]) -> Result<Report> {
     let (out, tmp) = (scratch::dir()?, scratch::dir()?);
     let place = out.path().to_str().context("not UTF-8")?;
     let before = (left(tmp.path())?, kernel()?);
@@ -167,7 +175,7 @@ fn run_e2e(words: &[&str]) -> Result<Report> {
     let report = program.ok(&[&["e2e", "--json", "--out", place], words].concat())?;
     let report: Report = serde_json::from_str(&report)?;
     println!("{:?}\n{:#?}", report.phases, report.cases);
-    for name in ["index.html", "junit.xml", "report.json"] {
+    for name in ["index.html", "junit.xml", "report.json"].iter().chain(more) {
         ensure!(fs::metadata(out.path().join(name))?.len() > 100, "{name} is empty");
     }
     ensure!(!out.path().join("logs").exists(), "nothing failed");
@@ -182,13 +190,13 @@ fn a_cluster_of_namespaces_does_all_workloads_and_outlives_a_kubelet() -> Result
     if skip::without(&programs)? {
         return Ok(());
     }
-    let cases = CASES
-        .iter()
-        .filter(|case| (case.group == Group::Workload && !case.replaces()) || case.name == "kubelet-killed");
+    let able = Able { nodes: Nodes::Namespaces, other: false };
+    let wanted = |case: &&Case| case.group == Group::Workload || case.name == "kubelet-killed";
+    let cases = CASES.iter().filter(wanted).filter(|case| able.lack(case).is_none());
     let names: Vec<&str> = cases.map(|case| case.name).collect();
     let mut words = vec!["--nodes", "namespaces"];
     words.extend(names.iter().flat_map(|name| ["--case", name]));
-    let report = run_e2e(&words)?;
+    let report = run_e2e(&words, &[])?;
     assert_eq!(report.counts(), (names.len(), 0, CASES.len() - names.len()));
     ensure!(report.pods.len() > 10, "{report:?}");
     Ok(())
@@ -214,7 +222,8 @@ fn a_cluster_by_the_pages_commands_does_all_that_it_has_to() -> Result<()> {
     {
         return Ok(());
     }
-    let report = run_e2e(&["--faults", "--other", "v1.36.3"])?;
+    let consoles = ["node.console.log", "node1.console.log"];
+    let report = run_e2e(&["--faults", "--other", "v1.36.3"], &consoles)?;
     assert_eq!(report.counts(), (CASES.len(), 0, 0));
     ensure!(
         report.cases.iter().any(|case| case.group == Group::Fault) && report.pods.len() > 10,

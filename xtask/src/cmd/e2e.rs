@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use ::e2e::{CASES, Report, chosen};
+use ::e2e::{Able, CASES, Report, chosen};
 use anyhow::{Context as _, Result};
 use cluster::{Kit, Nodes, Setup};
 use fault::{Fault, Kind};
@@ -72,17 +72,11 @@ impl E2e {
         }
         let cases = chosen(&self.case, self.faults)?;
         let nodes = Nodes::from(self.nodes);
-        if let Some(case) = cases.iter().find(|case| nodes == Nodes::Namespaces && case.boots())
-            && !self.case.is_empty()
-        {
-            let message = format!("`{}` boots a machine again, which one of namespaces cannot", case.name);
-            return Err(Fault::new(Kind::Usage, message).help("run it with --nodes vm").into());
-        }
-        if let Some(case) = cases.iter().find(|case| case.replaces() && self.other.is_none())
-            && !self.case.is_empty()
-        {
-            let message = format!("`{}` needs the image of another release", case.name);
-            return Err(Fault::new(Kind::Usage, message).help("name one by --other").into());
+        let able = Able { nodes, other: self.other.is_some() };
+        // Of those that are not named, the report says why they do not run.
+        let mut named = cases.iter().filter(|_| !self.case.is_empty());
+        if let Some((case, why)) = named.find_map(|case| Some((case, able.lack(case)?))) {
+            return Err(Fault::new(Kind::Usage, format!("`{}` {why}", case.name)).into());
         }
         let out = context.root.join(&self.out);
         std::fs::create_dir_all(&out).with_context(|| format!("cannot make {}", out.display()))?;

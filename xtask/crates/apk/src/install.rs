@@ -88,8 +88,8 @@ impl Rootfs {
     }
 
     /// Installs a package; packages come in the order that the resolver gives. One that is there with the same
-    /// checksum is left alone, another version of one that is there is replaced. If it fails, nothing half-placed is left:
-    /// there is no root filesystem.
+    /// checksum is left alone, another version of one that is there is replaced. If it fails, the root filesystem
+    /// is gone with it: nothing half-placed is left.
     pub fn install(mut self, package: &Package) -> Result<Self> {
         let record = &package.record;
         let there = self.database.find(&record.name).map(|there| there.record.checksum);

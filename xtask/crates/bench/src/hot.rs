@@ -21,6 +21,11 @@ use crate::process::Process;
 const ENOUGH: Duration = Duration::from_millis(300);
 const OFTEN: usize = 100;
 
+/// How many files or links trees have that grow in them.
+const FILES: &[u64] = &[10, 100, 1_000, 10_000, 100_000];
+/// How many names the paths of trees have that grow in depth.
+const DEPTHS: &[u64] = &[8, 16, 32, 64, 128, 256];
+
 /// What is measured; it may be done any number of times.
 type Work = Box<dyn FnMut() -> Result<()>>;
 
@@ -86,7 +91,7 @@ pub fn named(names: &[String]) -> Result<Vec<&'static HotPath>> {
 pub fn find(name: &str) -> Result<&'static HotPath> {
     all().find(|path| path.name == name).ok_or_else(|| {
         let names = all().map(|path| path.name).collect::<Vec<_>>().join(", ");
-        Fault::new(Kind::Unknown, format!("there is no path `{name}`"))
+        Fault::new(Kind::Unknown, format!("no path is called `{name}`"))
             .help(format!("the paths: {names}"))
             .into()
     })

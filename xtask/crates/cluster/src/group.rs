@@ -169,12 +169,14 @@ impl Cluster {
     /// # Errors
     /// [`Kind::Failed`] if a command fails.
     pub fn restart_kubelet(&mut self, index: usize) -> Result<()> {
-        let (guide, runtime) = (&self.kit.guide, self.kit.runtime);
-        let script = match runtime {
-            Runtime::Containerd => format!("{}{}", guide.by("stop", runtime)?, guide.by("kubelet", runtime)?),
-            Runtime::Docker | Runtime::Podman => guide.by("restart", runtime)?.to_owned(),
-        };
-        self.run(index, &script).map(drop)
+        let runtime = self.kit.runtime;
+        match runtime {
+            Runtime::Containerd => self.replace_kubelet(index, false),
+            Runtime::Docker | Runtime::Podman => {
+                let script = self.kit.guide.by("restart", runtime)?.to_owned();
+                self.run(index, &script).map(drop)
+            }
+        }
     }
 
     /// Puts the kubelet of the `other` release in the place of a machine's, or its own again: as the page says.
@@ -201,21 +203,13 @@ impl Cluster {
         self.nodes[index].machine.ok(&command, LONG).map(drop)
     }
 
-    /// Restarts a machine from within, and does there what the page says for a boot.
+    /// Restarts a machine, from within or by taking its `power` away and giving it back, and does there what the page says for a
+    /// boot.
     ///
     /// # Errors
-    /// [`Kind::Failed`] if it does not come up again, or a command fails.
-    pub fn reboot(&mut self, index: usize) -> Result<()> {
-        self.nodes[index].machine.restart(false)?;
-        self.booted(index)
-    }
-
-    /// Takes a machine's power away and gives it back, and does there what the page says for a boot.
-    ///
-    /// # Errors
-    /// As [`Cluster::reboot`].
-    pub fn cut_power(&mut self, index: usize) -> Result<()> {
-        self.nodes[index].machine.restart(true)?;
+    /// [`Kind::Failed`] if it does not come up again, or a command fails; [`Kind::Usage`] for one of namespaces.
+    pub fn restart(&mut self, index: usize, power: bool) -> Result<()> {
+        self.nodes[index].machine.restart(power)?;
         self.booted(index)
     }
 

@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use cluster::Nodes;
 use serde::{Deserialize, Serialize};
 
 /// What a case is.
@@ -88,12 +89,34 @@ pub struct Case {
 
 impl Case {
     /// Does it need the image of another release?
-    pub fn replaces(&self) -> bool {
+    fn replaces(&self) -> bool {
         self.steps.iter().any(|step| matches!(step, Step::Replace(..)))
     }
 
     /// Does it boot a machine again? One without a kernel of its own cannot.
-    pub fn boots(&self) -> bool {
+    fn boots(&self) -> bool {
         self.steps.iter().any(|step| matches!(step, Step::Reboot(_) | Step::CutPower(_)))
+    }
+}
+
+/// What machines are able to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Able {
+    /// What they are.
+    pub nodes: Nodes,
+    /// Have they another release's image, too?
+    pub other: bool,
+}
+
+impl Able {
+    /// What they lack for a case, if they do, as what it does that they cannot.
+    pub fn lack(self, case: &Case) -> Option<&'static str> {
+        if case.boots() && self.nodes == Nodes::Namespaces {
+            Some("boots a machine again, for which it has to be a virtual one (--nodes vm)")
+        } else if case.replaces() && !self.other {
+            Some("needs the image of another release (--other)")
+        } else {
+            None
+        }
     }
 }

@@ -13,7 +13,7 @@ mod run;
 mod telling;
 mod whole;
 
-pub use crate::case::{Case, Group, Place, Step};
+pub use crate::case::{Able, Case, Group, Place, Step};
 pub use crate::cases::{CASES, chosen};
 pub use crate::junit::junit;
 pub use crate::machines::{Machines, Said};

@@ -81,8 +81,7 @@ impl Machines for Cluster {
     }
 
     fn boot(&mut self, place: Place, power: bool) -> Result<()> {
-        let index = index(place);
-        if power { self.cut_power(index) } else { self.reboot(index) }
+        Cluster::restart(self, index(place), power)
     }
 
     fn collect(&mut self, dir: &Path) -> Result<Vec<String>> {

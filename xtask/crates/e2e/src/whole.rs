@@ -4,12 +4,12 @@ use std::path::Path;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
-use cluster::{Cluster, Kit, Nodes};
+use cluster::{Cluster, Kit};
 use fault::Kind;
 use progress::Progress;
 
 use crate::outcome::{CaseReport, Outcome, Phase, Report, VERSION};
-use crate::{CASES, Case, Machines, Runner, junit, logs, page, telling};
+use crate::{Able, CASES, Case, Machines, Runner, junit, logs, page, telling};
 
 /// Where logs are, in the run's directory.
 const LOGS: &str = "logs";
@@ -81,27 +81,6 @@ pub fn run(kit: Kit, release: &str, cases: &[&Case], out: &Path, progress: &dyn 
     Ok(report)
 }
 
-/// What machines are able to.
-#[derive(Clone, Copy)]
-struct Able {
-    nodes: Nodes,
-    /// Have they another release's image, too?
-    other: bool,
-}
-
-impl Able {
-    /// What they lack for a case, if they do.
-    fn lack(self, case: &Case) -> Option<&'static str> {
-        if case.boots() && self.nodes == Nodes::Namespaces {
-            Some("boots a machine again, for which it has to be a virtual one")
-        } else if case.replaces() && !self.other {
-            Some("needs the image of another release (--other)")
-        } else {
-            None
-        }
-    }
-}
-
 /// All of the table that did not run: nothing of it goes unmentioned.
 fn not_run(ran: &[CaseReport], able: Able, now: f64) -> Vec<CaseReport> {
     let missing = CASES.iter().filter(|case| !ran.iter().any(|report| report.name == case.name));
@@ -157,6 +136,8 @@ fn keep(machines: &mut dyn Machines, dir: &Path, progress: &dyn Progress) {
 
 #[cfg(test)]
 mod tests {
+    use cluster::Nodes;
+
     use super::*;
     use crate::outcome::tests::sample;
 

@@ -120,7 +120,7 @@ impl Machine {
         stdout: &mut dyn Write,
         stderr: &mut dyn Write,
     ) -> Result<i32> {
-        let place = PathBuf::from(format!("/proc/{}/root/run/vm", self.init));
+        let place = self.process().join("root/run/vm");
         if fs::create_dir_all(&place).is_err() {
             return Err(self.failed("the machine ended"));
         }
@@ -164,11 +164,16 @@ impl Machine {
 
     /// Is its init process 1?
     fn runs(&self) -> bool {
-        fs::read_to_string(format!("/proc/{}/comm", self.init)).is_ok_and(|name| name.trim_end() == INIT)
+        fs::read_to_string(self.process().join("comm")).is_ok_and(|name| name.trim_end() == INIT)
     }
 
     fn ended(&self) -> bool {
-        !Path::new("/proc").join(self.init.to_string()).exists()
+        !self.process().exists()
+    }
+
+    /// What the kernel shows of its init.
+    fn process(&self) -> PathBuf {
+        Path::new("/proc").join(self.init.to_string())
     }
 
     /// A program to run on it, with the environment of a login.

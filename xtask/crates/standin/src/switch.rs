@@ -38,7 +38,7 @@ impl Switch {
     /// # Errors
     /// [`fault::Kind::Failed`] where there is none.
     pub fn plug(&self, number: u8, plugged: bool) -> Result<()> {
-        // Not down: the machine would see that there is no cable, which is another fault.
+        // Not down: the machine would see that, which is another fault.
         let cable = cable(number);
         if plugged {
             self.ip(&["link", "set", &cable, "master", "switch"])

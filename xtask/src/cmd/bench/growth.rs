@@ -46,7 +46,7 @@ impl Growth {
     pub(super) fn run(&self, context: &Context) -> Result<()> {
         let paths = hot::named(&self.paths)?;
         if let Some(index) = self.index.as_deref().filter(|index| !index.is_file()) {
-            let message = format!("there is no file {}", index.display());
+            let message = format!("{} is not a file", index.display());
             return Err(Fault::new(Kind::Unknown, message).into());
         }
         let program = std::env::current_exe().context("cannot find this program")?;

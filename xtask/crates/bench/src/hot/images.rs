@@ -18,7 +18,7 @@ use progress::Silent;
 use sizes::measure::Scales;
 
 use super::layers::{compress, deep, spread, tree, without_directories};
-use super::{HotPath, Setup, Work};
+use super::{DEPTHS, FILES, HotPath, Setup, Work};
 
 /// How many files lie deep.
 const DEEP: u64 = 1_000;
@@ -34,28 +34,28 @@ pub(super) const PATHS: &[HotPath] = &[
     HotPath {
         name: "sbom-files",
         unit: "files",
-        sizes: &[10, 100, 1_000, 10_000, 100_000],
+        sizes: FILES,
         counted: Some(500),
         prepare: |setup, size| with_files(setup, size).map(sbom),
     },
     HotPath {
         name: "sbom-deep",
         unit: "names in each path",
-        sizes: &[8, 16, 32, 64, 128, 256],
+        sizes: DEPTHS,
         counted: None,
         prepare: |setup, size| with_deep(setup, size).map(sbom),
     },
     HotPath {
         name: "size-files",
         unit: "files",
-        sizes: &[10, 100, 1_000, 10_000, 100_000],
+        sizes: FILES,
         counted: None,
         prepare: |setup, size| with_files(setup, size).map(weighed),
     },
     HotPath {
         name: "size-deep",
         unit: "names in each path",
-        sizes: &[8, 16, 32, 64, 128, 256],
+        sizes: DEPTHS,
         counted: None,
         prepare: |setup, size| with_deep(setup, size).map(weighed),
     },

@@ -12,7 +12,7 @@ use oci::tree::{Entry, Source, Tree};
 use progress::Silent;
 use tar::{EntryType, Header};
 
-use super::{HotPath, Setup, Work, bytes};
+use super::{DEPTHS, FILES, HotPath, Setup, Work, bytes};
 
 /// A mebibyte.
 const MIB: u64 = 1 << 20;
@@ -51,7 +51,7 @@ pub(super) const PATHS: &[HotPath] = &[
     HotPath {
         name: "layer-files",
         unit: "files",
-        sizes: &[10, 100, 1_000, 10_000, 100_000],
+        sizes: FILES,
         counted: Some(1_000),
         prepare: |_, size| {
             Ok(Box::new(move || compress(&tree((0..size).map(spread))?, &mut io::sink()).map(drop)))
@@ -61,7 +61,7 @@ pub(super) const PATHS: &[HotPath] = &[
     HotPath {
         name: "layer-links",
         unit: "hard links",
-        sizes: &[10, 100, 1_000, 10_000, 100_000],
+        sizes: FILES,
         counted: None,
         prepare: |_, size| {
             let mut links = Tree::new();
@@ -75,7 +75,7 @@ pub(super) const PATHS: &[HotPath] = &[
     HotPath {
         name: "layer-deep",
         unit: "names in each path",
-        sizes: &[8, 16, 32, 64, 128, 256],
+        sizes: DEPTHS,
         counted: None,
         prepare: |_, size| {
             Ok(Box::new(move || {
@@ -98,14 +98,14 @@ pub(super) const PATHS: &[HotPath] = &[
     HotPath {
         name: "read-files",
         unit: "files",
-        sizes: &[10, 100, 1_000, 10_000, 100_000],
+        sizes: FILES,
         counted: Some(1_000),
         prepare: |_, size| read(&tree((0..size).map(spread))?),
     },
     HotPath {
         name: "read-deep",
         unit: "names in each path",
-        sizes: &[8, 16, 32, 64, 128, 256],
+        sizes: DEPTHS,
         counted: None,
         prepare: |_, size| {
             let archive = without_directories((0..DEEP).map(|number| deep(size, number)))?;
