@@ -63,6 +63,14 @@ pub fn sha256(file: &Path) -> Result<String> {
     Ok(hex::encode(Sha256::digest(fs::read(file)?)))
 }
 
+/// Puts a program of a test's own into a directory; `PATH` with that first.
+pub fn path_with(dir: &Path, name: &str, text: &str) -> Result<String> {
+    fs::create_dir_all(dir)?;
+    fs::write(dir.join(name), text)?;
+    fs::set_permissions(dir.join(name), std::os::unix::fs::PermissionsExt::from_mode(0o755))?;
+    Ok(format!("{}:{}", dir.display(), std::env::var("PATH")?))
+}
+
 /// A directory of links to all programs in PATH but these.
 pub fn path_without(dir: &Path, names: &[&str]) -> Result<PathBuf> {
     let bin = dir.join("bin");

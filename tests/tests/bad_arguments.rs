@@ -55,16 +55,13 @@ fn things(dir: &Path) -> Result<()> {
     }
     fs::create_dir_all(dir.join("vulndb/index"))?;
     fs::write(dir.join("vulndb/index/db.json"), "{}")?;
-    fs::create_dir(dir.join("bin"))?;
-    fs::write(dir.join("bin/docker"), "#!/bin/sh\nexit 0\n")?;
-    fs::set_permissions(dir.join("bin/docker"), std::os::unix::fs::PermissionsExt::from_mode(0o755))?;
     rustix::fs::mknodat(CWD, dir.join("fifo"), FileType::Fifo, Mode::RWXU, 0)?;
     Ok(symlink("fifo", dir.join("link-to-fifo"))?)
 }
 
 /// The program, where a docker runs that takes all.
 fn runtime(dir: &Path) -> Result<xtask::Xtask> {
-    let path = format!("{}:{}", dir.join("bin").display(), std::env::var("PATH")?);
+    let path = scratch::path_with(&dir.join("bin"), "docker", "#!/bin/sh\nexit 0\n")?;
     Ok(xtask::Xtask::new()?.env("PATH", path))
 }
 

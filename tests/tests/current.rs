@@ -148,12 +148,8 @@ fn what_is_new_is_added_and_told_as_a_pull_request() -> Result<()> {
     git(&at("checkout"), &["commit", "--quiet", "--message", "before"])?;
     fs::write(at("versions"), format!("k8s.io/kubernetes v1.26.0 v1.34.3 {THERE} v1.34.99-rc.0\n"))?;
     // `cargo xtask` is the program as it is built here.
-    fs::create_dir(at("bin"))?;
     let cargo = format!("#!/bin/sh\nshift\nexec '{}' \"$@\"\n", xtask::program()?.display());
-    fs::write(at("bin/cargo"), cargo)?;
-    let executable = std::os::unix::fs::PermissionsExt::from_mode(0o755);
-    fs::set_permissions(at("bin/cargo"), executable)?;
-    let path = format!("{}:{}", at("bin").display(), std::env::var("PATH")?);
+    let path = scratch::path_with(&at("bin"), "cargo", &cargo)?;
     let script = |versions: &str, out: &str| {
         let mut script = std::process::Command::new(at("checkout/.github/scripts/add-releases"));
         script.arg("--repository").arg(format!("file://{}", at("kubernetes").display()));

@@ -9,7 +9,7 @@ use anyhow::{Context, Result, ensure};
 use rustix::process::{Pid, Signal, kill_process};
 use testregistry::{Act, Rows, Server};
 use tests::xtask::Xtask;
-use tests::{made, overlay, scratch, skip};
+use tests::{made, overlay, scratch, skip, wait_for};
 
 const ATTR: &str = "kubelet-v1_26_0-amd64";
 /// How often each verb is interrupted.
@@ -189,17 +189,13 @@ fn what_reads_a_layout_ends_and_leaves_nothing() -> Result<()> {
     let name = r#""org.opencontainers.image.ref.name":"v1","io.containerd.image.name":"localhost/x:v1""#;
     fs::write(&index, fs::read_to_string(&index)?.replace(named, name))?;
     let before = state(&layout)?;
-    let (bin, child) = (dir.path().join("bin"), dir.path().join("child"));
-    fs::create_dir(&bin)?;
+    let child = dir.path().join("child");
     // One that takes its time, to answer as well.
     let script = format!(
         "#!/bin/sh\n[ \"$1\" = load ] || exec sleep 0.5\necho $$ >'{}'\nexec sleep 60\n",
         child.display()
     );
-    fs::write(bin.join("docker"), script)?;
-    fs::set_permissions(bin.join("docker"), std::os::unix::fs::PermissionsExt::from_mode(0o755))?;
-    let path = format!("{}:{}", bin.display(), std::env::var("PATH")?);
-    let xtask = Xtask::new()?.env("PATH", path);
+    let xtask = Xtask::new()?.env("PATH", scratch::path_with(&dir.path().join("bin"), "docker", &script)?);
     let (text, out) = (layout.to_string_lossy(), dir.path().join("sbom.json"));
     let out_text = out.to_string_lossy();
     for args in [
@@ -291,6 +287,35 @@ fn what_takes_from_the_store_ends_and_leaves_no_half_layout() -> Result<()> {
         ensure!(left.len() == 3, "left in the layout: {left:?}");
         copy()
     })
+}
+
+/// A program that is interrupted while it answers is not one that is missing.
+#[test]
+fn an_interrupt_is_no_answer_to_what_the_machine_has() -> Result<()> {
+    let dir = scratch::dir()?;
+    for program in ["rustup", "rustc", "go", "python3", "upx"] {
+        let (bin, asked) = (dir.path().join(program), dir.path().join("asked"));
+        if program == "rustc" {
+            // One in PATH is asked where rustup has none.
+            scratch::path_with(&bin, "rustup", "#!/bin/sh\nexit 1\n")?;
+        }
+        let script = format!("#!/bin/sh\ntouch '{}'\nexec sleep 60\n", asked.display());
+        let xtask = Xtask::new()?.env("PATH", scratch::path_with(&bin, program, &script)?);
+        let mut command = xtask.command(&["doctor"])?;
+        let child = command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn()?;
+        wait_for("question to the program", Duration::from_mins(1), || Ok(asked.exists().then_some(())))?;
+        let pid = i32::try_from(child.id()).ok().and_then(Pid::from_raw).context("no such process")?;
+        kill_process(pid, Signal::INT)?;
+        let done = child.wait_with_output()?;
+        let [said, error] = [&done.stdout, &done.stderr].map(|text| String::from_utf8_lossy(text));
+        ensure!(
+            done.status.code() == Some(130) && said.is_empty(),
+            "{program}: {} {said}{error}",
+            done.status
+        );
+        fs::remove_file(&asked)?;
+    }
+    Ok(())
 }
 
 /// The verbs that fetch.

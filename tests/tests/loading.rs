@@ -33,15 +33,12 @@ fn docker_is_given_the_image_without_what_is_attached() -> Result<()> {
     forged.write(&entries)?;
 
     // It keeps what it is given.
-    let (bin, archive) = (dir.path().join("bin"), dir.path().join("archive.tar"));
-    fs::create_dir(&bin)?;
+    let archive = dir.path().join("archive.tar");
     let script = format!(
         "#!/bin/sh\ncase \"$1\" in\nversion) echo 1;;\nload) cp \"$3\" '{}';;\n*) exit 9;;\nesac\n",
         archive.display()
     );
-    fs::write(bin.join("docker"), script)?;
-    fs::set_permissions(bin.join("docker"), fs::Permissions::from_mode(0o755))?;
-    let path = format!("{}:{}", bin.display(), std::env::var("PATH")?);
+    let path = scratch::path_with(&dir.path().join("bin"), "docker", &script)?;
     let said = Xtask::new()?.env("PATH", path).ok(&["load", text(&forged.dir)?])?;
     ensure!(said.trim() == "localhost/x:v1", "{said}");
 

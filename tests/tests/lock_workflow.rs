@@ -30,15 +30,6 @@ fn script(word: &str) -> Result<String> {
     scripts.into_iter().find(|text| text.contains(word)).with_context(|| format!("no script has `{word}`"))
 }
 
-/// Puts a program of a test's own first in PATH.
-fn program(dir: &Path, name: &str, text: &str) -> Result<String> {
-    let bin = dir.join("bin");
-    fs::create_dir_all(&bin)?;
-    fs::write(bin.join(name), text)?;
-    fs::set_permissions(bin.join(name), fs::Permissions::from_mode(0o755))?;
-    Ok(format!("{}:{}", bin.display(), std::env::var("PATH")?))
-}
-
 /// Runs a script as GitHub does.
 fn run(script: &str, dir: &Path, path: &str, variables: &[(&str, &str)]) -> Result<String> {
     let mut bash = Command::new("bash");
@@ -55,7 +46,7 @@ fn packages_that_changed_are_news_and_newer_indexes_are_not() -> Result<()> {
     let place = Place::new(&real)?;
     let checkout = place.dir.path().join("checkout");
     let cargo = format!("#!/bin/sh\nshift\nexec '{}' \"$@\"\n", xtask::program()?.display());
-    let path = program(place.dir.path(), "cargo", &cargo)?;
+    let path = scratch::path_with(&place.dir.path().join("bin"), "cargo", &cargo)?;
     let output = place.dir.path().join("output");
     let mirror = place.dir.path().join("mirror").display().to_string();
     let script = script("xtask lock alpine")?;
@@ -103,7 +94,7 @@ fn a_lock_becomes_a_pull_request_or_brings_the_open_one_up_to_date() -> Result<(
     }
     let scratch = scratch::dir()?;
     let dir = scratch.path();
-    let path = program(dir, "gh", GH)?;
+    let path = scratch::path_with(&dir.join("bin"), "gh", GH)?;
     fs::create_dir(dir.join("locks"))?;
     // More than an argument of a program may have.
     let lock = "{\"a lock\"}".repeat(30_000);

@@ -11,18 +11,10 @@ use tests::{scratch, skip, xtask};
 
 const EXPLAIN: [&str; 5] = ["size", "explain", "cni-flannel", "--release", "v1.26.0"];
 
-/// `PATH` with this program in front of all others.
-fn path_with(dir: &Path, name: &str, script: &str) -> Result<String> {
-    let program = dir.join(name);
-    fs::write(&program, format!("#!/bin/sh\n{script}\n"))?;
-    fs::set_permissions(&program, fs::Permissions::from_mode(0o755))?;
-    Ok(format!("{}:{}", dir.display(), std::env::var("PATH")?))
-}
-
 #[test]
 fn another_upx_than_the_locked_one_is_refused() -> Result<()> {
     let dir = scratch::dir()?;
-    let path = path_with(dir.path(), "upx", "echo upx 9.9.9")?;
+    let path = scratch::path_with(dir.path(), "upx", "#!/bin/sh\necho upx 9.9.9\n")?;
     let xtask = xtask::Xtask::new()?.env("PATH", path);
     xtask.fails(&EXPLAIN, Kind::Tool, &["9.9.9", "the locked one is", "sha256sum -c"]).map(drop)
 }

@@ -203,11 +203,9 @@ fn https_and_a_password_by_dockers_configuration_and_by_a_helper_and_never_in_wh
     silent(&done)?;
     ensure!(done.status.success() && done.stdout.contains("4 sent"), "{}{}", done.stdout, done.stderr);
 
-    let helper = dir.path().join("docker-credential-test");
-    fs::write(&helper, format!("#!/bin/sh\necho '{{\"Username\":\"{USER}\",\"Secret\":\"{PASSWORD}\"}}'\n"))?;
-    fs::set_permissions(&helper, std::os::unix::fs::PermissionsExt::from_mode(0o755))?;
+    let helper = format!("#!/bin/sh\necho '{{\"Username\":\"{USER}\",\"Secret\":\"{PASSWORD}\"}}'\n");
+    let path = scratch::path_with(dir.path(), "docker-credential-test", &helper)?;
     config(&json!({"credsStore": "test"}))?;
-    let path = format!("{}:{}", dir.path().display(), std::env::var("PATH")?);
     let done = xtask.env("PATH", path).output(&args)?;
     silent(&done)?;
     ensure!(done.status.success() && done.stdout.contains("0 sent"), "{}{}", done.stdout, done.stderr);

@@ -141,6 +141,30 @@ fn an_index_with_attestations_of_buildx_is_compared_and_not_verified() -> Result
     Ok(())
 }
 
+/// The second of a platform has a number, in the order of the index.
+#[test]
+fn an_index_with_several_images_of_one_platform_is_compared() -> Result<()> {
+    let dir = scratch::dir()?;
+    let (server, xtask) = registry(&[], dir.path())?;
+    let to = format!("{}/kubelet", server.address);
+    for (name, seeds) in [("before", [1, 2, 3]), ("after", [1, 4, 3])] {
+        let forged = Forged::new(&dir.path().join(name))?;
+        let images: Vec<Value> =
+            seeds.into_iter().map(|seed| forged.image(seed, &json!({}))).collect::<Result<_>>()?;
+        forged.write(&[named(&forged.index(&images, &json!({}))?, name)])?;
+        xtask.ok(&["push", text(&forged.dir)?, "--to", &to])?;
+        let same = ["size", "diff", text(&forged.dir)?, &format!("{to}:{name}"), "--json"];
+        let same: Value = serde_json::from_str(&xtask.ok(&same)?)?;
+        ensure!(same["unchanged"] == 3 && same["images"] == json!([]), "{same}");
+    }
+    let diff = ["size", "diff", &format!("{to}:before"), &format!("{to}:after"), "--json"];
+    let diff: Value = serde_json::from_str(&xtask.ok(&diff)?)?;
+    let changed: Vec<&Value> =
+        diff["images"].as_array().into_iter().flatten().map(|one| &one["name"]).collect();
+    ensure!(diff["unchanged"] == 2 && changed == ["linux/amd64 2"], "{diff}");
+    Ok(())
+}
+
 #[test]
 fn a_release_goes_to_registries_of_all_kinds() -> Result<()> {
     if skip::without(&["openssl"])? {

@@ -37,17 +37,14 @@ fn client<'a>(words: &[&str]) -> Run<'a> {
 impl Runtime {
     /// The one that answers; docker if both do, for it is what people see.
     pub(crate) fn find() -> Result<Option<Self>> {
-        let answers = |words: &[&str]| exec::which(words[0]).is_some() && client(words).run().is_ok();
-        let found = if answers(&["docker", "version", "--format", "{{.Server.Version}}"]) {
+        let answers = |words: &[&str]| Ok::<_, anyhow::Error>(client(words).answer()?.is_some());
+        Ok(if answers(&["docker", "version", "--format", "{{.Server.Version}}"])? {
             Some(Self::Docker)
-        } else if answers(&["ctr", "version"]) {
+        } else if answers(&["ctr", "version"])? {
             Some(Self::Containerd)
         } else {
             None
-        };
-        // One that was interrupted has not said no.
-        exec::interrupt::check()?;
-        Ok(found)
+        })
     }
 
     /// The one that answers, or an error that says what to do.

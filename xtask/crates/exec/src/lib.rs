@@ -123,6 +123,13 @@ impl<'a> Run<'a> {
         Err(Fault::new(Kind::Failed, message).into())
     }
 
+    /// Runs it where one that is missing or fails is an answer, too: none. An interrupt answers nothing.
+    pub fn answer(self) -> Result<Option<Finished>> {
+        let finished = self.run().ok();
+        interrupt::check()?;
+        Ok(finished)
+    }
+
     /// Runs it, whatever its exit status.
     pub fn finish(mut self) -> Result<Finished> {
         interrupt::check()?;

@@ -40,6 +40,8 @@ pub fn doctor(setup: &Setup) -> Result<Vec<Check>> {
     checks.push(upx_check(setup));
     checks.extend(runtimes());
     checks.push(disk(setup.store.root()));
+    // A program that was interrupted is not one that is missing.
+    exec::interrupt::check()?;
     Ok(checks)
 }
 

@@ -77,7 +77,7 @@ pub(crate) fn install_command(rust: &lock::Rust) -> String {
 
 /// Looks for the locked Rust among rustup's toolchains, those of its name first, then in PATH.
 pub(crate) fn find(rust: &lock::Rust) -> Result<Option<RustToolchain>> {
-    for name in rustup_toolchains(&rust.version) {
+    for name in rustup_toolchains(&rust.version)? {
         let which = rustup().args(["which", "--toolchain", &name, "rustc"]).finish()?;
         let rustc = PathBuf::from(String::from_utf8_lossy(&which.stdout).trim());
         if which.status.success()
@@ -88,13 +88,13 @@ pub(crate) fn find(rust: &lock::Rust) -> Result<Option<RustToolchain>> {
     }
     let Some(rustc) = exec::which("rustc") else { return Ok(None) };
     // In PATH may be rustup's stand-in: only the sysroot tells where the compiler is.
-    let Ok(sysroot) = tool(&rustc).args(["--print", "sysroot"]).run() else { return Ok(None) };
+    let Some(sysroot) = tool(&rustc).args(["--print", "sysroot"]).answer()? else { return Ok(None) };
     let dir = PathBuf::from(String::from_utf8_lossy(&sysroot.stdout).trim());
     inspect(&dir.join("bin/rustc"), None, rust)
 }
 
 fn inspect(rustc: &Path, name: Option<String>, rust: &lock::Rust) -> Result<Option<RustToolchain>> {
-    let Ok(said) = tool(rustc).arg("-vV").run() else { return Ok(None) };
+    let Some(said) = tool(rustc).arg("-vV").answer()? else { return Ok(None) };
     let said = String::from_utf8_lossy(&said.stdout);
     if !is_locked(&said, rust) {
         return Ok(None);
@@ -171,17 +171,17 @@ pub(crate) fn lock_from(toolchain: &RustToolchain, like: &lock::Rust) -> Result<
     Ok(lock::Rust { date: dated.date, components, ..like.clone() })
 }
 
-fn rustup_toolchains(version: &str) -> Vec<String> {
-    let Some(listed) = exec::which("rustup").and_then(|_| rustup().args(["toolchain", "list"]).run().ok())
-    else {
-        return Vec::new();
-    };
+fn rustup_toolchains(version: &str) -> Result<Vec<String>> {
+    if exec::which("rustup").is_none() {
+        return Ok(Vec::new());
+    }
+    let Some(listed) = rustup().args(["toolchain", "list"]).answer()? else { return Ok(Vec::new()) };
     let text = String::from_utf8_lossy(&listed.stdout);
     let mut names: Vec<String> =
         text.lines().filter_map(|line| line.split(' ').next()).map(str::to_owned).collect();
     names.retain(|name| !name.is_empty() && name != "no");
     names.sort_by_key(|name| !name.starts_with(version));
-    names
+    Ok(names)
 }
 
 /// rustup with the user's own settings, installing nothing that it was not asked to.

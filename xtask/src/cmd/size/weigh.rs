@@ -171,13 +171,21 @@ pub(super) fn named(context: &Context, catalog: &Catalog, dir: &Path, layout_nam
     let layout = measure::open_foreign(dir, layout_name)?;
     let mut weighed = Weighed::new();
     for image in &layout.images {
-        let name = attribute(catalog, image).unwrap_or_else(|| platform(image));
+        let name = attribute(catalog, image).unwrap_or_else(|| free(&weighed, platform(image)));
         task.detail(&name);
         let found = scales.weigh(&layout, image).with_context(|| layout_name.to_owned())?;
         let twice = weighed.insert(name.clone(), found).is_some();
         ensure!(!twice, Fault::new(Kind::Data, format!("{layout_name}: two images are {name}")));
     }
     Ok(weighed)
+}
+
+/// A platform's name; of its second image, and of further ones, with a number: an index may have several for programs that
+/// choose by more than the platform, and a layout several versions.
+fn free(taken: &Weighed, platform: String) -> String {
+    let numbered = (2..).map(|number| format!("{platform} {number}"));
+    let mut names = std::iter::once(platform.clone()).chain(numbered);
+    names.find(|name| !taken.contains_key(name)).unwrap_or(platform)
 }
 
 /// The attribute of an image, by what it says of itself. Another edition of it, and another set of manifests for the same

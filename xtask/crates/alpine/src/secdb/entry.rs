@@ -1,9 +1,14 @@
 //! An entry of a list of `secfixes`: what people write there.
 
+use std::collections::HashSet;
+
 use serde::Serialize;
 
 /// An identifier has no more bytes.
 const MAX_ID: usize = 128;
+/// What stands beside CVEs is said of each of so many; beside more of them of the first alone. So what comes of an entry is
+/// at most so many times as long.
+const MAX_SHARING: usize = 16;
 
 /// A vulnerability, by what an entry says of it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -21,17 +26,19 @@ pub struct Vulnerability {
 pub(super) fn parse(text: &str) -> Vec<Vulnerability> {
     let text: String = text.chars().filter(|char| !char.is_control()).collect();
     let (plain, note) = split_note(&text);
-    let mut ids: Vec<String> = Vec::new();
-    for id in plain.split([' ', ',', ';']).filter_map(identifier) {
-        if !ids.contains(&id) {
-            ids.push(id);
-        }
-    }
+    let mut seen = HashSet::new();
+    let mut ids: Vec<String> = plain.split([' ', ',', ';']).filter_map(identifier).collect();
+    ids.retain(|id| seen.insert(id.clone()));
     let one =
         |id: String, aliases: &[String]| Vulnerability { id, aliases: aliases.to_vec(), note: note.clone() };
     let (cves, others): (Vec<String>, Vec<String>) = ids.into_iter().partition(|id| id.starts_with("CVE-"));
     match (cves.is_empty(), others.split_first()) {
-        (false, _) => cves.into_iter().map(|id| one(id, &others)).collect(),
+        (false, _) => {
+            let alone = |id| Vulnerability { id, aliases: Vec::new(), note: String::new() };
+            let sharing = if cves.len() <= MAX_SHARING { cves.len() } else { 1 };
+            let said = |(at, id)| if at < sharing { one(id, &others) } else { alone(id) };
+            cves.into_iter().enumerate().map(said).collect()
+        }
         (true, Some((first, rest))) => vec![one(first.clone(), rest)],
         // No identifier of any kind: it is reported as it is written.
         (true, None) if text.trim().is_empty() => Vec::new(),
@@ -125,6 +132,24 @@ mod tests {
                 format!("{id}{aliases}{note}")
             });
             assert_eq!(told.collect::<Vec<_>>().join(" | "), expected, "{text}");
+        }
+    }
+
+    #[test]
+    fn what_is_read_of_an_entry_is_of_limited_length() {
+        let many = |name: &str, count: usize| {
+            (0..count).map(|n| format!("{name}-1-{n}")).collect::<Vec<_>>().join(" ")
+        };
+        for (cves, others) in
+            [(1, 20_000), (MAX_SHARING, 20_000), (MAX_SHARING + 1, 20_000), (20_000, 20_000)]
+        {
+            let entry = format!("{} {} ({})", many("CVE", cves), many("XSA", others), "x".repeat(10_000));
+            let found = parse(&entry);
+            assert_eq!(found.len(), cves);
+            assert_eq!((found[0].aliases.len(), found[0].note.len()), (others, 10_000));
+            let length = |one: &Vulnerability| one.id.len() + one.aliases.concat().len() + one.note.len();
+            let told: usize = found.iter().map(length).sum();
+            assert!(told <= MAX_SHARING * entry.len(), "{cves} and {others}: {told} of {}", entry.len());
         }
     }
 }
