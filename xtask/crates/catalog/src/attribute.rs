@@ -3,7 +3,8 @@
 use anyhow::Result;
 use fault::{Fault, Kind};
 
-use crate::model::{Arch, Base, Catalog, Product, Release, Variant};
+use crate::base::Base;
+use crate::model::{Arch, Catalog, Product, Release, Variant};
 
 /// How many near names an error suggests at the most.
 const SUGGESTIONS: usize = 3;

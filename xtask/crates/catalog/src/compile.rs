@@ -2,7 +2,8 @@
 
 use serde::Deserialize;
 
-use crate::model::{Closure, Name};
+use crate::model::Name;
+use crate::program::Closure;
 use crate::validate::version_numbers;
 
 /// How Go programs are compiled, beyond what static programs always need.

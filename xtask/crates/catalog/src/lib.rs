@@ -4,16 +4,19 @@
 //! [`Attributes`] is everything it spans, by the names that `cargo xtask build` and the flake share.
 
 mod attribute;
+mod base;
 mod budget;
 mod compile;
+mod component;
 mod model;
+mod program;
 mod validate;
 
 pub use attribute::{Attribute, Attributes, Scope};
+pub use base::{Alpine, Base, Rootfs, Script};
 pub use budget::{BaseBudget, Budget, Figures, Ratios};
 pub use compile::{Compile, Upstream};
-pub use model::{
-    Alpine, Arch, Base, Catalog, Closure, Component, Content, Directories, Earlier, Files, Go, Healthcheck,
-    Links, Name, PLACEHOLDERS, Pack, Product, Program, Release, Rootfs, Script, Single, Variant,
-};
+pub use component::{Component, Content, Directories, Files, Go, Links, Pack, Single};
+pub use model::{Arch, Catalog, Healthcheck, Name, PLACEHOLDERS, Product, Release, Variant};
+pub use program::{Closure, Earlier, Program};
 pub use validate::{is_commit, version_numbers};

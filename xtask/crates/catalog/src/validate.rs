@@ -6,7 +6,10 @@ use std::ops::Range;
 use anyhow::Result;
 use fault::{Fault, Kind};
 
-use crate::model::{Alpine, Catalog, Closure, Content, Go, Name, PLACEHOLDERS, VERSION};
+use crate::base::Alpine;
+use crate::component::{Content, Go};
+use crate::model::{Catalog, Name, PLACEHOLDERS, VERSION};
+use crate::program::Closure;
 
 pub(crate) fn parse(text: &str, file: &str) -> Result<Catalog> {
     let at = Position { text, file };
