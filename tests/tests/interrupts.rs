@@ -225,6 +225,31 @@ fn what_reads_a_layout_ends_and_leaves_nothing() -> Result<()> {
     Ok(())
 }
 
+/// What is whole in the store stays, however far it was looked at.
+#[test]
+fn cleaning_ends_and_removes_nothing_that_is_whole() -> Result<()> {
+    let (dir, mut random) = (scratch::dir()?, Random::new()?);
+    let store = dir.path().join("store");
+    let inputs = store.join("inputs/sha256");
+    fs::create_dir_all(&inputs)?;
+    // Large and yet of no size: all but the end is a hole.
+    for number in 0..16_u8 {
+        let file = dir.path().join("new");
+        let (hole, end) = (fs::File::create(&file)?, 32 << 20);
+        hole.set_len(end)?;
+        std::os::unix::fs::FileExt::write_all_at(&hole, &[number], end)?;
+        fs::rename(&file, inputs.join(scratch::sha256(&file)?))?;
+    }
+    let before = tests::image::names(&inputs)?;
+    let xtask = Xtask::new()?.store(&store);
+    let args = ["gc", "--corrupt", "--quiet"];
+    let within = whole(&xtask, &args)?;
+    each(&xtask, &args, within, dir.path(), &mut random, || {
+        ensure!(tests::image::names(&inputs)? == before, "what is whole was removed");
+        Ok(())
+    })
+}
+
 /// From a store that has all, which is never changed.
 #[test]
 fn what_takes_from_the_store_ends_and_leaves_no_half_layout() -> Result<()> {
@@ -253,6 +278,7 @@ fn what_takes_from_the_store_ends_and_leaves_no_half_layout() -> Result<()> {
         &["build", ATTR, "--out", &out_text, "--quiet"][..],
         &release,
         &["verify", &layout_text, "--key", &public, "--quiet"],
+        &["size", "check", "--layouts", &layout_text, "--quiet"],
     ] {
         let within = whole(&xtask, args)?;
         let _ = fs::remove_dir_all(&out);
@@ -340,6 +366,8 @@ fn what_fetches_ends_and_leaves_nothing_half_made() -> Result<()> {
         (&["advisories", &layout, "--db", &database, "--quiet"], 20),
         (&["add-release", "v1.34.3", "--quiet"], 20),
         (&["lock", "alpine", "--quiet"], 10),
+        (&["lock", "go", "v1.26.0", "--check", "--quiet"], 10),
+        (&["upstream", "--quiet"], 5),
     ] {
         let within = (MOMENTS, Duration::from_secs(seconds));
         each(&xtask, args, within, dir.path(), &mut random, || {

@@ -3,7 +3,7 @@
 use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
-use testregistry::{Act, Answer, Server};
+use testregistry::{Act, Answer, Row, Rows, Server};
 
 use super::{blobs, layout, options, reference};
 use crate::{Options, Take, pull, push};
@@ -102,6 +102,24 @@ fn blobs_of_no_and_of_one_byte_are_sent() {
         let dir = tempfile::tempdir().unwrap();
         push(&[layout(dir.path(), layer)], &reference(&server.address), &options()).unwrap();
         assert!(server.state().tags_are_whole());
+    }
+}
+
+/// A helper that is not installed matters to who is asked for a login.
+#[test]
+fn a_missing_helper_is_missed_once_a_login_is_required() {
+    let dir = tempfile::tempdir().unwrap();
+    let auth_file = dir.path().join("config.json");
+    std::fs::write(&auth_file, r#"{"credsStore": "that-nobody-has-installed"}"#).unwrap();
+    let from = [layout(dir.path(), b"layer")];
+    let options = Options { auth_file: Some(auth_file), ..options() };
+    for (rows, code) in [(&[][..], None), (&[Row::Basic][..], Some(7)), (&[Row::ManyChallenges][..], Some(7))]
+    {
+        let server = Server::of(Rows::of(rows).unwrap());
+        let pushed = push(&from, &reference(&server.address), &options);
+        let error = pushed.as_ref().err().map(|error| format!("{error:#}")).unwrap_or_default();
+        assert_eq!(pushed.as_ref().err().map(fault::exit_code), code, "{rows:?}: {error}");
+        assert_eq!(error.contains("docker-credential-that-nobody-has-installed"), code.is_some(), "{error}");
     }
 }
 
