@@ -1,7 +1,6 @@
 //! What `.github/workflows/lock.yml` does, by its own scripts: with the real xtask, and a `gh` that writes down what it is asked.
 
 use std::fs;
-use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::process::Command;
 

@@ -1,9 +1,5 @@
 //! Packing with UPX: which one, where it can be tested, and what it is measured to be worth.
 
-use std::fs;
-use std::os::unix::fs::PermissionsExt;
-use std::path::Path;
-
 use anyhow::{Context, Result, ensure};
 use fault::Kind;
 use serde_json::Value;

@@ -1,6 +1,6 @@
 //! What every verb has: the repository, and the way to speak to the user.
 
-use std::ffi::OsStr;
+use std::ffi::{OsStr, OsString};
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -16,6 +16,8 @@ use crate::ui::{self, Color};
 
 /// What makes a directory the top of the repository.
 const CATALOG: &str = "images/catalog.toml";
+/// The crate of the fuzz targets, which is a workspace of its own.
+pub(crate) const FUZZ: &str = "xtask/fuzz/Cargo.toml";
 /// Where `build` puts layouts unless it is told otherwise.
 pub(crate) const IMAGES: &str = "target/images";
 
@@ -67,24 +69,34 @@ impl Context {
         })
     }
 
+    /// What git says in the checkout; none where there is no git, or it fails.
+    pub(crate) fn git<S: AsRef<OsStr>>(&self, args: &[S]) -> Result<Option<String>> {
+        let run = Run::new("git").args(args).cwd(&self.root);
+        let run = ["PATH", "HOME", "GIT_DIR", "GIT_WORK_TREE"].into_iter().fold(run, Run::inherit);
+        Ok(run.answer()?.map(|done| String::from_utf8_lossy(&done.stdout).into_owned()))
+    }
+
+    /// The commit of the checkout, if nothing in it was changed.
+    pub(crate) fn commit(&self) -> Result<Option<String>> {
+        if self.git(&["status", "--porcelain"])?.is_none_or(|changes| !changes.is_empty()) {
+            return Ok(None);
+        }
+        Ok(self.git(&["rev-parse", "HEAD"])?.map(|commit| commit.trim().to_owned()))
+    }
+
     /// Tells which of these files, from the top of the repository, git does not know: a flake in a git checkout sees no
     /// others, and would say that they are missing.
     pub(crate) fn tell_untracked<P: AsRef<OsStr>>(&self, files: impl IntoIterator<Item = P>) -> Result<()> {
-        let mut run = Run::new("git").inherit("PATH").inherit("HOME").cwd(&self.root);
-        run = run.args(["ls-files", "--others", "-z", "--"]);
-        let mut any = false;
-        for file in files {
-            any = true;
-            run = run.arg(file.as_ref());
-        }
-        if !any || exec::which("git").is_none() {
+        let mut args: Vec<OsString> = ["ls-files", "--others", "-z", "--"].map(OsString::from).into();
+        let options = args.len();
+        args.extend(files.into_iter().map(|file| file.as_ref().to_owned()));
+        if args.len() == options {
             return Ok(());
         }
-        let done = run.finish()?;
-        let text = String::from_utf8_lossy(&done.stdout).into_owned();
-        let untracked: Vec<&str> = text.split('\0').filter(|file| !file.is_empty()).collect();
         // Not in a checkout git fails, and Nix takes all files.
-        if done.status.success() && !untracked.is_empty() {
+        let text = self.git(&args)?.unwrap_or_default();
+        let untracked: Vec<&str> = text.split('\0').filter(|file| !file.is_empty()).collect();
+        if !untracked.is_empty() {
             let files = untracked.join(" ");
             self.progress
                 .note(&format!("the flake does not see new files until git knows them: `git add {files}`"));

@@ -3,6 +3,7 @@
 mod cmd;
 mod context;
 mod local;
+mod project;
 mod runtime;
 mod runtime_name;
 mod support;

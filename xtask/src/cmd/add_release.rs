@@ -14,9 +14,9 @@ use fault::{Fault, Kind};
 use serde::Serialize;
 
 use self::origin::Origin;
-use super::session::{How, READ, Session, What};
-use super::{lock, size};
 use crate::context::{Context, write_out};
+use crate::project::session::{How, READ, Session, What};
+use crate::project::{pins, record};
 
 const CATALOG: &str = "images/catalog.toml";
 /// What a release is made of and reported in: what is copied to work on, and where the changed files are.
@@ -157,7 +157,7 @@ impl AddRelease {
         let spec = |closure| plan::spec(&session.catalog, release, closure);
         session.ensure_closures(&[spec(Closure::Kube)?, spec(Closure::CniPlugins)?])?;
         let kubeadm = spec(Closure::Kubeadm)?;
-        match lock::ensure_closures(&session, &[kubeadm], false) {
+        match pins::ensure_closures(&session, &[kubeadm], false) {
             Err(error) if fault::is(&error, Kind::Unavailable) => {
                 context.progress.note(&format!("without crictl: {error:#}"));
             }
@@ -167,8 +167,8 @@ impl AddRelease {
         let unread = session.plan(&What::of(vec![attribute.clone()]))?.unread()?;
         drop(session);
         if !self.no_build {
-            size::record_image(context, &attribute, &self.how)?;
-            size::write_table(context)?;
+            record::add(context, &attribute, &self.how)?;
+            record::write_table(context, false)?;
         }
         Ok(unread)
     }

@@ -14,20 +14,19 @@ use gobuild::vulncheck::Vulncheck;
 use oci::layout::{Found, Layout};
 use serde::Serialize;
 use serde_json::Value;
+use sizes::go;
 use toolchain::Host;
 
 use self::alpine::Packages;
-use super::session::{How, Session};
-use super::source::Source;
 use crate::context::{Context, write_out};
+use crate::project::session::{How, Session};
+use crate::project::source::Source;
 
 /// Go's own database.
 const DATABASE: &str = "https://vuln.go.dev";
 /// The largest document of an earlier run that is read, in bytes.
 const MAX_VEX: u64 = 64 << 20;
 const ELF: &[u8] = b"\x7fELF";
-/// What stands before the build information of Go programs (debug/buildinfo): govulncheck reads no other.
-const BUILD_INFO: &[u8] = b"\xff Go buildinf:";
 
 /// Say which known vulnerabilities concern the Go programs in images, by govulncheck, and their Alpine packages.
 ///
@@ -171,7 +170,7 @@ impl Image {
     fn of(layout: &Path, found: &Found) -> Self {
         let layout = layout.file_name().unwrap_or_default().to_string_lossy().into_owned();
         let annotations = found.manifest.annotations().as_ref();
-        let title = annotations.and_then(|all| all.get(attest::label::TITLE)).unwrap_or(&layout).clone();
+        let title = annotations.and_then(|all| all.get(catalog::label::TITLE)).unwrap_or(&layout).clone();
         Self { title, digest: found.descriptor.digest().to_string(), layout }
     }
 }
@@ -202,7 +201,8 @@ fn programs(layout: &Layout, image: &Found, work: &Path) -> Result<Vec<(String, 
                 let file = work.join(format!("program-{}", found.len()));
                 let mut to = std::fs::File::create(&file)?;
                 std::io::copy(&mut head.as_slice().chain(data), &mut to)?;
-                if contains(&mut std::fs::File::open(&file)?, BUILD_INFO)? {
+                // govulncheck reads no other.
+                if contains(&mut std::fs::File::open(&file)?, go::MAGIC)? {
                     found.push((path.to_owned(), file));
                 }
             }
@@ -303,12 +303,12 @@ mod tests {
     fn bytes_are_found_also_where_two_chunks_meet() {
         for at in [0, 5, (64 << 10) - 7, 64 << 10, 100_000] {
             let mut bytes = vec![0xff; 150_000];
-            bytes[at..at + BUILD_INFO.len()].copy_from_slice(BUILD_INFO);
-            assert!(contains(&mut bytes.as_slice(), BUILD_INFO).unwrap(), "{at}");
+            bytes[at..at + go::MAGIC.len()].copy_from_slice(go::MAGIC);
+            assert!(contains(&mut bytes.as_slice(), go::MAGIC).unwrap(), "{at}");
             bytes[at + 3] = b'X';
-            assert!(!contains(&mut bytes.as_slice(), BUILD_INFO).unwrap(), "{at}");
+            assert!(!contains(&mut bytes.as_slice(), go::MAGIC).unwrap(), "{at}");
         }
-        assert!(!contains(&mut [].as_slice(), BUILD_INFO).unwrap());
+        assert!(!contains(&mut [].as_slice(), go::MAGIC).unwrap());
     }
 
     #[test]

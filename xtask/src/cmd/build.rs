@@ -9,9 +9,9 @@ use catalog::Attributes;
 use plan::Plan;
 use serde::Serialize;
 
-use super::session::{How, Session, What};
 use crate::context::{Context, IMAGES, write_out};
 use crate::local::{Built, BuiltImage, Timings};
+use crate::project::session::{How, Session, What};
 use crate::runtime::Runtime;
 use crate::support::{self, Support};
 use crate::ui::mib;

@@ -5,8 +5,8 @@ use fault::{Fault, Kind};
 use serde::Serialize;
 use toolchain::doctor::{Check, doctor};
 
-use super::session::{How, Session};
 use crate::context::{Context, write_out};
+use crate::project::session::{How, Session};
 
 /// Check this machine, and print the command that fixes each problem.
 #[derive(clap::Args)]

@@ -8,8 +8,8 @@ use cluster::{Kit, Nodes, Setup};
 use fault::{Fault, Kind};
 use vm::Runtime;
 
-use super::session::{How, Session, What};
 use crate::context::{Context, write_out};
+use crate::project::session::{How, Session, What};
 use crate::runtime_name::RuntimeName;
 
 /// The release that is tried where none is named: that of docs/cluster.md.

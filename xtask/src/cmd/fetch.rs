@@ -4,8 +4,8 @@ use anyhow::Result;
 use plan::Target;
 use serde::Serialize;
 
-use super::session::{How, Session, What};
 use crate::context::Context;
+use crate::project::session::{How, Session, What};
 
 /// Fetch all that a later build needs, so that it runs without a network.
 #[derive(clap::Args)]

@@ -12,10 +12,8 @@ use fault::{Fault, Kind};
 use rayon::prelude::*;
 use serde::Serialize;
 
-use crate::context::{Context, write_out};
+use crate::context::{Context, FUZZ, write_out};
 
-/// The targets' crate, which is a workspace of its own.
-pub(crate) const MANIFEST: &str = "xtask/fuzz/Cargo.toml";
 /// What libFuzzer needs of the compiler: it counts the branches that an input takes and sees what is compared. All of
 /// it is in the pinned stable compiler; sanitizers are not, but code without `unsafe` needs none.
 const RUSTFLAGS: [&str; 7] = [
@@ -90,11 +88,6 @@ struct Listing<'a> {
 }
 
 impl Fuzz {
-    /// What `cargo xtask test` runs: every target, each time from the same random numbers.
-    pub(crate) fn short() -> Self {
-        Self { targets: Vec::new(), seconds: 3, seed: Some(1), input: None, list: false }
-    }
-
     pub(crate) fn run(&self, context: &Context) -> Result<()> {
         let known = targets(&context.root)?;
         if self.list {
@@ -254,7 +247,7 @@ fn build(context: &Context, targets: &[String]) -> Result<BTreeMap<String, PathB
     let dir = directory(context);
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| OsString::from("cargo"));
     let mut command = Command::new(cargo);
-    command.args(["build", "--release", "--locked", "--manifest-path", MANIFEST]);
+    command.args(["build", "--release", "--locked", "--manifest-path", FUZZ]);
     // With a target named, flags are for it alone and not for build scripts.
     command.args(["--target", &host]).args(targets.iter().flat_map(|target| ["--bin", target]));
     command.env("CARGO_TARGET_DIR", &dir).env("CARGO_ENCODED_RUSTFLAGS", RUSTFLAGS.join("\x1f"));

@@ -3,8 +3,8 @@
 use anyhow::Result;
 use serde::Serialize;
 
-use super::source::Source;
 use crate::context::{Context, write_out};
+use crate::project::source::Source;
 use crate::runtime::Runtime;
 
 /// Load layouts that were built already, here or elsewhere, into docker or containerd, whichever runs here.

@@ -9,9 +9,6 @@ use serde::Serialize;
 
 use crate::context::Context;
 
-pub(crate) use alpine::ensure_alpine;
-pub(crate) use go::ensure_closures;
-
 /// Make the pins of what images are built from, or check them.
 #[derive(clap::Args)]
 #[command(subcommand_required = true, arg_required_else_help = true)]

@@ -13,9 +13,9 @@ use oci::compress::Compression;
 use plan::{Component, Options, Place, Plan, Target};
 use store::Store;
 
-use super::session::{How, Session};
 use crate::context::Context;
 use crate::local::LAYER_FILES;
+use crate::project::session::{How, Session};
 
 /// Make one component, layer, image or index from explicit inputs, as derivations of Nix do.
 #[derive(clap::Args)]

@@ -14,12 +14,12 @@ use registry::Reference;
 use serde::Serialize;
 
 use self::matrix::{Lacking, Matrix};
-use super::attest::{Signer, attach, known_commit};
-use super::push::Remote;
-use super::session::{How, Omit, Session};
-use super::size::check_layouts;
 use crate::context::{Context, write_out};
 use crate::local::Built;
+use crate::project::attach::{Signer, attach, known_commit};
+use crate::project::connection::Remote;
+use crate::project::record::check_layouts;
+use crate::project::session::{How, Omit, Session};
 
 /// Build every index that the locks allow, check sizes, build again and compare, attest, and publish.
 ///

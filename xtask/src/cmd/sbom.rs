@@ -5,11 +5,12 @@ use std::path::PathBuf;
 use anyhow::Result;
 use attest::bill::Bill;
 use fault::{Fault, Kind};
+use oci::layout::Found;
 
-use super::attest::rebuild;
-use super::session::{How, Session};
-use super::source::Source;
 use crate::context::{Context, write_out};
+use crate::project::rebuild;
+use crate::project::session::{How, Session};
+use crate::project::source::Source;
 use crate::ui::plain_json;
 
 /// Say what is in an image: packages, Go modules, crates, as SPDX or `CycloneDX`.
@@ -44,7 +45,7 @@ impl Sbom {
     pub(crate) fn run(&self, context: &Context) -> Result<()> {
         let source = Source::local(context, &self.image)?;
         let layout = source.open()?;
-        let platforms: Vec<String> = layout.images.iter().map(super::attest::platform).collect();
+        let platforms: Vec<String> = layout.images.iter().map(Found::platform).collect();
         let mut wanted = layout.images.iter().zip(&platforms);
         let found = match &self.platform {
             Some(platform) => wanted.find(|(_, found)| *found == platform),

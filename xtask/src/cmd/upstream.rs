@@ -7,8 +7,8 @@ use fault::{Fault, Kind};
 use jiff::civil::Date;
 use serde::Serialize;
 
-use super::session::{How, Session};
 use crate::context::{Context, write_out};
+use crate::project::session::{How, Session};
 use crate::support::{self, News, Numbers, Support};
 
 /// Say which Kubernetes releases are new, and which of the catalog's have reached their end of life.

@@ -9,11 +9,11 @@ use attest::{check, provenance, spdx};
 use fault::{Fault, Kind};
 use oci::layout::{Attachment, Found, Layout};
 
-use super::attest::{commit, platform, rebuild};
-use super::push::Connection;
-use super::session::{How, Session};
-use super::source::Source;
 use crate::context::{Context, write_out};
+use crate::project::connection::Connection;
+use crate::project::rebuild;
+use crate::project::session::{How, Session};
+use crate::project::source::Source;
 
 /// Check an image: digests, signature, SBOM; then build it again and compare.
 ///
@@ -49,7 +49,7 @@ impl Verify {
         let layout = source.open()?;
         let mut checked = Vec::new();
         for image in &layout.images {
-            let name = platform(image);
+            let name = image.platform();
             let digest = image.descriptor.digest().to_string();
             let done = self.image(context, key.as_ref(), &layout, image);
             let done = done.with_context(|| format!("{}, {name}", self.image))?;
@@ -112,7 +112,7 @@ impl Verify {
         let said = provenance::read(&statement?, &digest)?;
         done.push("provenance");
         if let Some(expected) = &said.commit
-            && commit(context)?.as_ref() != Some(expected)
+            && context.commit()?.as_ref() != Some(expected)
         {
             context
                 .progress

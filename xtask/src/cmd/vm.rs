@@ -14,8 +14,8 @@ use tempfile::NamedTempFile;
 use vm::accel::Accel;
 use vm::{Arch, Console, Flavour, Init, Machine, Options, Runtime, Sink, System, archive};
 
-use super::session::{How, Session, What};
 use crate::context::{Context, IMAGES};
+use crate::project::session::{How, Session, What};
 use crate::runtime_name::RuntimeName;
 
 /// Start a virtual machine, with images in its container runtime, and run scripts in it.

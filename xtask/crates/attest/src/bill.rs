@@ -8,8 +8,8 @@ use sizes::go::Module;
 
 use crate::contents::Contents;
 use crate::crates::Crate;
-use crate::label;
 use crate::purl::purl;
+use catalog::label;
 
 /// What is said of an image with [`label::UNEDITED`].
 const UNEDITED: &str = "unedited: its Go programs are compiled as those who release them do: no module is edited or newer \

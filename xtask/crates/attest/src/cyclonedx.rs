@@ -4,8 +4,8 @@ use anyhow::Result;
 use serde_json::{Value, json};
 
 use crate::bill::{Bill, Component, Kind};
-use crate::label;
 use crate::licence::Licence;
+use catalog::label;
 
 /// The media type.
 pub const MEDIA_TYPE: &str = "application/vnd.cyclonedx+json";

@@ -8,6 +8,7 @@ mod base;
 mod budget;
 mod compile;
 mod component;
+pub mod label;
 mod model;
 mod program;
 mod validate;

@@ -217,8 +217,12 @@ fn signal_group(child: &Child, signal: Signal) {
 
 /// The full path of a program in PATH, if it is there and executable.
 pub fn which(name: &str) -> Option<PathBuf> {
-    let path = std::env::var_os("PATH")?;
-    std::env::split_paths(&path)
+    which_in(std::env::var_os("PATH")?, name)
+}
+
+/// The same of another PATH.
+pub fn which_in(path: impl AsRef<OsStr>, name: &str) -> Option<PathBuf> {
+    std::env::split_paths(path.as_ref())
         .map(|dir| dir.join(name))
         .find(|file| rustix::fs::access(file, rustix::fs::Access::EXEC_OK).is_ok() && file.is_file())
 }

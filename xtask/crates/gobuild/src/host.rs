@@ -11,25 +11,8 @@ use exec::Run;
 /// decided by go.sum alone, so these never change a byte.
 const NETWORK: [&str; 8] =
     ["GOPROXY", "GONOPROXY", "GOSUMDB", "GONOSUMDB", "GOPRIVATE", "GOINSECURE", "GOVCS", "GOAUTH"];
-/// What else a download may need: certificates, proxies, and git for `GOPROXY=direct`.
-const INHERITED: [&str; 16] = [
-    "HOME",
-    "PATH",
-    "NETRC",
-    "SSL_CERT_FILE",
-    "SSL_CERT_DIR",
-    "GIT_SSL_CAINFO",
-    "GIT_SSH_COMMAND",
-    "SSH_AUTH_SOCK",
-    "HTTP_PROXY",
-    "HTTPS_PROXY",
-    "NO_PROXY",
-    "ALL_PROXY",
-    "http_proxy",
-    "https_proxy",
-    "no_proxy",
-    "all_proxy",
-];
+/// What else Go and the git that `GOPROXY=direct` starts may need of the user.
+const INHERITED: [&str; 5] = ["HOME", "PATH", "GIT_SSL_CAINFO", "GIT_SSH_COMMAND", "SSH_AUTH_SOCK"];
 
 /// What the user's own Go is set to: caches, which are used so that nothing is fetched or compiled twice, and
 /// the module proxy.
@@ -69,9 +52,7 @@ impl HostGo {
 
     /// Lets a command reach modules as the user's Go would.
     pub(crate) fn connect<'a>(&self, run: Run<'a>) -> Run<'a> {
-        let run = INHERITED.iter().fold(run, |run, name| run.inherit(name));
-        // Of its own accord Go does so; git, which it may start, does not.
-        let run = web::for_child().into_iter().fold(run, |run, (name, value)| run.env(name, value));
+        let run = INHERITED.iter().fold(web::connect(run), |run, name| run.inherit(name));
         self.network.iter().fold(run, |run, (name, value)| run.env(name, value))
     }
 }

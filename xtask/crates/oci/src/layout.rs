@@ -10,7 +10,7 @@ mod open;
 mod write;
 
 use std::collections::{BTreeMap, HashMap};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use anyhow::Result;
 use oci_spec::image::Descriptor;
@@ -28,6 +28,11 @@ pub use closure::{Blob as Stored, Closure, Document as Reached};
 pub use incoming::Incoming;
 pub use open::{Found, Layout, Limits, open};
 pub use write::{matches, write};
+
+/// Is this directory meant to be a layout?
+pub fn is_there(dir: &Path) -> bool {
+    dir.join("oci-layout").exists()
+}
 
 /// The content of the file `oci-layout`.
 pub(crate) const MARK: &[u8] = br#"{"imageLayoutVersion":"1.0.0"}"#;

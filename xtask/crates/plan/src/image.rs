@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use anyhow::Result;
+use catalog::label::{OMITTED, OWN, UNEDITED};
 use catalog::{Arch, Attribute};
 use oci::config::Healthcheck;
 use oci::platform::Platform;
@@ -10,9 +11,6 @@ use serde::Serialize;
 use store::Key;
 
 use crate::{Options, Sources, Upx};
-
-/// What our own annotations and labels begin with.
-const PREFIX: &str = "io.containerized-kubelet";
 
 /// An image to be assembled.
 #[derive(Clone, Debug, Serialize)]
@@ -54,10 +52,10 @@ pub(crate) fn plan(
         ("zig", &sources.lock.zig.version),
         ("rust", &sources.lock.rust.version),
     ];
-    labels.extend(tools.map(|(tool, version)| (format!("{PREFIX}.{tool}"), version.to_owned())));
-    labels.extend(upx.map(|upx| (format!("{PREFIX}.upx"), upx.to_string())));
+    labels.extend(tools.map(|(tool, version)| (format!("{OWN}{tool}"), version.to_owned())));
+    labels.extend(upx.map(|upx| (format!("{OWN}upx"), upx.to_string())));
     let mut annotations = labels.clone();
-    annotations.insert(format!("{PREFIX}.encoder"), options.compression.encoder());
+    annotations.insert(format!("{OWN}encoder"), options.compression.encoder());
     Ok(Image {
         attribute: attribute.name.clone(),
         reference: attribute.reference() + &options.suffix(),
@@ -110,16 +108,16 @@ pub(crate) fn annotations(attribute: &Attribute<'_>, options: &Options) -> BTree
         .chain(release.commit.as_ref().map(|commit| ("revision", commit.as_str())))
         .map(|(key, value)| (format!("org.opencontainers.image.{key}"), value.to_owned()))
         .collect();
-    annotations.insert(format!("{PREFIX}.variant"), attribute.variant.name.to_string());
-    annotations.insert(format!("{PREFIX}.base"), attribute.base.name.to_string());
+    annotations.insert(format!("{OWN}variant"), attribute.variant.name.to_string());
+    annotations.insert(format!("{OWN}base"), attribute.base.name.to_string());
     if options.unedited {
-        annotations.insert(format!("{PREFIX}.unedited"), "true".to_owned());
+        annotations.insert(format!("{OWN}{UNEDITED}"), "true".to_owned());
     }
     if !options.omit.is_empty() {
         let mut omitted = options.omit.clone();
         omitted.sort();
         omitted.dedup();
-        annotations.insert(format!("{PREFIX}.omitted"), omitted.join(","));
+        annotations.insert(format!("{OWN}{OMITTED}"), omitted.join(","));
     }
     annotations
 }

@@ -8,7 +8,7 @@ use anyhow::{Context, Result};
 use exec::Run;
 use fault::{Fault, Kind};
 use progress::Progress;
-use sha2::{Digest, Sha256};
+use store::Digest;
 
 use crate::route::{self, PROGRAM, REMAPPED, RUST, RUST_COMMIT, ZIG, ZIGBUILD};
 use crate::{Dirs, Job, Tools, artifact, rustup};
@@ -59,7 +59,7 @@ pub fn build(tools: &Tools, dirs: &Dirs, job: &Job, progress: &dyn Progress) -> 
     let places = [&tools.toolchain, &dirs.cargo_home, &dirs.work, &job.source];
     artifact::check(&bytes, job.arch, &places.map(PathBuf::as_path))?;
     write(&job.out, &bytes)?;
-    Ok(Built { size: u64::try_from(bytes.len())?, sha256: hex::encode(Sha256::digest(&bytes)) })
+    Ok(Built { size: u64::try_from(bytes.len())?, sha256: Digest::of(&bytes).to_string() })
 }
 
 /// The environment of every cargo here: the caller's paths, and settings that overrule all config files.

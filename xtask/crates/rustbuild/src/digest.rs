@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
 use fault::{Fault, Kind};
-use sha2::{Digest, Sha256};
+use store::Hasher;
 use walkdir::WalkDir;
 
 /// SHA-256, in hexadecimal, of what of a crate goes into its program: Cargo.toml, Cargo.lock, build.rs and src, by
@@ -29,17 +29,17 @@ pub(crate) fn of_crate(dir: &Path) -> Result<String> {
     }
     files.sort();
 
-    let mut hash = Sha256::new();
+    let mut hash = Hasher::default();
     for file in files {
         let path = dir.join(&file);
         let content = std::fs::read(&path).with_context(|| format!("cannot read {}", path.display()))?;
         let name = file.as_os_str().as_encoded_bytes();
         for part in [name, &content] {
-            hash.update(u64::try_from(part.len())?.to_le_bytes());
+            hash.update(&u64::try_from(part.len())?.to_le_bytes());
             hash.update(part);
         }
     }
-    Ok(hex::encode(hash.finalize()))
+    Ok(hash.finish().1.to_string())
 }
 
 #[cfg(test)]

@@ -49,20 +49,7 @@ pub(crate) fn ensure(tools: &Tools, dirs: &Dirs, offline: bool, progress: &dyn P
 
 /// Passes on how this machine reaches the network.
 pub(crate) fn network(run: Run<'_>) -> Run<'_> {
-    const NAMES: [&str; 10] = [
-        "http_proxy",
-        "https_proxy",
-        "no_proxy",
-        "HTTP_PROXY",
-        "HTTPS_PROXY",
-        "NO_PROXY",
-        "SSL_CERT_FILE",
-        "SSL_CERT_DIR",
-        "CARGO_HTTP_CAINFO",
-        "RUSTUP_DIST_SERVER",
-    ];
-    let run = NAMES.iter().fold(run, |run, name| run.inherit(name));
-    web::for_child().into_iter().fold(run, |run, (name, value)| run.env(name, value))
+    web::connect(run).inherit("CARGO_HTTP_CAINFO").inherit("RUSTUP_DIST_SERVER")
 }
 
 #[cfg(test)]

@@ -15,7 +15,7 @@ use std::ops::Range;
 use object::read::elf::{ElfFile32, ElfFile64};
 use object::{Endianness, Object, ObjectSection};
 
-pub use buildinfo::{BuildInfo, Module};
+pub use buildinfo::{BuildInfo, MAGIC, Module};
 use modules::Modules;
 
 /// What is not a module's: its name starts with this, which no module path does.

@@ -9,6 +9,7 @@ use std::io::Read;
 use std::path::Path;
 
 use anyhow::{Context, Result};
+use catalog::label;
 use fault::{Fault, Kind};
 use oci::layout::{Found, Layout, Limits};
 use oci::read::What;
@@ -25,8 +26,6 @@ const MAX_NAME: usize = 200;
 /// Alpine's list of installed packages, and how much of it is read.
 const APK_INSTALLED: &str = "lib/apk/db/installed";
 const MAX_APK_INSTALLED: u64 = 16 << 20;
-/// The annotation that says what was left out.
-const OMITTED: &str = "io.containerized-kubelet.omitted";
 
 /// How much of a layout is read before it is refused: 4 MiB of a manifest, config or index, 100 images, 2 GiB of a layer
 /// once decompressed, 200,000 entries in it.
@@ -173,7 +172,9 @@ fn names(image: &Found) -> Vec<String> {
 
 fn omitted(image: &Found) -> Vec<String> {
     let annotations = image.manifest.annotations().as_ref();
-    let text = annotations.and_then(|annotations| annotations.get(OMITTED)).map(|text| printable(text));
+    let text = annotations
+        .and_then(|annotations| annotations.get(&format!("{}{}", label::OWN, label::OMITTED)))
+        .map(|text| printable(text));
     text.iter().flat_map(|text| text.split(',')).map(str::to_owned).collect()
 }
 

@@ -101,30 +101,11 @@ pub struct Setup<'a> {
     pub progress: &'a dyn Progress,
 }
 
-/// Variables that say how to reach the network from here; programs that fetch get them.
-const NETWORK: [&str; 12] = [
-    "http_proxy",
-    "https_proxy",
-    "no_proxy",
-    "all_proxy",
-    "HTTP_PROXY",
-    "HTTPS_PROXY",
-    "NO_PROXY",
-    "ALL_PROXY",
-    "SSL_CERT_FILE",
-    "SSL_CERT_DIR",
-    "NETRC",
-    "CURL_CA_BUNDLE",
-];
-
 /// A program with only what finds it, the user's home and the network's settings in its environment.
 fn networked(program: &str) -> exec::Run<'static> {
+    let names = ["PATH", "HOME", "XDG_CONFIG_HOME", "XDG_CACHE_HOME", "TMPDIR", "CURL_CA_BUNDLE"];
     let run = exec::Run::new(program).env("LC_ALL", "C");
-    let run = ["PATH", "HOME", "XDG_CONFIG_HOME", "XDG_CACHE_HOME", "TMPDIR"]
-        .iter()
-        .chain(&NETWORK)
-        .fold(run, |run, name| run.inherit(name));
-    web::for_child().into_iter().fold(run, |run, (name, value)| run.env(name, value))
+    names.iter().fold(web::connect(run), |run, name| run.inherit(name))
 }
 
 #[cfg(test)]

@@ -43,7 +43,6 @@ pub(crate) fn empty(path: &Path, size: u64) -> Result<()> {
 }
 
 fn tool(name: &str) -> Run<'static> {
-    let found =
-        std::env::split_paths(&packages::path()).map(|dir| dir.join(name)).find(|file| file.is_file());
+    let found = exec::which_in(packages::path(), name);
     Run::new(found.unwrap_or_else(|| name.into())).env("PATH", packages::path())
 }

@@ -201,8 +201,7 @@ pub(crate) fn kernel(root: &Path) -> Result<(PathBuf, PathBuf)> {
 /// [`Kind::Tool`], with the package that has it.
 pub(crate) fn check_tools(tools: &[(&str, &str)]) -> Result<()> {
     for (program, package) in tools {
-        let found = std::env::split_paths(&path()).any(|dir| dir.join(program).is_file());
-        if !found {
+        if exec::which_in(path(), program).is_none() {
             return Err(Fault::new(Kind::Tool, format!("`{program}` is not installed"))
                 .help(format!("Debian: `apt-get install --no-install-recommends {package}`"))
                 .into());

@@ -14,5 +14,5 @@ mod wire;
 pub use body::Body;
 pub use origin::{Origin, join, shown};
 pub use patience::Patience;
-pub use proxy::{Proxies, for_child};
+pub use proxy::{Proxies, connect};
 pub use request::{Answer, Ask, Web};

@@ -7,6 +7,7 @@
 use std::net::IpAddr;
 
 use anyhow::Result;
+use exec::Run;
 use fault::{Fault, Kind};
 
 use crate::Origin;
@@ -148,12 +149,29 @@ fn within(found: IpAddr, network: IpAddr, bits: u8) -> bool {
     }
 }
 
-/// The same for a program that fetches, whose own rules may be others: what it is to find in its environment, beside the
-/// proxies themselves. Without a proxy that is nothing.
-pub fn for_child() -> Vec<(&'static str, String)> {
-    child(|name| std::env::var(name).ok())
+/// How programs that fetch are told of proxies, certificates and logins.
+const NETWORK: [&str; 11] = [
+    "HTTP_PROXY",
+    "HTTPS_PROXY",
+    "NO_PROXY",
+    "ALL_PROXY",
+    "http_proxy",
+    "https_proxy",
+    "no_proxy",
+    "all_proxy",
+    "SSL_CERT_FILE",
+    "SSL_CERT_DIR",
+    "NETRC",
+];
+
+/// Lets a program reach the network as this one does. Its own rules may be others: this machine itself is among the
+/// exceptions that it is told of.
+pub fn connect(run: Run<'_>) -> Run<'_> {
+    let run = NETWORK.iter().fold(run, |run, name| run.inherit(name));
+    child(|name| std::env::var(name).ok()).into_iter().fold(run, |run, (name, value)| run.env(name, value))
 }
 
+/// What it is to find in its environment beside that. Without a proxy that is nothing.
 fn child(var: impl Fn(&str) -> Option<String>) -> Vec<(&'static str, String)> {
     let set = |name: &str| var(name).filter(|value| !value.trim().is_empty());
     let any = ["HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "http_proxy", "https_proxy", "all_proxy"];

@@ -3,7 +3,7 @@
 use anyhow::Result;
 use fault::{Fault, Kind};
 
-use crate::cmd::session::Session;
+use crate::project::session::Session;
 
 /// What is known of a release, or who is asked.
 #[derive(clap::Args)]

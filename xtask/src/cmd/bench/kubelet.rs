@@ -6,8 +6,8 @@ use std::time::Duration;
 use anyhow::{Context as _, Result};
 use fault::{Fault, Kind};
 
-use crate::cmd::session::{How, Session, What};
 use crate::context::{Context, IMAGES, write_out};
+use crate::project::session::{How, Session, What};
 
 /// How often `--version` is run in each life.
 const STARTS: usize = 20;

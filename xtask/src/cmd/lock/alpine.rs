@@ -3,14 +3,15 @@
 use std::collections::BTreeSet;
 
 use ::alpine::lock::{self, Lock};
-use ::alpine::relock::{self, Request};
+use ::alpine::relock::Request;
 use anyhow::Result;
 use catalog::Alpine;
 use fault::{Fault, Kind};
 
 use super::Report;
-use crate::cmd::session::{How, Session};
 use crate::context::Context;
+use crate::project::pins;
+use crate::project::session::{How, Session};
 
 /// Lock the packages of Alpine bases, or check the lock: resolves them on Alpine's signed indexes, for all architectures.
 #[derive(clap::Args)]
@@ -68,7 +69,7 @@ impl LockAlpine {
             let there = there.ok_or_else(|| lock::missing(alpine.branch.as_str()))?;
             return complete(session, alpine, &there, report);
         }
-        let made = make(session, alpine, there.as_ref(), self.index_only)?;
+        let made = pins::make_alpine(session, alpine, there.as_ref(), self.index_only)?;
         let tell_pinned = || tell_pinned(session, &made);
         if there.as_ref() == Some(&made) {
             report.add(session.context, &name, "unchanged");
@@ -87,16 +88,6 @@ impl LockAlpine {
         tell_pinned();
         Ok(())
     }
-}
-
-fn make(session: &Session<'_>, alpine: &Alpine, previous: Option<&Lock>, index_only: bool) -> Result<Lock> {
-    let keyring = &session.sources.alpine_keys()?;
-    let mirrors = session.mirrors();
-    let fetcher = session.fetcher(&mirrors, alpine.url.as_str());
-    relock::make(
-        &Request { alpine, arches: &session.catalog.arches, keyring, previous, index_only },
-        &fetcher,
-    )
 }
 
 /// Completes a lock and writes what it has got, even if that is not all.
@@ -167,23 +158,4 @@ fn differences(there: &Lock, made: &Lock) -> Vec<String> {
     let (there, made) = (lines(there), lines(made));
     let gone = there.iter().filter(|line| !made.contains(line)).map(|line| format!("\n  - {line}"));
     gone.chain(made.iter().filter(|line| !there.contains(line)).map(|line| format!("\n  + {line}"))).collect()
-}
-
-/// Makes the locks that a build needs and that are missing, as cargo makes a missing lock file.
-pub(crate) fn ensure_alpine(session: &Session<'_>, needed: &[&Alpine], locked: bool) -> Result<()> {
-    for alpine in needed {
-        let path = session.sources.alpine_lock_path(alpine.branch.as_str());
-        let name = lock::path(alpine.branch.as_str());
-        if path.is_file() {
-            continue;
-        }
-        if locked {
-            let fault = lock::missing(alpine.branch.as_str());
-            return Err(fault.help("without --locked a build makes it first").into());
-        }
-        session.context.progress.note(&format!("{}: making it", lock::missing(alpine.branch.as_str())));
-        make(session, alpine, None, false)?.write(&path)?;
-        session.context.tell_untracked([&name])?;
-    }
-    Ok(())
 }

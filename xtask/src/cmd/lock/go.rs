@@ -8,8 +8,8 @@ use fault::{Fault, Kind};
 use gobuild::{Closure, Spec};
 
 use super::Report;
-use crate::cmd::session::{How, Session};
 use crate::context::Context;
+use crate::project::session::{How, Session};
 
 /// Make the Go closures (go.mod, go.sum) of releases and of the CNI plugins, or check them.
 ///
@@ -81,35 +81,6 @@ impl LockGo {
         made.write(&root, spec)?;
         Ok("updated")
     }
-}
-
-/// Makes the closures that a build of these attributes needs and that are missing, as cargo makes a missing lock file.
-pub(crate) fn ensure_closures(session: &Session<'_>, needed: &[Spec], locked: bool) -> Result<()> {
-    let root = session.sources.go();
-    let progress = &*session.context.progress;
-    for spec in needed.iter().filter(|spec| !Closure::is_there(&root, spec)) {
-        let name = format!("images/go/{}", spec.dir().display());
-        if locked {
-            return Err(Fault::new(
-                Kind::Stale,
-                format!("{name} is missing, and cannot be made with `--locked`"),
-            )
-            .help("`cargo xtask lock go`")
-            .into());
-        }
-        progress.note(&format!("{name} is missing: making it"));
-        let work = session.store.scratch_dir()?;
-        let made = gobuild::generate(
-            spec,
-            None,
-            &session.sources.edits,
-            session.tools()?.go()?,
-            work.path(),
-            progress,
-        )?;
-        made.write(&root, spec)?;
-    }
-    Ok(())
 }
 
 /// The closures of these releases, or of all, by directory. Those that `build --unedited` alone reads are among them if

@@ -4,8 +4,8 @@ use anyhow::Result;
 use toolchain::relock::Versions;
 
 use super::Report;
-use crate::cmd::session::{How, Session};
 use crate::context::Context;
+use crate::project::session::{How, Session};
 
 /// Update images/locks/toolchains.json, or check it: fetches every archive for every host and hashes it.
 #[derive(clap::Args)]

@@ -7,7 +7,7 @@ use anyhow::{Context as _, Result};
 use fault::{Fault, Kind};
 use store::{Key, Object};
 
-use crate::cmd::session::Session;
+use crate::project::session::Session;
 
 /// The file with the key.
 const KEY: &str = "key";

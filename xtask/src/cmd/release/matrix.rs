@@ -7,7 +7,7 @@ use gobuild::Closure;
 use plan::Options;
 use serde::Serialize;
 
-use crate::cmd::session::Session;
+use crate::project::session::Session;
 
 /// What is released, and what is not.
 pub(super) struct Matrix {

@@ -4,6 +4,7 @@ use anyhow::Result;
 
 use super::pictures::{From, input};
 use crate::context::Context;
+use crate::project::record;
 
 /// The picture, from the top of the repository.
 const FILE: &str = "docs/sizes.svg";
@@ -24,6 +25,6 @@ pub(crate) struct Chart {
 impl Chart {
     pub(crate) fn run(&self, context: &Context) -> Result<()> {
         let drawn = report::chart(&input(context, &self.from)?)?;
-        super::generated(context, FILE, &drawn, self.check, "cargo xtask size chart")
+        record::generated(context, FILE, &drawn, self.check, "cargo xtask size chart")
     }
 }

@@ -1,19 +1,17 @@
 //! `size check`: are images within their budget?
 
-use std::collections::BTreeMap;
 use std::fmt::Write as _;
-use std::path::Path;
 
 use anyhow::Result;
 use fault::{Fault, Kind};
 use serde::Serialize;
-use sizes::budget::{self, Cell, Ratio, Rules, Verdict};
-use sizes::record::Record;
+use sizes::budget::{Cell, Ratio, Verdict};
 use sizes::render::mib;
 
-use super::{Which, weigh};
-use crate::cmd::session::How;
 use crate::context::{Context, write_out};
+use crate::project::record::{self, Which, judge, notes};
+use crate::project::session::How;
+use crate::project::weigh;
 
 /// Compare images with the last release and with the published ones; fail if one is over its budget.
 ///
@@ -42,7 +40,7 @@ struct Answer<'a> {
 impl Check {
     pub(crate) fn run(&self, context: &Context) -> Result<()> {
         let catalog = context.catalog()?;
-        let record = super::record(context)?;
+        let record = record::read(context)?;
         let mut weighed = weigh::weigh(context, &self.which, &self.how, &record)?;
         let attributes = catalog::Attributes::of(&catalog);
         let any = !weighed.is_empty();
@@ -73,45 +71,6 @@ impl Check {
         }
         verdict.check()
     }
-}
-
-/// Demands that the images of these layouts, which are the catalog's, are within their budget.
-pub(crate) fn check_layouts(context: &Context, layouts: &[&Path]) -> Result<()> {
-    let catalog = context.catalog()?;
-    let mut weighed = weigh::Weighed::new();
-    for layout in layouts {
-        weighed.extend(weigh::layout(context, &catalog, layout)?);
-    }
-    let verdict = judge(context, &catalog, &super::record(context)?, &weighed)?;
-    for note in notes(&verdict) {
-        context.progress.note(&note);
-    }
-    verdict.check()
-}
-
-fn judge(
-    context: &Context,
-    catalog: &catalog::Catalog,
-    record: &Record,
-    weighed: &weigh::Weighed,
-) -> Result<Verdict> {
-    let published = super::published(context, catalog)?;
-    budget::judge(Rules { catalog, record, published: &published }, weighed)
-}
-
-/// The notes on images and means; what is said of many images is said once.
-fn notes(verdict: &Verdict) -> Vec<String> {
-    let mut by_note: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
-    for cell in &verdict.cells {
-        cell.notes.iter().for_each(|note| by_note.entry(note).or_default().push(&cell.attribute));
-    }
-    let cells = by_note.into_iter().map(|(note, names)| match names[..] {
-        [first, _, _, ..] => format!("{first} and {} others: {note}", names.len() - 1),
-        _ => format!("{}: {note}", names.join(", ")),
-    });
-    let means = verdict.means.iter();
-    let means = means.flat_map(|mean| mean.notes.iter().map(|note| format!("{}: {note}", mean.name())));
-    cells.chain(means).collect()
 }
 
 fn table(verdict: &Verdict) -> String {

@@ -5,17 +5,17 @@ use std::path::Path;
 
 use anyhow::Result;
 use catalog::Attributes;
-use exec::Run;
 use fault::{Fault, Kind};
 use registry::Take;
 use serde::Serialize;
 use sizes::Image;
 use sizes::record::Record;
 
-use super::super::push::Connection;
-use super::super::source::{Source, is_path};
-use super::{RECORD, weigh};
 use crate::context::{Context, write_out};
+use crate::project::connection::Connection;
+use crate::project::record::RECORD;
+use crate::project::source::{Source, is_path};
+use crate::project::weigh;
 
 /// Show which layer, package, Go module or file of images changed by how much.
 ///
@@ -149,21 +149,13 @@ impl Side {
 
 /// `images/sizes.json` of a git revision; None if there is no such revision.
 fn revision(context: &Context, name: &str) -> Result<Option<String>> {
-    let git = |args: &[&str]| {
-        let run = Run::new("git").args(args).cwd(&context.root);
-        ["PATH", "HOME", "GIT_DIR", "GIT_WORK_TREE"].into_iter().fold(run, Run::inherit).finish()
-    };
     let commit = format!("{name}^{{commit}}");
-    let parsed = git(&["rev-parse", "--verify", "--quiet", "--end-of-options", &commit])?;
-    if !parsed.status.success() {
+    let Some(found) = context.git(&["rev-parse", "--verify", "--quiet", "--end-of-options", &commit])? else {
         return Ok(None);
-    }
-    let shown =
-        git(&["cat-file", "blob", &format!("{}:{RECORD}", String::from_utf8_lossy(&parsed.stdout).trim())])?;
-    if !shown.status.success() {
+    };
+    let text = context.git(&["cat-file", "blob", &format!("{}:{RECORD}", found.trim())])?;
+    text.map(Some).ok_or_else(|| {
         let message = format!("revision `{name}` has no {RECORD}");
-        return Err(Fault::new(Kind::Unknown, message).help("sizes are recorded since a later one").into());
-    }
-    let text = String::from_utf8(shown.stdout);
-    text.map(Some).map_err(|_| Fault::new(Kind::Data, format!("{name}:{RECORD} is not UTF-8")).into())
+        Fault::new(Kind::Unknown, message).help("sizes are recorded since a later one").into()
+    })
 }

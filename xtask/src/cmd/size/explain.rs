@@ -14,9 +14,9 @@ use oci::compress::Compression;
 use plan::{Component, Made, Options};
 use serde::Serialize;
 
-use crate::cmd::session::{How, Session};
 use crate::context::{Context, write_out};
 use crate::local::{Executor, Machine, Probe};
+use crate::project::session::{How, Session};
 
 use advice::Advice;
 

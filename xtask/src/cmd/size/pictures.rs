@@ -2,7 +2,6 @@
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
-use std::process::Command;
 
 use anyhow::{Context as _, Result};
 use catalog::{Attribute, Attributes, Catalog, Scope};
@@ -10,8 +9,8 @@ use report::{Cell, History, Input, Matrix, Node, Published, Recorded, Size};
 use sizes::record::Record;
 use sizes::{Image, Layer};
 
-use super::RECORD;
 use crate::context::Context;
+use crate::project::record::{self, RECORD};
 
 /// How many earlier records are shown.
 const RECORDS: usize = 40;
@@ -31,13 +30,13 @@ pub(super) fn input(context: &Context, from: &From) -> Result<Input> {
         return Input::parse(&json, &file.display().to_string()).context("reading saved sizes");
     }
     let catalog = context.catalog()?;
-    let record = super::record(context)?;
+    let record = record::read(context)?;
     let attributes = Attributes::of(&catalog);
     let input = Input {
         version: 1,
         revision: None,
-        matrix: matrix(&record, &super::published(context, &catalog)?, &attributes),
-        history: history(context, &catalog),
+        matrix: matrix(&record, &record::published(context, &catalog)?, &attributes),
+        history: history(context, &catalog)?,
         images: record.images.iter().map(|(name, image)| tree(name, image)).collect(),
     };
     input.check().context(RECORD)?;
@@ -69,18 +68,14 @@ fn matrix(record: &Record, published: &sizes::published::Published, all: &Attrib
 }
 
 /// The records that git has, oldest first; none where there is no git.
-fn history(context: &Context, catalog: &Catalog) -> History {
-    let git = |args: &[&str]| {
-        let output = Command::new("git").args(args).current_dir(&context.root).output().ok()?;
-        output.status.success().then(|| String::from_utf8_lossy(&output.stdout).into_owned())
-    };
+fn history(context: &Context, catalog: &Catalog) -> Result<History> {
     let count = format!("--max-count={RECORDS}");
-    let log = git(&["log", &count, "--format=%h %cs", "--", RECORD]).unwrap_or_default();
+    let log = context.git(&["log", &count, "--format=%h %cs", "--", RECORD])?.unwrap_or_default();
     let attributes = Attributes::of(catalog);
     let mut records = Vec::new();
     for (revision, date) in log.lines().filter_map(|line| line.split_once(' ')) {
         // A record in a format of before, or of images that the catalog has no more, is not part of the picture.
-        let text = git(&["show", &format!("{revision}:{RECORD}")]);
+        let text = context.git(&["show", &format!("{revision}:{RECORD}")])?;
         let Some(record) = text.and_then(|text| Record::parse(&text, RECORD).ok()) else { continue };
         let cells = record.images.iter().filter_map(|(name, image)| {
             let attribute = attributes.get(name).ok()?;
@@ -96,7 +91,7 @@ fn history(context: &Context, catalog: &Catalog) -> History {
         records.push(report::Record { name: format!("{date} {revision}"), cells: cells.collect() });
     }
     records.reverse();
-    History { records }
+    Ok(History { records })
 }
 
 fn size(image: &Image) -> Size {

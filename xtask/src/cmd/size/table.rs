@@ -3,11 +3,10 @@
 use anyhow::Result;
 
 use crate::context::Context;
-
-const PAGE: &str = "README.md";
+use crate::project::record;
 
 /// Make README's table of images/sizes.json and images/published-sizes.toml.
-#[derive(clap::Args, Default)]
+#[derive(clap::Args)]
 #[command(after_help = "Examples:
   cargo xtask size table           write it
   cargo xtask size table --check   change nothing; fail if it is not what the sizes give")]
@@ -19,13 +18,6 @@ pub(crate) struct Table {
 
 impl Table {
     pub(crate) fn run(&self, context: &Context) -> Result<()> {
-        let catalog = context.catalog()?;
-        let record = super::record(context)?;
-        let published = super::published(context, &catalog)?;
-        let path = context.root.join(PAGE);
-        let page = files::read_text(&path, files::DOCUMENT)?;
-        let new =
-            sizes::table::replaced(&page, PAGE, &sizes::table::markdown(&catalog, &record, &published))?;
-        super::generated(context, PAGE, &new, self.check, "cargo xtask size table")
+        record::write_table(context, self.check)
     }
 }

@@ -63,6 +63,15 @@ pub struct Found {
     pub config: ImageConfiguration,
 }
 
+impl Found {
+    /// The platform, such as `linux/arm64/v8`, by its config.
+    pub fn platform(&self) -> String {
+        let (os, architecture) = (self.config.os(), self.config.architecture());
+        let variant = self.config.variant().as_ref().map(|variant| format!("/{variant}")).unwrap_or_default();
+        format!("{os}/{architecture}{variant}").chars().filter(|char| !char.is_control()).collect()
+    }
+}
+
 /// A layout whose documents are read; layers are not yet.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Layout {

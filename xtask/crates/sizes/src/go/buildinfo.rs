@@ -2,7 +2,8 @@
 //!
 //! Source: Go's src/debug/buildinfo/buildinfo.go and src/runtime/debug/mod.go.
 
-const MAGIC: &[u8] = b"\xff Go buildinf:";
+/// What stands before it, by which readers find it.
+pub const MAGIC: &[u8] = b"\xff Go buildinf:";
 /// Where the two strings start: Go's version, then the modules.
 const STRINGS: usize = 32;
 /// The flag of strings that lie in place (Go 1.18 and later), not behind pointers.

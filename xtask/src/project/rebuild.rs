@@ -3,33 +3,34 @@
 use anyhow::{Context as _, Result};
 use attest::bill::Build;
 use attest::provenance::Parameters;
-use attest::{compare, crates, label};
+use attest::{compare, crates};
 use catalog::{Attributes, Content, Scope};
 use fault::{Fault, Kind};
 use oci::layout::{Found, Layout};
 use plan::{Options, Plan};
 use tempfile::TempDir;
 
-use crate::cmd::session::{Session, What};
+use super::identity;
+use super::session::{Session, What};
 
 /// An image that was built again.
-pub(in crate::cmd) struct Again {
+pub(crate) struct Again {
     /// By which plan.
-    pub(in crate::cmd) plan: Plan,
+    pub(crate) plan: Plan,
     layout: Layout,
     _dir: TempDir,
 }
 
 impl Again {
     /// Demands that an image of a layout is the same.
-    pub(in crate::cmd) fn same_as(&self, layout: &Layout, image: &Found) -> Result<()> {
+    pub(crate) fn same_as(&self, layout: &Layout, image: &Found) -> Result<()> {
         let own = self.layout.images.first().context("an image was built, but there is none")?;
         compare::images((&self.layout, own), (layout, image))
     }
 }
 
 /// Builds an image; what is in the store is taken from there.
-pub(in crate::cmd) fn rebuild(session: &Session<'_>, parameters: &Parameters) -> Result<Again> {
+pub(crate) fn rebuild(session: &Session<'_>, parameters: &Parameters) -> Result<Again> {
     let what = What::again(parameters, parameters.compression()?);
     let plan = session.plan(&what)?;
     let dir = TempDir::new()?;
@@ -39,22 +40,9 @@ pub(in crate::cmd) fn rebuild(session: &Session<'_>, parameters: &Parameters) ->
 }
 
 /// How to build an image again, by what it says of itself.
-pub(in crate::cmd) fn parameters(session: &Session<'_>, image: &Found) -> Result<Parameters> {
-    let annotations = image.manifest.annotations().clone().unwrap_or_default();
-    let own = |name: &str| {
-        annotations.get(&format!("{}{name}", label::OWN)).map(String::as_str).unwrap_or_default()
-    };
-    let says = |key: &str| annotations.get(key).map(String::as_str).unwrap_or_default();
-    let platform = super::platform(image);
+pub(crate) fn parameters(session: &Session<'_>, image: &Found) -> Result<Parameters> {
     let attributes = Attributes::of(&session.catalog);
-    let found = attributes.iter().find(|attribute| {
-        let Scope::Image(arch) = attribute.scope else { return false };
-        says(label::TITLE) == attribute.product.title
-            && says(label::VERSION) == attribute.release.version.as_str()
-            && own("variant") == attribute.variant.name.as_str()
-            && own("base") == attribute.base.name.as_str()
-            && arch.platform() == platform
-    });
+    let found = identity::attribute(&attributes, image);
     let attribute = found.ok_or_else(|| {
         let digest = image.descriptor.digest();
         Fault::new(Kind::Unknown, format!("image {digest} is none of this checkout's catalog"))
@@ -62,14 +50,14 @@ pub(in crate::cmd) fn parameters(session: &Session<'_>, image: &Found) -> Result
     })?;
     Ok(Parameters {
         attribute: attribute.name.clone(),
-        omit: own("omitted").split(',').filter(|name| !name.is_empty()).map(str::to_owned).collect(),
-        unedited: own(label::UNEDITED) == "true",
-        encoder: own("encoder").to_owned(),
+        omit: identity::omitted(image),
+        unedited: identity::is_unedited(image),
+        encoder: identity::own(image, "encoder").to_owned(),
     })
 }
 
 /// What the build knows of an image, if this very image is in the store of this checkout; nothing is built for it.
-pub(in crate::cmd) fn known(session: &Session<'_>, layout: &Layout, image: &Found) -> Result<Option<Build>> {
+pub(crate) fn known(session: &Session<'_>, layout: &Layout, image: &Found) -> Result<Option<Build>> {
     let Ok(parameters) = parameters(session, image) else { return Ok(None) };
     let Ok(compression) = parameters.compression() else { return Ok(None) };
     let options = Options {
@@ -86,12 +74,12 @@ pub(in crate::cmd) fn known(session: &Session<'_>, layout: &Layout, image: &Foun
     }
     match rebuild(session, &parameters)?.same_as(layout, image) {
         Ok(()) => build(session, &parameters, image).map(Some),
-        Err(_) => Ok(None),
+        Err(_) => exec::interrupt::check().map(|()| None),
     }
 }
 
 /// What the build knows of an image that is this checkout's.
-pub(in crate::cmd) fn build(session: &Session<'_>, parameters: &Parameters, image: &Found) -> Result<Build> {
+pub(crate) fn build(session: &Session<'_>, parameters: &Parameters, image: &Found) -> Result<Build> {
     let mut build =
         Build { certifi: session.sources.lock.ca_certificates.version.clone(), ..Build::default() };
     for component in &session.catalog.components {
@@ -144,7 +132,7 @@ fn metadata(session: &Session<'_>, target: &str, image: &Found) -> Result<Vec<u8
 }
 
 /// What a layout's image is called, without its tag.
-pub(in crate::cmd) fn repository(layout: &Layout) -> String {
+pub(crate) fn repository(layout: &Layout) -> String {
     let mut annotations = layout.index.manifests().iter().filter_map(|top| top.annotations().as_ref());
     let name = annotations.find_map(|all| all.get("io.containerd.image.name"));
     name.and_then(|name| name.rsplit_once(':'))

@@ -1,4 +1,4 @@
-//! Gets images and weighs them: from layouts on disk, or built for it.
+//! Images that are weighed: in layouts on disk, or built for it.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
@@ -14,22 +14,16 @@ use sizes::budget::Set;
 use sizes::measure::{self, Scales};
 use sizes::record::Record;
 
-use super::Which;
-use crate::cmd::session::{How, Session, What};
+use super::identity;
+use super::record::Which;
+use super::session::{How, Session, What};
 use crate::context::Context;
 
-/// Annotations by which an image says what it is.
-const TITLE: &str = "org.opencontainers.image.title";
-const VERSION: &str = "org.opencontainers.image.version";
-const VARIANT: &str = "io.containerized-kubelet.variant";
-const BASE: &str = "io.containerized-kubelet.base";
-const UNEDITED: &str = "io.containerized-kubelet.unedited";
-
 /// Images by attribute, or by what else they are called.
-pub(super) type Weighed = BTreeMap<String, Image>;
+pub(crate) type Weighed = BTreeMap<String, Image>;
 
 /// Weighs what was asked for; images of the record that are not built here are left out, with a note.
-pub(super) fn weigh(context: &Context, which: &Which, how: &How, record: &Record) -> Result<Weighed> {
+pub(crate) fn weigh(context: &Context, which: &Which, how: &How, record: &Record) -> Result<Weighed> {
     let catalog = context.catalog()?;
     if let Some(dir) = &which.layouts {
         return ready(context, &catalog, dir, &which.attributes);
@@ -136,11 +130,9 @@ fn ready(context: &Context, catalog: &Catalog, dir: &Path, attributes: &[String]
 }
 
 /// The layouts in a directory, or the directory itself if it is one.
-pub(super) fn layouts(dir: &Path) -> Result<Vec<PathBuf>> {
-    let is_layout = |dir: &PathBuf| dir.join("oci-layout").exists();
-    let itself = dir.to_owned();
-    if is_layout(&itself) {
-        return Ok(vec![itself]);
+pub(crate) fn layouts(dir: &Path) -> Result<Vec<PathBuf>> {
+    if oci::layout::is_there(dir) {
+        return Ok(vec![dir.to_owned()]);
     }
     let entries = match std::fs::read_dir(dir) {
         Ok(entries) => entries,
@@ -150,7 +142,7 @@ pub(super) fn layouts(dir: &Path) -> Result<Vec<PathBuf>> {
         Err(error) => return Err(error).with_context(|| format!("{} cannot be read", dir.display())),
     };
     let entries = entries.map(|entry| Ok(entry?.path())).collect::<std::io::Result<BTreeSet<_>>>()?;
-    let found: Vec<PathBuf> = entries.into_iter().filter(is_layout).collect();
+    let found: Vec<PathBuf> = entries.into_iter().filter(|dir| oci::layout::is_there(dir)).collect();
     if found.is_empty() {
         let message = format!("there is no OCI layout in {}", dir.display());
         return Err(Fault::new(Kind::Unknown, message).into());
@@ -159,19 +151,19 @@ pub(super) fn layouts(dir: &Path) -> Result<Vec<PathBuf>> {
 }
 
 /// Weighs all images of a layout.
-pub(super) fn layout(context: &Context, catalog: &Catalog, dir: &Path) -> Result<Weighed> {
+pub(crate) fn layout(context: &Context, catalog: &Catalog, dir: &Path) -> Result<Weighed> {
     named(context, catalog, dir, &format!("layout {}", dir.display()))
 }
 
 /// The same of a layout that people know by another name: what it was pulled by.
-pub(super) fn named(context: &Context, catalog: &Catalog, dir: &Path, layout_name: &str) -> Result<Weighed> {
+pub(crate) fn named(context: &Context, catalog: &Catalog, dir: &Path, layout_name: &str) -> Result<Weighed> {
     let owner = |layer: &str, path: &str| component(context, catalog, layer, path);
     let mut scales = Scales::new(&owner);
     let task = context.progress.task(&format!("weigh {layout_name}"), None);
     let layout = measure::open_foreign(dir, layout_name)?;
     let mut weighed = Weighed::new();
     for image in &layout.images {
-        let name = attribute(catalog, image).unwrap_or_else(|| free(&weighed, platform(image)));
+        let name = catalogued(catalog, image).unwrap_or_else(|| free(&weighed, image.platform()));
         task.detail(&name);
         let found = scales.weigh(&layout, image).with_context(|| layout_name.to_owned())?;
         let twice = weighed.insert(name.clone(), found).is_some();
@@ -188,32 +180,16 @@ fn free(taken: &Weighed, platform: String) -> String {
     names.find(|name| !taken.contains_key(name)).unwrap_or(platform)
 }
 
-/// The attribute of an image, by what it says of itself. Another edition of it, and another set of manifests for the same
-/// images, with another compression, have names of their own.
-fn attribute(catalog: &Catalog, image: &Found) -> Option<String> {
-    let annotations = image.manifest.annotations().as_ref()?;
-    let says = |key: &str, value: &str| annotations.get(key).is_some_and(|found| found == value);
-    let platform = platform(image);
+/// The name of an image of the catalog. Another edition of it, and another set of manifests for the same images, with
+/// another compression, have names of their own.
+fn catalogued(catalog: &Catalog, image: &Found) -> Option<String> {
     let attributes = Attributes::of(catalog);
-    let found = attributes.iter().find(|attribute| {
-        let Scope::Image(arch) = attribute.scope else { return false };
-        says(TITLE, &attribute.product.title)
-            && says(VERSION, attribute.release.version.as_str())
-            && says(VARIANT, attribute.variant.name.as_str())
-            && says(BASE, attribute.base.name.as_str())
-            && arch.platform() == platform
-    })?;
+    let found = identity::attribute(&attributes, image)?;
     let media_type = Compression::Zstd.media_type();
     let zstd = image.manifest.layers().iter().any(|layer| *layer.media_type() == media_type);
     let set = if zstd { Set::Zstd } else { Set::Gzip };
-    let edition = if says(UNEDITED, "true") { plan::UNEDITED } else { "" };
+    let edition = if identity::is_unedited(image) { plan::UNEDITED } else { "" };
     Some(format!("{}{edition}{}", found.name, set.suffix()))
-}
-
-fn platform(image: &Found) -> String {
-    let (os, architecture) = (image.config.os(), image.config.architecture());
-    let variant = image.config.variant().as_ref().map(|variant| format!("/{variant}")).unwrap_or_default();
-    format!("{os}/{architecture}{variant}").chars().filter(|char| !char.is_control()).collect()
 }
 
 /// The component that a file of a layer is of. Layers of variants have their component's name; what is in a base is

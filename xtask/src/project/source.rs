@@ -8,7 +8,7 @@ use oci::layout::Layout;
 use registry::Take;
 use tempfile::TempDir;
 
-use super::push::Connection;
+use super::connection::Connection;
 use crate::context::Context;
 
 /// Is this a path, there or not, and nothing in a registry? Names of those begin with a host, which has a dot or a port.
@@ -33,7 +33,7 @@ pub(crate) struct Source {
 impl Source {
     /// A directory with a layout, else the attribute's below target/images.
     pub(crate) fn local(context: &Context, name: &str) -> Result<Self> {
-        let is_layout = |dir: &PathBuf| dir.join("oci-layout").exists();
+        let is_layout = |dir: &PathBuf| oci::layout::is_there(dir);
         let found = match Some(PathBuf::from(name)).filter(is_layout) {
             Some(dir) => Some(dir),
             None => Some(context.built(name)?).filter(is_layout),

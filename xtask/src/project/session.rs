@@ -1,4 +1,4 @@
-//! What `build` and `fetch` share: what to build, how, and with which store and tools.
+//! What to build, how, and with which store and tools.
 
 use std::path::{Path, PathBuf};
 
@@ -13,7 +13,7 @@ use plan::{Options, Plan, Sources};
 use store::Store;
 use toolchain::{Host, Setup, Upx};
 
-use super::lock;
+use super::pins;
 use crate::context::Context;
 use crate::local::{Executor, Timings, Tools};
 
@@ -184,7 +184,7 @@ impl<'a> Session<'a> {
             // Those that were missing have told which others there have to be.
             ensure_closures()?;
         }
-        lock::ensure_alpine(self, &plan::alpine_bases(&self.catalog, &names)?, self.how.locked)?;
+        pins::ensure_alpine(self, &plan::alpine_bases(&self.catalog, &names)?, self.how.locked)?;
         let plan = Plan::of(&self.catalog, &self.sources, &names, &options)?;
         if self.how.locked {
             self.tell_unread(&plan)?;
@@ -225,7 +225,7 @@ impl<'a> Session<'a> {
 
     /// Makes the Go closures that are missing, unless `--locked` forbids it.
     pub(crate) fn ensure_closures(&self, needed: &[Spec]) -> Result<()> {
-        lock::ensure_closures(self, needed, self.how.locked)
+        pins::ensure_closures(self, needed, self.how.locked)
     }
 
     pub(crate) fn executor(&self) -> Result<Executor<'_>> {

@@ -1,0 +1,111 @@
+//! One owner for each idea: what is said or done in one place of the product is said or done in no other.
+
+use std::collections::BTreeSet;
+use std::fmt::Write as _;
+use std::fs;
+use std::path::Path;
+
+use anyhow::{Context, Result, ensure};
+use walkdir::WalkDir;
+
+/// An idea, the code that only its owners have, and these: files below `xtask`.
+const OWNERS: [(&str, &str, &[&str]); 16] = [
+    (
+        "SHA-256; Go's `h1:` and the page's policy are of other forms, apk has SHA-1 as well",
+        "sha2::",
+        &[
+            "crates/apk/src/digest.rs",
+            "crates/apk/src/key.rs",
+            "crates/gobuild/src/sumfile.rs",
+            "crates/oci/src/digest.rs",
+            "crates/report/src/document.rs",
+            "crates/store/src/digest.rs",
+        ],
+    ),
+    ("a file written by rename", ".persist(", &["crates/files/src/write.rs"]),
+    (
+        "a directory put in place by rename",
+        "fs::rename(",
+        &["crates/oci/src/layout/write.rs", "crates/store/src/disk.rs"],
+    ),
+    ("a program in PATH", "split_paths(", &["crates/exec/src/lib.rs"]),
+    ("a child process", "process_group(", &["crates/exec/src/lib.rs"]),
+    ("an interrupt", "signal_hook::", &["crates/exec/src/interrupt.rs"]),
+    (
+        "git: of the checkout, and of a repository elsewhere",
+        "new(\"git\")",
+        &["crates/gobuild/src/upstream.rs", "src/context.rs"],
+    ),
+    ("HTTP", "Agent::with_parts(", &["crates/web/src/request.rs"]),
+    ("which variables name a proxy", "\"no_proxy\"", &["crates/web/src/proxy.rs"]),
+    (
+        "the file that makes a directory a layout",
+        "\"oci-layout\"",
+        &[
+            "crates/oci/src/layout.rs",
+            "crates/oci/src/layout/incoming.rs",
+            "crates/oci/src/layout/open.rs",
+            "crates/oci/src/layout/write.rs",
+        ],
+    ),
+    ("our annotations and labels", "\"io.containerized-kubelet", &["crates/catalog/src/label.rs"]),
+    ("an image's title", "\"org.opencontainers.image.title", &["crates/catalog/src/label.rs"]),
+    ("an image's platform as text", ".config.variant()", &["crates/oci/src/layout/open.rs"]),
+    ("Go's build information", "Go buildinf", &["crates/sizes/src/go/buildinfo.rs"]),
+    ("the record of sizes", "\"images/sizes.json\"", &["src/project/record.rs"]),
+    (
+        "what compilers call an architecture",
+        "\"arm32v7\"",
+        &["crates/gobuild/src/recipe.rs", "crates/rustbuild/src/route.rs"],
+    ),
+];
+
+/// What tests and measurements stand on: no part of the product.
+const LAB: [&str; 8] = ["bench", "cluster", "e2e", "skip", "standin", "testimage", "testregistry", "vm"];
+
+/// The product's code: each file by its name below `xtask`, without its tests and comments.
+fn sources() -> Result<Vec<(String, String)>> {
+    let root = tests::root().join("xtask");
+    let mut all = Vec::new();
+    for entry in WalkDir::new(&root) {
+        let entry = entry?;
+        let name = entry.path().strip_prefix(&root)?.to_string_lossy().into_owned();
+        let parts: Vec<&str> = name.split('/').collect();
+        let is_product = match parts[..] {
+            ["src", ..] => true,
+            ["crates", part, "src", ..] => !LAB.contains(&part),
+            _ => false,
+        };
+        let is_test =
+            parts.iter().any(|part| ["tests", "tests.rs", "testrepo.rs", "testing.rs"].contains(part));
+        let is_rust = Path::new(&name).extension().is_some_and(|extension| extension == "rs");
+        if !is_product || is_test || !is_rust {
+            continue;
+        }
+        let text = fs::read_to_string(entry.path()).with_context(|| format!("reading {name}"))?;
+        let code = text.split("#[cfg(test)]\nmod tests {").next().unwrap_or_default();
+        let lines = code.lines().filter(|line| !line.trim_start().starts_with("//"));
+        all.push((name, lines.collect::<Vec<_>>().join("\n")));
+    }
+    Ok(all)
+}
+
+#[test]
+fn each_idea_has_one_owner() -> Result<()> {
+    let sources = sources()?;
+    ensure!(sources.len() > 150, "only {} files were read", sources.len());
+    let mut wrong = String::new();
+    for (idea, code, owners) in OWNERS {
+        let found: BTreeSet<&str> =
+            sources.iter().filter(|(_, text)| text.contains(code)).map(|(name, _)| name.as_str()).collect();
+        let owners: BTreeSet<&str> = owners.iter().copied().collect();
+        for other in found.difference(&owners) {
+            writeln!(wrong, "{other}: {idea} (`{code}`): use what {owners:?} has")?;
+        }
+        for gone in owners.difference(&found) {
+            writeln!(wrong, "{gone} has no `{code}` ({idea}) any more: take it out of the list")?;
+        }
+    }
+    ensure!(wrong.is_empty(), "{wrong}");
+    Ok(())
+}

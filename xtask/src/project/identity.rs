@@ -1,0 +1,37 @@
+//! Which image of the catalog one is, by what it says of itself.
+
+use catalog::{Attribute, Attributes, Scope, label};
+use oci::layout::Found;
+
+/// The attribute of an image.
+pub(crate) fn attribute<'a>(attributes: &'a Attributes<'_>, image: &Found) -> Option<&'a Attribute<'a>> {
+    let platform = image.platform();
+    attributes.iter().find(|attribute| {
+        let Scope::Image(arch) = attribute.scope else { return false };
+        annotation(image, label::TITLE) == attribute.product.title
+            && annotation(image, label::VERSION) == attribute.release.version.as_str()
+            && own(image, "variant") == attribute.variant.name.as_str()
+            && own(image, "base") == attribute.base.name.as_str()
+            && arch.platform() == platform
+    })
+}
+
+/// What was left out of it.
+pub(crate) fn omitted(image: &Found) -> Vec<String> {
+    own(image, label::OMITTED).split(',').filter(|name| !name.is_empty()).map(str::to_owned).collect()
+}
+
+/// Is it Kubernetes exactly as released?
+pub(crate) fn is_unedited(image: &Found) -> bool {
+    own(image, label::UNEDITED) == "true"
+}
+
+/// An annotation of this product's own; empty where there is none.
+pub(crate) fn own<'i>(image: &'i Found, name: &str) -> &'i str {
+    annotation(image, &format!("{}{name}", label::OWN))
+}
+
+fn annotation<'i>(image: &'i Found, key: &str) -> &'i str {
+    let annotations = image.manifest.annotations().as_ref();
+    annotations.and_then(|all| all.get(key)).map(String::as_str).unwrap_or_default()
+}
