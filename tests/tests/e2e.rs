@@ -1,7 +1,7 @@
 //! `cargo xtask e2e`: a cluster by the commands of docs/cluster.md, what it has to do, and what is reported of it.
 
-use std::fs;
 use std::path::Path;
+use std::{env, fs};
 
 use anyhow::{Context, Result, ensure};
 use cluster::Nodes;
@@ -131,6 +131,7 @@ fn cases_are_listed_and_an_unknown_one_is_refused_before_anything_is_made() -> R
     assert_eq!(list["cases"].as_array().map(Vec::len), Some(CASES.len()));
     xtask.fails(&["e2e", "--case", "dsn"], Kind::Unknown, &["dsn", "dns"])?;
     xtask.fails(&["e2e", "--variant", "cni"], Kind::Usage, &["kubeadm-cni"])?;
+    xtask.fails(&["e2e", "--case", "dns", "--repeat", "0"], Kind::Usage, &["--repeat"])?;
     let boots = ["e2e", "--nodes", "namespaces", "--case", "power-cut"];
     xtask.fails(&boots, Kind::Usage, &["`power-cut` boots", "--nodes vm"])?;
     xtask.fails(
@@ -146,7 +147,12 @@ fn left(tmp: &Path) -> Result<Vec<String>> {
     let mut left = running(tmp)?;
     left.extend(fs::read_dir(tmp)?.flatten().map(|entry| entry.path().display().to_string()));
     let cgroups = walkdir::WalkDir::new("/sys/fs/cgroup").min_depth(1).max_depth(2).into_iter().flatten();
-    let ours = cgroups.filter(|dir| dir.file_name().to_string_lossy().starts_with("kubelet-images-machine-"));
+    // They are named after the process that makes them: another cluster may run meanwhile.
+    let ours = cgroups.filter(|dir| {
+        let name = dir.file_name().to_string_lossy();
+        let process = name.strip_prefix("kubelet-images-machine-").and_then(|name| name.split('-').next());
+        process.is_some_and(|process| !Path::new("/proc").join(process).exists())
+    });
     left.extend(ours.map(|dir| dir.path().display().to_string()));
     for list in ["/proc/self/mountinfo", "/proc/net/dev"] {
         let lines = fs::read_to_string(list)?;
@@ -172,7 +178,10 @@ fn run_e2e(words: &[&str], more: &[&str]) -> Result<Report> {
     let place = out.path().to_str().context("not UTF-8")?;
     let before = (left(tmp.path())?, kernel()?);
     let program = xtask::Xtask::new()?.env("TMPDIR", tmp.path());
-    let report = program.ok(&[&["e2e", "--json", "--out", place], words].concat())?;
+    let report = match program.ok(&[&["e2e", "--json", "--out", place], words].concat()) {
+        Ok(report) => report,
+        Err(error) => return Err(error.context(format!("all logs: {}", out.keep().display()))),
+    };
     let report: Report = serde_json::from_str(&report)?;
     println!("{:?}\n{:#?}", report.phases, report.cases);
     for name in ["index.html", "junit.xml", "report.json"].iter().chain(more) {
@@ -183,6 +192,7 @@ fn run_e2e(words: &[&str], more: &[&str]) -> Result<Report> {
     Ok(report)
 }
 
+/// `RUNS` says how many clusters are made for it, one after another.
 #[test]
 fn a_cluster_of_namespaces_does_all_workloads_and_outlives_a_kubelet() -> Result<()> {
     let programs =
@@ -196,19 +206,27 @@ fn a_cluster_of_namespaces_does_all_workloads_and_outlives_a_kubelet() -> Result
     let names: Vec<&str> = cases.map(|case| case.name).collect();
     let mut words = vec!["--nodes", "namespaces"];
     words.extend(names.iter().flat_map(|name| ["--case", name]));
-    let report = run_e2e(&words, &[])?;
-    assert_eq!(report.counts(), (names.len(), 0, CASES.len() - names.len()));
-    ensure!(report.pods.len() > 10, "{report:?}");
+    let runs = env::var("RUNS").map_or(Ok(1), |runs| runs.parse()).context("RUNS is not a number")?;
+    for number in 1..=runs {
+        let report = run_e2e(&words, &[]).with_context(|| format!("run {number} of {runs}"))?;
+        println!("run {number} of {runs}: {:.0} s", report.seconds);
+        assert_eq!(report.counts(), (names.len(), 0, CASES.len() - names.len()));
+        ensure!(report.pods.len() > 10, "{report:?}");
+    }
     Ok(())
 }
 
-/// Is there a process whose command names this directory?
+/// Processes whose command or environment names this directory: who holds a namespace is one, too.
 fn running(dir: &Path) -> Result<Vec<String>> {
     let mut found = Vec::new();
     for entry in fs::read_dir("/proc")? {
-        let command = fs::read(entry?.path().join("cmdline")).unwrap_or_default();
-        let command = String::from_utf8_lossy(&command).replace('\0', " ");
-        if command.contains(&dir.display().to_string()) {
+        let process = entry?.path();
+        let read = |name: &str| {
+            let bytes = fs::read(process.join(name)).unwrap_or_default();
+            String::from_utf8_lossy(&bytes).replace('\0', " ")
+        };
+        let (command, dir) = (read("cmdline"), dir.to_string_lossy());
+        if command.contains(&*dir) || read("environ").contains(&*dir) {
             found.push(command);
         }
     }

@@ -1,8 +1,10 @@
 //! `e2e`: a cluster of virtual machines from an image, and what it has to do.
 
+use std::iter;
+use std::num::NonZeroUsize;
 use std::path::PathBuf;
 
-use ::e2e::{Able, CASES, Report, chosen};
+use ::e2e::{Able, CASES, Case, Report, chosen};
 use anyhow::{Context as _, Result};
 use cluster::{Kit, Nodes, Setup};
 use fault::{Fault, Kind};
@@ -27,6 +29,7 @@ const VARIANTS: [&str; 1] = ["kubeadm-cni"];
   cargo xtask e2e --faults --runtime docker     and what is broken has to be whole again
   cargo xtask e2e --nodes namespaces            the same in minutes, as root
   cargo xtask e2e --case probes --case drain
+  cargo xtask e2e --case link-cut --repeat 5    each five times in a row
   cargo xtask e2e --list
 
 Ends with 8 if a case fails. More: docs/cluster.md.")]
@@ -55,8 +58,11 @@ pub(crate) struct E2e {
     /// Run this case only; several may be given.
     #[arg(long, value_name = "NAME")]
     case: Vec<String>,
+    /// Run each case this often in a row, in the same cluster: what fails now and then shows.
+    #[arg(long, value_name = "COUNT", default_value = "1")]
+    repeat: NonZeroUsize,
     /// List the cases, and do nothing.
-    #[arg(long, conflicts_with_all = ["case", "faults"])]
+    #[arg(long, conflicts_with_all = ["case", "faults", "repeat"])]
     list: bool,
     /// Where results go.
     #[arg(long, value_name = "DIR", default_value = "target/e2e")]
@@ -78,6 +84,8 @@ impl E2e {
         if let Some((case, why)) = named.find_map(|case| Some((case, able.lack(case)?))) {
             return Err(Fault::new(Kind::Usage, format!("`{}` {why}", case.name)).into());
         }
+        let cases: Vec<&Case> =
+            cases.into_iter().flat_map(|case| iter::repeat_n(case, self.repeat.get())).collect();
         let out = context.root.join(&self.out);
         std::fs::create_dir_all(&out).with_context(|| format!("cannot make {}", out.display()))?;
         let runtime = Runtime::from(self.runtime);
@@ -116,7 +124,8 @@ impl E2e {
                 .help(format!("logs: {}", out.join("logs").display()))
                 .into());
         }
-        let failed: Vec<&str> = report.failed().map(|case| case.name.as_str()).collect();
+        let mut failed: Vec<&str> = report.failed().map(|case| case.name.as_str()).collect();
+        failed.dedup();
         if failed.is_empty() {
             return Ok(());
         }

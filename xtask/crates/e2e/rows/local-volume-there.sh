@@ -1,1 +1,3 @@
-mkdir -p /var/lib/kubelet/local-volume
+# Empty: the case may have run before.
+rm -rf /var/lib/kubelet/local-volume
+mkdir /var/lib/kubelet/local-volume

@@ -31,8 +31,8 @@ pub struct Runner<'a> {
 }
 
 impl Runner<'_> {
-    /// Applies what cases need, and runs one after another. A case that fails does not end the run; `failed` is called with it at
-    /// once, while all is as it was left.
+    /// Applies what cases need, and runs one after another; the same one several times in a row if it is there as often. A case
+    /// that fails does not end the run; `failed` is called with it at once, while all is as it was left.
     ///
     /// # Errors
     /// [`Kind::Interrupted`], and where nothing can be applied.
@@ -42,9 +42,11 @@ impl Runner<'_> {
         cases: &[&Case],
         mut failed: impl FnMut(&mut dyn Machines, &CaseReport),
     ) -> Result<(Vec<CaseReport>, Vec<Pod>)> {
+        let again = |number: usize| number > 0 && cases.get(number) == cases.get(number - 1);
+        let first = cases.iter().enumerate().filter(|(number, _)| !again(*number));
         let manifests: Vec<&str> = [BASE]
             .into_iter()
-            .chain(cases.iter().map(|case| case.manifest))
+            .chain(first.map(|(_, case)| case.manifest))
             .filter(|text| !text.is_empty())
             .collect();
         self.apply(machines, &manifests.join("\n---\n"))?;
@@ -56,6 +58,9 @@ impl Runner<'_> {
         }
         let (mut reports, mut ready) = (Vec::new(), BTreeMap::new());
         for (number, case) in cases.iter().enumerate() {
+            if again(number) && !case.manifest.is_empty() {
+                self.apply(machines, case.manifest)?;
+            }
             let start = self.since.elapsed();
             let task =
                 self.progress.task(&format!("{} ({} of {})", case.name, number + 1, cases.len()), None);
@@ -92,7 +97,7 @@ impl Runner<'_> {
                     }
                 }
             }
-            self.clean(machines, case, report.outcome != Outcome::Passed)?;
+            self.clean(machines, case, report.outcome != Outcome::Passed, again(number + 1))?;
             reports.push(report);
         }
         let mut pods: Vec<Pod> = ready.into_values().collect();
@@ -151,8 +156,9 @@ impl Runner<'_> {
         }
     }
 
-    /// Takes away what a case had, whether it passed or not. What is left of one that failed is in nobody's way.
-    fn clean(&self, machines: &mut dyn Machines, case: &Case, failed: bool) -> Result<()> {
+    /// Takes away what a case had, whether it passed or not, and waits for that only if the same comes `again`. What is left of one
+    /// that failed is in nobody else's way.
+    fn clean(&self, machines: &mut dyn Machines, case: &Case, failed: bool, again: bool) -> Result<()> {
         for step in case.steps {
             match *step {
                 Step::Unplug(place) => machines.plug(place, true)?,
@@ -163,8 +169,10 @@ impl Runner<'_> {
         if case.manifest.is_empty() {
             return Ok(());
         }
+        // With what belongs to it, which might pass for the next one's.
+        let how = if again { "--cascade=foreground --wait=true" } else { "--wait=false" };
         let script = format!(
-            "kubectl delete --ignore-not-found --wait=false --filename - >/dev/null <<'END'\n{}\nEND",
+            "kubectl delete --ignore-not-found {how} --filename - >/dev/null <<'END'\n{}\nEND",
             case.manifest
         );
         match self.script(machines, Place::First, &script) {
@@ -305,6 +313,19 @@ mod tests {
         let verbs: Vec<&str> = calls.lines().map(|line| line.split(' ').next().unwrap()).collect();
         assert_eq!(verbs, ["apply", "--namespace", "rollout", "get", "delete", "get"]);
         assert_eq!(here.read("input"), format!("{BASE}\n---\nkind: One\nkind: One\n"));
+    }
+
+    #[test]
+    fn a_case_that_is_repeated_has_what_it_needs_each_time() {
+        let mut here = Here::new();
+        let one = case("one", "kind: One", &[]);
+        let (reports, _) = run(&mut here, &[one, one, case("two", "", &[])]).unwrap();
+        assert_eq!(reports.len(), 3);
+        let text = here.read("input");
+        assert_eq!(text, format!("{BASE}\n---\nkind: One\n{}", "kind: One\n".repeat(3)));
+        let calls = here.read("calls");
+        let waits: Vec<&str> = calls.split(' ').filter(|word| word.starts_with("--wait=")).collect();
+        assert_eq!(waits, ["--wait=true", "--wait=false"]);
     }
 
     #[test]

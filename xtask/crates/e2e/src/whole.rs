@@ -54,9 +54,11 @@ pub fn run(kit: Kit, release: &str, cases: &[&Case], out: &Path, progress: &dyn 
         let runner = Runner { since: cluster.since, started, names: names(&cluster), progress };
         let mut kept = 0;
         runner.run(&mut cluster, &cases, |machines, case| {
-            if kept < KEPT {
+            let dir = logs.join(&case.name);
+            // Of one that is repeated, those of the first time.
+            if kept < KEPT && !dir.exists() {
                 kept += 1;
-                keep(machines, &logs.join(&case.name), progress);
+                keep(machines, &dir, progress);
             }
         })
     });

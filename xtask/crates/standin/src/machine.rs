@@ -17,7 +17,7 @@ use crate::switch::Switch;
 use crate::wait_for;
 
 /// The programs that it needs here.
-pub const PROGRAMS: [&str; 6] = ["unshare", "nsenter", "ip", "mount", "depmod", "find"];
+pub const PROGRAMS: [&str; 7] = ["unshare", "nsenter", "flock", "ip", "mount", "depmod", "find"];
 
 const OWNER: &str = include_str!("../guest/owner");
 const MACHINE: &[u8] = include_bytes!("../guest/machine");

@@ -1,6 +1,7 @@
 //! A network that machines of namespaces share, and nothing else.
 
 use std::os::unix::process::CommandExt;
+use std::path::Path;
 use std::process::{Child, Command};
 
 use anyhow::Result;
@@ -8,6 +9,17 @@ use anyhow::Result;
 use crate::{cmd, holder};
 
 const SWITCH: &str = include_str!("../guest/switch");
+/// What kubelets set for the whole kernel.
+const SETTINGS: [&str; 6] = [
+    "/proc/sys/vm/overcommit_memory",
+    "/proc/sys/vm/panic_on_oom",
+    "/proc/sys/kernel/panic",
+    "/proc/sys/kernel/panic_on_oops",
+    "/proc/sys/kernel/keys/root_maxkeys",
+    "/proc/sys/kernel/keys/root_maxbytes",
+];
+/// Where that is kept as it was, while there is a network.
+const KEPT: &str = "/run/kubelet-images-kernel";
 
 /// A bridge in a network of its own. It ends when it is dropped, at the latest with this process.
 pub struct Switch {
@@ -20,8 +32,14 @@ impl Switch {
     /// # Errors
     /// [`fault::Kind::Failed`] where the kernel has no bridges, or who asks is not root.
     pub fn start() -> Result<Self> {
+        Self::keeping(&SETTINGS.join(" "), Path::new(KEPT))
+    }
+
+    /// One after which these files are as they were.
+    fn keeping(settings: &str, kept: &Path) -> Result<Self> {
         let mut command = Command::new("unshare");
         command.args(["--net", "sh", "-c", SWITCH]).process_group(0);
+        command.env("SETTINGS", settings).env("KEPT", kept);
         Ok(Self { holder: holder::start(&mut command, "network for machines")? })
     }
 
@@ -63,4 +81,35 @@ impl Drop for Switch {
 
 fn cable(number: u8) -> String {
     format!("cable{number}")
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use super::*;
+
+    #[test]
+    fn the_last_of_several_networks_leaves_the_kernel_as_the_first_found_it() {
+        let lacks = crate::lacks(&crate::machine::PROGRAMS);
+        if !lacks.is_empty() {
+            return skip::say(&lacks.join(", "));
+        }
+        let dir = tempfile::tempdir().unwrap();
+        let (setting, kept) = (dir.path().join("panic"), dir.path().join("kept"));
+        fs::write(&setting, "0\n").unwrap();
+        let start = || Switch::keeping(setting.to_str().unwrap(), &kept).unwrap();
+        let now = || fs::read_to_string(&setting).unwrap();
+        for _ in 0..2 {
+            let first = start();
+            // As a kubelet does.
+            fs::write(&setting, "10\n").unwrap();
+            let second = start();
+            drop(first);
+            assert_eq!(now(), "10\n", "the second one's kubelets want it");
+            drop(second);
+            assert_eq!(now(), "0\n");
+            assert!(!kept.exists());
+        }
+    }
 }
