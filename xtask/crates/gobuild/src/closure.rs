@@ -78,6 +78,8 @@ pub enum Spec {
         version: String,
         /// Their packages, of this module or of one that it requires.
         packages: Vec<String>,
+        /// Packages whose tests become programs, of which the closure has all that they need.
+        tests: Vec<String>,
     },
 }
 
@@ -112,6 +114,14 @@ impl Spec {
         match self {
             Spec::Kubeadm { package, .. } | Spec::Crictl { package, .. } => Some(module_of(package)),
             _ => None,
+        }
+    }
+
+    /// The packages whose tests become programs.
+    pub(crate) fn tests(&self) -> &[String] {
+        match self {
+            Spec::Programs { tests, .. } => tests,
+            _ => &[],
         }
     }
 

@@ -52,6 +52,7 @@ pub fn generate(
         edits.pin(&mut file);
     }
     fs::write(work.module().join("programs.go"), imports(spec)).context("writing programs.go")?;
+    let mut tests_open = !spec.tests().is_empty();
     let read =
         |name: &str| fs::read_to_string(work.module().join(name)).with_context(|| format!("reading {name}"));
     let path = |module: &str| module.split_once('@').map_or(String::new(), |(path, _)| path.to_owned());
@@ -62,7 +63,13 @@ pub fn generate(
         let mut failed = tidy(spec, tools, &target, &work, &*task)?;
         if failed.is_empty() {
             let tidied = ModFile::parse("the tidied go.mod", &read("go.mod")?)?;
-            if !hold(spec, &mut file, &tidied) {
+            if tests_open {
+                // What a dependency's tests need, `go mod tidy` sees only where something imports it.
+                tests_open = false;
+                let needed = test_imports(spec.tests(), tools, &target, &work)?;
+                fs::write(work.module().join("tests.go"), import_file(&needed))
+                    .context("writing tests.go")?;
+            } else if !hold(spec, &mut file, &tidied) {
                 break tidied;
             }
         } else if drop_staging(spec, &mut file, &failed)? {
@@ -254,27 +261,48 @@ fn start_from(upstream: &ModFile, spec: &Spec) -> Result<ModFile> {
 
 /// A file that imports the programs, for `go mod tidy` to see what they need; no build ever includes it.
 fn imports(spec: &Spec) -> String {
-    let mut text = String::from("//go:build programs\n\npackage programs\n\nimport (\n");
-    let mut import = |package: &str| {
-        let _ = writeln!(text, "\t_ \"{package}\"");
-    };
+    let mut all: Vec<String> = Vec::new();
     match spec {
-        Spec::Cni { packages, .. } | Spec::Programs { packages, .. } => {
-            for package in packages {
-                import(package);
-            }
-        }
-        Spec::Crictl { package, .. } => import(package),
+        Spec::Cni { packages, .. } => all.extend(packages.iter().cloned()),
+        Spec::Programs { packages, tests, .. } => all.extend(packages.iter().chain(tests).cloned()),
+        Spec::Crictl { package, .. } => all.push(package.clone()),
         Spec::Kube { .. } | Spec::KubeUnedited { .. } | Spec::Kubeadm { .. } => {
             if let Spec::Kubeadm { package, .. } = spec {
-                import(package);
+                all.push(package.clone());
             }
-            for name in ["kube-proxy", "kubeadm", "kubelet"] {
-                import(&format!("{KUBERNETES}/cmd/{name}"));
-            }
+            all.extend(["kube-proxy", "kubeadm", "kubelet"].map(|name| format!("{KUBERNETES}/cmd/{name}")));
         }
     }
+    import_file(&all)
+}
+
+/// A file of Go that imports packages and that no build includes.
+fn import_file(packages: &[String]) -> String {
+    let mut text = String::from("//go:build programs\n\npackage programs\n\nimport (\n");
+    for package in packages {
+        let _ = writeln!(text, "\t_ \"{package}\"");
+    }
     text + ")\n"
+}
+
+/// What the tests of packages import, the standard library left out.
+fn test_imports(packages: &[String], tools: &Tools, target: &Target, work: &Work) -> Result<Vec<String>> {
+    let out = tools
+        .go_fetching(target, work)?
+        .args([
+            "list",
+            "-mod=mod",
+            "-f",
+            "{{range .TestImports}}{{println .}}{{end}}{{range .XTestImports}}{{println .}}{{end}}",
+        ])
+        .args(packages)
+        .run()?;
+    let text = String::from_utf8(out.stdout).context("what `go list` says")?;
+    Ok(text
+        .lines()
+        .filter(|path| path.split('/').next().is_some_and(|first| first.contains('.')))
+        .map(str::to_owned)
+        .collect())
 }
 
 #[cfg(test)]

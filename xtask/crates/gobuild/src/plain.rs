@@ -1,10 +1,11 @@
 //! Programs that no image of ours has, compiled by the pinned Go alone: what tests run beside our images.
 
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
+use std::slice;
 
 use anyhow::{Context, Result};
-use progress::Progress;
+use progress::{Progress, Task};
 
 use crate::closure::Closure;
 use crate::modules::problem;
@@ -23,6 +24,10 @@ pub struct Plain<'a> {
     pub arch: &'a str,
     /// The `main` packages, by import path.
     pub packages: &'a [String],
+    /// Packages whose tests become programs, as in `e2e.test` for one that ends with `e2e`.
+    pub tests: &'a [String],
+    /// Files of a module that are wanted beside the programs, at their paths in it.
+    pub files: Option<(&'a str, &'a [&'a str])>,
     /// A `main` package of our own, called `own`, that the closure has all modules of.
     pub own: Option<&'a str>,
     /// Build tags.
@@ -52,18 +57,38 @@ impl Plain<'_> {
             fs::write(dir.join("main.go"), text).context("writing main.go")?;
             packages.push("./own".to_owned());
         }
+        self.go(tools, &work, &["build"], jobs, &format!("{}/", out.display()), &packages, &*task)?;
+        for package in self.tests {
+            let name = format!("{}.test", package.rsplit('/').next().unwrap_or(package));
+            let to = out.join(name).display().to_string();
+            self.go(tools, &work, &["test", "-c"], jobs, &to, slice::from_ref(package), &*task)?;
+        }
+        self.copy_files(tools, &work, out)
+    }
+
+    /// Runs a command of Go's that compiles packages into `to`.
+    #[expect(clippy::too_many_arguments, reason = "what a command is made of")]
+    fn go(
+        &self,
+        tools: &Tools,
+        work: &Work,
+        command: &[&str],
+        jobs: usize,
+        to: &str,
+        packages: &[String],
+        task: &dyn Task,
+    ) -> Result<()> {
         let mut errors = String::new();
         let finished = tools
-            .go_fetching(&Target::by_name(self.arch)?, &work)?
+            .go_fetching(&Target::by_name(self.arch)?, work)?
             .env("CGO_ENABLED", "0")
-            .arg("build")
+            .args(command)
             .arg(format!("-p={}", jobs.max(1)))
             .args(["-v", "-trimpath", "-mod=readonly", "-buildvcs=false"])
             .arg(format!("-tags={}", self.tags.join(",")))
             // Modules of old take names from the standard library that it no longer gives by itself.
             .arg(format!("-ldflags=-s -w -buildid= -checklinkname=0{}", self.stamps.flags()?))
-            .arg("-o")
-            .arg(format!("{}/", out.display()))
+            .args(["-o", to])
             .args(packages)
             .on_line(|line| {
                 // `-v` names each package as its turn comes; errors, and what is fetched, have spaces.
@@ -82,5 +107,22 @@ impl Plain<'_> {
         let message =
             format!("{} for {} does not compile ({}){errors}", self.name, self.arch, finished.status);
         Err(problem(message, &[&errors], tools.offline))
+    }
+
+    fn copy_files(&self, tools: &Tools, work: &Work, out: &Path) -> Result<()> {
+        let Some((module, files)) = self.files else { return Ok(()) };
+        let listed = tools
+            .go(&Target::by_name(self.arch)?, work)?
+            .args(["list", "-m", "-mod=readonly", "-f", "{{.Dir}}", module])
+            .run()?;
+        let dir = PathBuf::from(String::from_utf8(listed.stdout).context("a module's directory")?.trim_end());
+        for name in files {
+            let to = out.join(name);
+            fs::create_dir_all(to.parent().context("a file without a directory")?)?;
+            // Files of modules are read-only; their copies are the store's.
+            let bytes = fs::read(dir.join(name)).with_context(|| format!("reading {module}'s {name}"))?;
+            fs::write(&to, bytes).with_context(|| format!("writing {}", to.display()))?;
+        }
+        Ok(())
     }
 }
