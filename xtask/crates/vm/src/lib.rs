@@ -29,4 +29,5 @@ pub use crate::flavour::{Flavour, Init, Runtime};
 pub use crate::hardware::{Console, Options};
 pub use crate::machine::{Ended, Machine, Sink};
 pub use crate::network::{Card, Network};
+pub use crate::packages::Packages;
 pub use crate::system::System;

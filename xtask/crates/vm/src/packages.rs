@@ -120,9 +120,12 @@ pub(crate) fn install(
     tmp: &Path,
     task: &dyn Task,
 ) -> Result<Vec<String>> {
-    let Err(error) = install_from(&sources.entries, flavour, sources, root, tmp, task) else {
-        return Ok(Vec::new());
-    };
+    newest(sources, root, |entries| install_from(entries, flavour, sources, root, tmp, task))
+}
+
+/// Makes a directory of all entries, or where their mirror is out of step of the release's alone; returns those left out.
+fn newest(sources: &Sources, root: &Path, make: impl Fn(&[String]) -> Result<()>) -> Result<Vec<String>> {
+    let Err(error) = make(&sources.entries) else { return Ok(Vec::new()) };
     let (release, updates) = release_alone(&sources.entries, &sources.codename);
     if release.is_empty() || updates.is_empty() || !format!("{error:#}").contains("Failed to fetch") {
         return Err(error);
@@ -130,7 +133,7 @@ pub(crate) fn install(
     if root.exists() {
         fs::remove_dir_all(root).with_context(|| format!("removing {}", root.display()))?;
     }
-    install_from(&release, flavour, sources, root, tmp, task)?;
+    make(&release)?;
     Ok(updates)
 }
 
@@ -147,14 +150,9 @@ fn install_from(
     tmp: &Path,
     task: &dyn Task,
 ) -> Result<()> {
-    if !rustix::process::geteuid().is_root() {
-        return Err(Fault::new(Kind::Usage, "only root can make the system of a machine")
-            .help("run it as root once: a system that was made is used by all who use the same store")
-            .into());
-    }
+    root_only()?;
     let hook = tmp.join("kernel-hook");
     fs::write(&hook, KERNEL_HOOK)?;
-    let excluded = LEFT_OUT.map(|path| format!("--dpkgopt=path-exclude={path}"));
     let native = runs_here(flavour.arch);
     if !native {
         foreign::check(flavour)?;
@@ -162,22 +160,74 @@ fn install_from(
     let variant: &[&str] = if native { &["--variant=minbase"] } else { &FOREIGN };
     // What is only unpacked gets to no later stage.
     let stage = if native { "customize" } else { "extract" };
-    let run = Run::new("mmdebstrap")
-        .args(["--mode=root", "--format=directory", "--dpkgopt=force-unsafe-io"])
+    let run = mmdebstrap(tmp)
         .args(variant)
         .arg(format!("--architectures={}", flavour.arch.debian()))
         .arg(format!("--include={}", flavour.packages().join(",")))
-        .args(excluded)
         .arg(format!("--{stage}-hook=sh {} \"$1\"", hook.display()))
         .arg(&sources.codename)
         .arg(root)
         .args(entries);
+    run.env("KERNEL", flavour.arch.kernel_package()).on_line(|line| task.detail(line)).run()?;
+    if native { Ok(()) } else { foreign::complete(root) }
+}
+
+fn root_only() -> Result<()> {
+    if rustix::process::geteuid().is_root() {
+        return Ok(());
+    }
+    Err(Fault::new(Kind::Usage, "only root can make the system of a machine")
+        .help("run it as root once: a system that was made is used by all who use the same store")
+        .into())
+}
+
+/// What makes a directory of packages, before it is told which.
+fn mmdebstrap<'a>(tmp: &Path) -> Run<'a> {
+    let run = Run::new("mmdebstrap")
+        .args(["--mode=root", "--format=directory", "--dpkgopt=force-unsafe-io"])
+        .args(LEFT_OUT.map(|path| format!("--dpkgopt=path-exclude={path}")));
     let run =
         ["HOME", "http_proxy", "https_proxy", "no_proxy"].iter().fold(run, |run, name| run.inherit(name));
-    let run = run.env("PATH", path()).env("TMPDIR", tmp).env("KERNEL", flavour.arch.kernel_package());
-    let run = run.env("LC_ALL", "C.UTF-8").on_line(|line| task.detail(line));
-    run.run()?;
-    if native { Ok(()) } else { foreign::complete(root) }
+    run.env("PATH", path()).env("TMPDIR", tmp).env("LC_ALL", "C.UTF-8")
+}
+
+/// Files of Debian's packages, of the release that this machine has.
+pub struct Packages(Sources);
+
+impl Packages {
+    /// Those that this machine's apt knows.
+    ///
+    /// # Errors
+    /// [`Kind::Unavailable`] where it is not Debian's.
+    pub fn find() -> Result<Self> {
+        Sources::find().map(Self)
+    }
+
+    /// The release's name, as in `bookworm`.
+    pub fn codename(&self) -> &str {
+        &self.0.codename
+    }
+
+    /// Fills an empty directory with a small system that has packages of this name, for this machine's processor. `tmp` has
+    /// room for what is on its way.
+    ///
+    /// # Errors
+    /// [`Kind::Tool`] for a program that is missing, [`Kind::Usage`] for who is not root, and what making it gives.
+    pub fn unpack(&self, packages: &[&str], root: &Path, tmp: &Path, task: &dyn Task) -> Result<()> {
+        check_tools(&TOOLS[..1])?;
+        root_only()?;
+        let make = |entries: &[String]| {
+            mmdebstrap(tmp)
+                .args(["--variant=minbase", &format!("--include={}", packages.join(","))])
+                .arg(&self.0.codename)
+                .arg(root)
+                .args(entries)
+                .on_line(|line| task.detail(line))
+                .run()
+                .map(drop)
+        };
+        newest(&self.0, root, make).map(drop)
+    }
 }
 
 /// Our own, with the directories that hold programs for root, which not every user has there.
