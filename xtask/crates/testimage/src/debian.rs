@@ -6,6 +6,8 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, ensure};
 use exec::Run;
+use fault::{Fault, Kind};
+use toolchain::Host;
 
 use crate::image::Item;
 
@@ -13,6 +15,12 @@ use crate::image::Item;
 const PROGRAM: &str = "/usr/sbin/xtables-nft-multi";
 const NAMES: [&str; 6] =
     ["iptables", "iptables-save", "iptables-restore", "ip6tables", "ip6tables-save", "ip6tables-restore"];
+
+/// By architecture: what loads programs of Debian's, and where it finds libraries.
+const LOADERS: [(&str, &str, &str); 2] = [
+    ("amd64", "lib64/ld-linux-x86-64.so.2", "usr/lib/x86_64-linux-gnu"),
+    ("arm64", "lib/ld-linux-aarch64.so.1", "usr/lib/aarch64-linux-gnu"),
+];
 
 /// The files, by path in an image.
 pub(crate) fn iptables() -> Result<BTreeMap<String, Item>> {
@@ -39,6 +47,39 @@ pub(crate) fn iptables() -> Result<BTreeMap<String, Item>> {
         items.insert(format!("usr/sbin/{name}"), Item::Link("xtables-nft-multi".to_owned()));
     }
     Ok(items)
+}
+
+/// Debian's busybox, which is static.
+pub(crate) fn busybox() -> Result<PathBuf> {
+    exec::which("busybox").ok_or_else(|| Fault::new(Kind::Tool, "`busybox` is not installed").into())
+}
+
+/// What a file of a system in a directory loads, by its path in an image; the loader itself, too.
+pub(crate) fn closure(root: &Path, file: &Path) -> Result<BTreeMap<String, Item>> {
+    let arch = Host::current()?.arch();
+    let (loader, libraries) = LOADERS
+        .iter()
+        .find_map(|(name, loader, libraries)| (*name == arch).then_some((loader, libraries)))
+        .context("no loader is known of this machine's")?;
+    let program = root.join(loader);
+    let told = Run::new(&program)
+        .args(["--inhibit-cache", "--library-path", &root.join(libraries).display().to_string(), "--list"])
+        .arg(file)
+        .env("LC_ALL", "C")
+        .run()?;
+    let told = String::from_utf8_lossy(&told.stdout);
+    let mut items = BTreeMap::from([((*loader).to_owned(), Item::File(program.clone()))]);
+    for path in loaded(&told).map(Path::new).filter(|path| path.starts_with(root.join(libraries))) {
+        // The name that is asked for, with the bytes behind it.
+        items.insert(place_in(root, path)?, Item::File(path.canonicalize()?));
+    }
+    Ok(items)
+}
+
+/// Where a file of a system in a directory is in an image.
+pub(crate) fn place_in(root: &Path, file: &Path) -> Result<String> {
+    let path = file.strip_prefix(root).with_context(|| format!("{} is elsewhere", file.display()))?;
+    Ok(path.to_string_lossy().into_owned())
 }
 
 /// What a file loads, and its loader.

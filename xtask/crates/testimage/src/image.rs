@@ -11,7 +11,7 @@ use oci::compress::{Compression, Gzip};
 use oci::image::{Image, LayerBlob, Spec};
 use oci::layout::{Contents, Names};
 use oci::platform::Platform;
-use oci::tree::{Entry, Tree};
+use oci::tree::{Entry, Source, Tree};
 use store::{Key, hash_file};
 use toolchain::Host;
 
@@ -33,15 +33,24 @@ pub struct Made {
 pub(crate) struct Content {
     /// By path, without a `/` before it.
     pub(crate) files: BTreeMap<String, Item>,
-    entrypoint: Vec<String>,
+    pub(crate) entrypoint: Vec<String>,
+    /// Arguments that a user's own replace.
+    pub(crate) cmd: Vec<String>,
 }
 
-/// A file that everybody may run, or a symbolic link.
+/// What lies at a path.
+#[derive(Clone)]
 pub(crate) enum Item {
-    /// With the bytes of this one.
+    /// A file that everybody may run, with the bytes of this one.
     File(PathBuf),
-    /// To this.
+    /// The same, as root whoever runs it.
+    SetUid(PathBuf),
+    /// A file with this text.
+    Text(String),
+    /// A symbolic link to this.
     Link(String),
+    /// A directory of this mode, which may be empty.
+    Directory(u32),
 }
 
 impl Lab<'_> {
@@ -53,15 +62,18 @@ impl Lab<'_> {
         let hashed = |(path, item): (&String, &Item)| {
             let what = match item {
                 Item::File(from) => hash_file(from)?.1.to_string(),
+                Item::SetUid(from) => format!("set-user-ID {}", hash_file(from)?.1),
+                Item::Text(text) => format!("= {text}"),
                 Item::Link(to) => format!("-> {to}"),
+                Item::Directory(mode) => format!("directory {mode:o}"),
             };
             Ok((path.clone(), what))
         };
         let files = content.files.iter().map(hashed).collect::<Result<BTreeMap<_, _>>>()?;
-        let inputs = (1, name, files, &content.entrypoint, release.date.as_str());
+        let inputs = (2, name, files, &content.entrypoint, &content.cmd, release.date.as_str());
         let key = Key::of("test-image", &inputs)?;
         let object = self.store.object(&key, &format!("test image {name}"), self.progress, |dir| {
-            let spec = spec(&content.entrypoint, oci::date::parse(release.date.as_str())?)?;
+            let spec = spec(&content, oci::date::parse(release.date.as_str())?)?;
             let work = self.store.scratch_dir()?;
             let layer = layer(&content, spec.created, work.path().join("layer"), self.progress)?;
             let image = Image::new(&spec, vec![layer])?;
@@ -91,14 +103,14 @@ impl Lab<'_> {
                 content.entrypoint = vec!["/coredns".to_owned()];
             }
             "pause" => {
-                let busybox = exec::which("busybox")
-                    .ok_or_else(|| Fault::new(Kind::Tool, "`busybox` is not installed"))?;
-                add("bin/busybox", busybox);
+                add("bin/busybox", debian::busybox()?);
                 content.entrypoint = ["/bin/busybox", "sleep", "2147483647"].map(str::to_owned).into();
             }
             _ => {
-                let message = format!("nothing is known to put into an image called `{name}`");
-                return Err(Fault::new(Kind::Unknown, message).into());
+                return self.suite_content(release, program)?.ok_or_else(|| {
+                    let message = format!("nothing is known to put into an image called `{name}`");
+                    Fault::new(Kind::Unknown, message).into()
+                });
             }
         }
         if program == "kube-proxy" {
@@ -108,7 +120,7 @@ impl Lab<'_> {
     }
 }
 
-fn spec(entrypoint: &[String], created: u64) -> Result<Spec> {
+fn spec(content: &Content, created: u64) -> Result<Spec> {
     let platform = match Host::current()? {
         Host::LinuxAmd64 => Platform::Amd64,
         Host::LinuxArm64 => Platform::Arm64,
@@ -117,8 +129,8 @@ fn spec(entrypoint: &[String], created: u64) -> Result<Spec> {
         platform,
         created,
         env: BTreeMap::from([("PATH".to_owned(), PATH.to_owned())]),
-        entrypoint: entrypoint.to_vec(),
-        cmd: Vec::new(),
+        entrypoint: content.entrypoint.clone(),
+        cmd: content.cmd.clone(),
         healthcheck: None,
         labels: BTreeMap::new(),
         annotations: BTreeMap::new(),
@@ -134,7 +146,10 @@ fn layer(
     let mut tree = Tree::new();
     for (path, item) in &content.files {
         let entry = match item {
-            Item::File(from) => Entry::file(0o755, oci::tree::Source::Path(from.clone())),
+            Item::File(from) => Entry::file(0o755, Source::Path(from.clone())),
+            Item::SetUid(from) => Entry::file(0o4755, Source::Path(from.clone())),
+            Item::Text(text) => Entry::file(0o644, text.as_bytes()),
+            Item::Directory(mode) => Entry::directory(*mode),
             Item::Link(to) => Entry::symlink(to),
         };
         tree.insert(path, entry)?;

@@ -7,6 +7,7 @@
 mod debian;
 mod image;
 mod programs;
+mod suite;
 
 use std::path::{Path, PathBuf};
 

@@ -46,6 +46,28 @@ const COREDNS_PACKAGES: [&str; 11] = [
 /// The name of crictl's module in newer versions; under its older one it is not served everywhere.
 const CRI_TOOLS: (&str, &str) = ("sigs.k8s.io/cri-tools", "v1.34.0");
 
+/// What Kubernetes' own tests are run by, and what of theirs is in images: the last element of each is the program's file.
+const SUITE: [&str; 4] = [
+    "github.com/onsi/ginkgo/v2/ginkgo",
+    "k8s.io/kubernetes/test/images/agnhost",
+    "k8s.io/kubernetes/test/images/nonewprivs",
+    "k8s.io/sample-apiserver",
+];
+/// What the names of their closures begin with.
+const SUITE_DIR: &str = "suite-";
+const SUITE_TESTS: &str = "k8s.io/kubernetes/test/e2e";
+/// The file that those tests are.
+const E2E_TEST: &str = "e2e.test";
+/// What images of the suite have besides programs.
+const SUITE_FILES: [&str; 6] = [
+    "test/images/agnhost/porter/localhost.crt",
+    "test/images/agnhost/porter/localhost.key",
+    "test/images/kitten/html/data.json",
+    "test/images/kitten/html/kitten.jpg",
+    "test/images/nautilus/html/data.json",
+    "test/images/nautilus/html/nautilus.jpg",
+];
+
 /// Programs of one closure, compiled together.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Set {
@@ -58,6 +80,11 @@ pub enum Set {
     CoreDns {
         /// As in `v1.14.6`.
         version: &'static str,
+    },
+    /// Kubernetes' own tests of a cluster (`e2e.test`), their runner, and the programs of the images that they use.
+    Suite {
+        /// As in `v1.26.0`.
+        release: String,
     },
     /// crictl, newer than the releases: it speaks to runtimes that speak CRI v1.
     Crictl,
@@ -82,6 +109,7 @@ impl Set {
             module: module.to_owned(),
             version: version.to_owned(),
             packages,
+            tests: Vec::new(),
         };
         match self {
             Set::ControlPlane { release } => Spec::Programs {
@@ -89,6 +117,14 @@ impl Set {
                 module: KUBERNETES.to_owned(),
                 version: release.clone(),
                 packages: self.packages(),
+                tests: Vec::new(),
+            },
+            Set::Suite { release } => Spec::Programs {
+                name: format!("{SUITE_DIR}{release}"),
+                module: KUBERNETES.to_owned(),
+                version: release.clone(),
+                packages: self.packages(),
+                tests: self.tests(),
             },
             Set::CoreDns { version } => other((COREDNS, version), coredns_imports().into()),
             Set::Crictl => other(CRI_TOOLS, self.packages()),
@@ -102,9 +138,28 @@ impl Set {
                 let commands = COMMANDS.map(|name| format!("{KUBERNETES}/cmd/{name}"));
                 commands.into_iter().chain([ETCD.1.to_owned()]).collect()
             }
+            Set::Suite { .. } => SUITE.map(str::to_owned).into(),
             Set::CoreDns { .. } => Vec::new(),
             Set::Crictl => vec![format!("{}/cmd/crictl", CRI_TOOLS.0)],
         }
+    }
+
+    /// Packages whose tests are programs of it.
+    fn tests(&self) -> Vec<String> {
+        match self {
+            Set::Suite { .. } => vec![SUITE_TESTS.to_owned()],
+            _ => Vec::new(),
+        }
+    }
+
+    /// Files of Kubernetes' module that it has, too.
+    fn files(&self) -> Option<(&'static str, &'static [&'static str])> {
+        matches!(self, Set::Suite { .. }).then_some((KUBERNETES, &SUITE_FILES))
+    }
+
+    /// Build tags: the suite's own sources know the clouds.
+    fn tags(&self) -> &'static [&'static str] {
+        if matches!(self, Set::Suite { .. }) { &[] } else { &TAGS }
     }
 
     /// Ours.
@@ -124,6 +179,12 @@ impl Set {
             Set::ControlPlane { .. } => COMMANDS.into_iter().find(|name| *name == program),
             Set::CoreDns { .. } => (program == "coredns").then_some("own"),
             Set::Crictl => (program == "crictl").then_some("crictl"),
+            Set::Suite { .. } => SUITE
+                .into_iter()
+                .filter_map(|package| package.rsplit('/').next())
+                .chain([E2E_TEST])
+                .chain(SUITE_FILES)
+                .find(|name| *name == program),
         }
     }
 }
@@ -140,8 +201,11 @@ pub fn committed(root: &Path) -> Result<Vec<Set>> {
     let names = entries
         .map(|entry| Ok(entry?.file_name().to_string_lossy().into_owned()))
         .collect::<Result<Vec<_>>>()?;
-    let releases = names.into_iter().filter(|name| name.starts_with('v'));
-    let mut sets: Vec<Set> = releases.map(|release| Set::ControlPlane { release }).collect();
+    let of_releases = names.into_iter().filter_map(|name| match name.strip_prefix(SUITE_DIR) {
+        Some(release) => Some(Set::Suite { release: release.to_owned() }),
+        None => name.starts_with('v').then_some(Set::ControlPlane { release: name }),
+    });
+    let mut sets: Vec<Set> = of_releases.collect();
     sets.extend(COREDNS_VERSIONS.map(|version| Set::CoreDns { version }));
     sets.push(Set::Crictl);
     Ok(sets)
@@ -184,7 +248,7 @@ impl Lab<'_> {
         let closure = self.ensure_closure(set)?;
         let arch = Host::current()?.arch();
         let stamps = match set {
-            Set::ControlPlane { release } => {
+            Set::ControlPlane { release } | Set::Suite { release } => {
                 let release = self.release(release)?;
                 Stamps::new().kubernetes(gobuild::Release {
                     version: release.version.as_str(),
@@ -194,12 +258,16 @@ impl Lab<'_> {
             }
             Set::CoreDns { .. } | Set::Crictl => Stamps::new(),
         };
-        let (packages, own) = (set.packages(), set.own());
+        let (packages, tests, own) = (set.packages(), set.tests(), set.own());
         let closure_text = (&closure.go_mod, &closure.go_sum);
-        let key = Key::of(
-            "test-programs",
-            &(1, closure_text, &packages, &own, TAGS, &stamps, arch, &self.lock.go.version),
-        )?;
+        // Of what most sets do not have their keys say nothing.
+        let more = (!tests.is_empty()).then_some((&tests, set.files()));
+        let version = &self.lock.go.version;
+        let inputs = (1, closure_text, &packages, &own, set.tags(), &stamps, arch, version);
+        let key = match more {
+            None => Key::of("test-programs", &inputs)?,
+            Some(more) => Key::of("test-programs", &(inputs, more))?,
+        };
         let name = set.spec().dir().display().to_string();
         self.store.object(&key, &format!("programs of {name}"), self.progress, |dir| {
             let (tools, work) = (self.go()?, self.store.scratch_dir()?);
@@ -209,8 +277,10 @@ impl Lab<'_> {
                 closure: &closure,
                 arch,
                 packages: &packages,
+                tests: &tests,
+                files: set.files(),
                 own: own.as_deref(),
-                tags: &TAGS,
+                tags: set.tags(),
                 stamps: &stamps,
             }
             .build(&tools, jobs, work.path(), dir, self.progress)
