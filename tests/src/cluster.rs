@@ -23,6 +23,7 @@ pub fn start(release: &str, attr: &str) -> Result<Cluster> {
         runtime: vm::Runtime::Containerd,
         packages: PACKAGES.map(str::to_owned).into(),
         disks: DISKS.into(),
+        suite: false,
         consoles: crate::root().join("target/vm/cluster"),
     };
     let mut cluster = Cluster::new(cluster::Kit::new(&setup, &Silent)?)?;

@@ -4,7 +4,7 @@ use std::iter;
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
 
-use ::e2e::{Able, CASES, Case, Report, chosen};
+use ::e2e::{Able, CASES, Case, Group, Report, Suite, chosen};
 use anyhow::{Context as _, Result};
 use cluster::{Kit, Nodes, Setup};
 use fault::{Fault, Kind};
@@ -61,6 +61,15 @@ pub(crate) struct E2e {
     /// Run each case this often in a row, in the same cluster: what fails now and then shows.
     #[arg(long, value_name = "COUNT", default_value = "1")]
     repeat: NonZeroUsize,
+    /// Run Kubernetes' own conformance tests, too, after all others.
+    #[arg(long)]
+    conformance: bool,
+    /// Of those the ones whose name has this text; several may be given.
+    #[arg(long, value_name = "TEXT", requires = "conformance")]
+    focus: Vec<String>,
+    /// How many of those run at a time.
+    #[arg(long, value_name = "NUMBER", requires = "conformance", default_value = "4")]
+    at_a_time: NonZeroUsize,
     /// List the cases, and do nothing.
     #[arg(long, conflicts_with_all = ["case", "faults", "repeat"])]
     list: bool,
@@ -86,6 +95,11 @@ impl E2e {
         }
         let cases: Vec<&Case> =
             cases.into_iter().flat_map(|case| iter::repeat_n(case, self.repeat.get())).collect();
+        let suite = if self.conformance {
+            Some(Suite::read(&context.root, &self.release, self.focus.clone(), self.at_a_time.get())?)
+        } else {
+            None
+        };
         let out = context.root.join(&self.out);
         std::fs::create_dir_all(&out).with_context(|| format!("cannot make {}", out.display()))?;
         let runtime = Runtime::from(self.runtime);
@@ -108,10 +122,11 @@ impl E2e {
             runtime,
             packages: packages.iter().map(|name| (*name).to_owned()).collect(),
             disks: Vec::new(),
+            suite: self.conformance,
             consoles: out.clone(),
         };
         let kit = Kit::new(&setup, &*context.progress)?;
-        let report = ::e2e::run(kit, &self.release, &cases, &out, &*context.progress)?;
+        let report = ::e2e::run(kit, &self.release, &cases, suite.as_ref(), &out, &*context.progress)?;
         if context.json {
             context.print_json(&report)?;
         } else {
@@ -124,14 +139,12 @@ impl E2e {
                 .help(format!("logs: {}", out.join("logs").display()))
                 .into());
         }
-        let mut failed: Vec<&str> = report.failed().map(|case| case.name.as_str()).collect();
-        failed.dedup();
-        if failed.is_empty() {
-            return Ok(());
+        match failure(&report) {
+            None => Ok(()),
+            Some((message, alone)) => Err(Fault::new(Kind::Failed, message)
+                .help(format!("logs: {}; alone: {alone}", out.join("logs").display()))
+                .into()),
         }
-        Err(Fault::new(Kind::Failed, format!("failed: {}", failed.join(", ")))
-            .help(format!("logs: {}; alone: --case {}", out.join("logs").display(), failed.join(" --case ")))
-            .into())
     }
 
     /// Builds the image of a release. The store is closed again: machines run for long.
@@ -142,6 +155,21 @@ impl E2e {
         let built = session.executor()?.build(&plan, &context.root.join("target/images"))?;
         Ok(built.into_iter().next().context("a plan of nothing")?.layout)
     }
+}
+
+/// What failed, if something did, and the options that run it alone.
+fn failure(report: &Report) -> Option<(String, String)> {
+    let (suite, cases): (Vec<_>, Vec<_>) = report.failed().partition(|case| case.group == Group::Conformance);
+    let mut names: Vec<&str> = cases.iter().map(|case| case.name.as_str()).collect();
+    // One that ran several times in a row is named once.
+    names.dedup();
+    let mut failed: Vec<String> = names.iter().map(|name| (*name).to_owned()).collect();
+    let mut alone: Vec<String> = names.iter().map(|name| format!("--case {name}")).collect();
+    if !suite.is_empty() {
+        failed.push(format!("{} of Kubernetes' own tests", suite.len()));
+        alone.push("--conformance --focus NAME".to_owned());
+    }
+    (!failed.is_empty()).then(|| (format!("failed: {}", failed.join(", ")), alone.join(" ")))
 }
 
 /// What nodes are.

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result};
 use exec::Run;
 use oci::layout::{self, Layout};
+use progress::Progress;
 use testimage::{Lab, Set};
 use vm::Arch;
 
@@ -71,12 +72,34 @@ fn programs(node: &Path, to: &Path) -> Result<()> {
     Ok(())
 }
 
-/// An archive of what a person works with: kubectl and crictl.
-pub(crate) fn tools(lab: &Lab<'_>, release: &str, dir: &Path) -> Result<PathBuf> {
+/// The images that Kubernetes' own tests ask for, as archives in a directory from a place among the others on.
+pub(crate) fn suite(
+    lab: &Lab<'_>,
+    release: &str,
+    dir: &Path,
+    first: usize,
+    progress: &dyn Progress,
+) -> Result<Vec<Archive>> {
+    let (made, unknown) = lab.suite_images(release)?;
+    progress.note(&format!(
+        "images that conformance tests find: {}; not made: {}",
+        made.len(),
+        unknown.join(" ")
+    ));
+    made.iter().enumerate().map(|(index, image)| pack(&image.layout, dir, first + index)).collect()
+}
+
+/// An archive of what a person works with: kubectl and crictl; and Kubernetes' own tests.
+pub(crate) fn tools(lab: &Lab<'_>, release: &str, suite: bool, dir: &Path) -> Result<PathBuf> {
     let archive = dir.join("tools.tar");
     let mut tar = tar::Builder::new(File::create(&archive)?);
     let plane = Set::ControlPlane { release: release.to_owned() };
-    for (set, name) in [(&plane, "kubectl"), (&Set::Crictl, "crictl")] {
+    let own = Set::Suite { release: release.to_owned() };
+    let mut programs = vec![(&plane, "kubectl"), (&Set::Crictl, "crictl")];
+    if suite {
+        programs.extend([(&own, "e2e.test"), (&own, "ginkgo")]);
+    }
+    for (set, name) in programs {
         tar.append_path_with_name(lab.program(set, name)?, name)?;
     }
     tar.into_inner()?.sync_all()?;

@@ -38,6 +38,8 @@ pub struct Setup<'a> {
     pub packages: Vec<String>,
     /// Empty disks of each virtual machine, in bytes.
     pub disks: Vec<u64>,
+    /// Have machines Kubernetes' own tests, and the images that these ask for?
+    pub suite: bool,
     /// A directory for what machines say on their consoles.
     pub consoles: PathBuf,
 }
@@ -54,6 +56,8 @@ pub struct Kit {
     images: Vec<Archive>,
     /// Another one for the same node, and its release.
     other: Option<(String, Archive)>,
+    /// What Kubernetes' own tests ask for, everywhere.
+    suite: Vec<Archive>,
     tools: PathBuf,
     disks: Vec<u64>,
     consoles: PathBuf,
@@ -87,7 +91,12 @@ impl Kit {
         let other = setup.other.map(|(release, layout)| {
             Ok::<_, anyhow::Error>((release.to_owned(), images::pack(layout, dir.path(), images.len())?))
         });
-        let tools = images::tools(&lab, setup.release, dir.path())?;
+        let suite = if setup.suite {
+            images::suite(&lab, setup.release, dir.path(), images.len() + 1, progress)?
+        } else {
+            Vec::new()
+        };
+        let tools = images::tools(&lab, setup.release, setup.suite, dir.path())?;
         Ok(Self {
             guide,
             nodes: setup.nodes,
@@ -97,6 +106,7 @@ impl Kit {
             system,
             images,
             other: other.transpose()?,
+            suite,
             tools,
             disks: setup.disks.clone(),
             consoles: setup.consoles.clone(),
@@ -144,7 +154,8 @@ impl Kit {
         needed: impl Fn(&str) -> bool,
     ) -> Result<Machine> {
         let others = self.images.iter().skip(1).filter(|image| needed(&image.name));
-        let archives = self.images.iter().take(1).chain(others).map(|image| image.path.clone());
+        let archives =
+            self.images.iter().take(1).chain(others).chain(&self.suite).map(|image| image.path.clone());
         let mut images: Vec<PathBuf> = archives.chain([self.tools.clone()]).collect();
         let tools = images.len() - 1;
         images.extend(self.other.iter().map(|(_, archive)| archive.path.clone()));

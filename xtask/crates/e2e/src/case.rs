@@ -13,17 +13,20 @@ pub enum Group {
     Workload,
     /// Something that is broken, and has to be whole again.
     Fault,
+    /// One of Kubernetes' own tests.
+    Conformance,
 }
 
 impl Group {
-    /// Both, in the order in which they run.
-    pub const ALL: [Self; 2] = [Self::Workload, Self::Fault];
+    /// All, in the order in which they run.
+    pub const ALL: [Self; 3] = [Self::Workload, Self::Fault, Self::Conformance];
 
     /// The name of its suite.
     pub fn name(self) -> &'static str {
         match self {
             Self::Workload => "workloads",
             Self::Fault => "faults",
+            Self::Conformance => "conformance",
         }
     }
 }

@@ -4,7 +4,7 @@ mod timeline;
 
 use maud::{Markup, html};
 
-use crate::{CaseReport, Outcome, Report};
+use crate::{CaseReport, Group, Outcome, Report};
 
 /// Writes the page. All names are escaped; it needs nothing but itself.
 pub fn page(report: &Report) -> String {
@@ -32,6 +32,7 @@ pub fn page(report: &Report) -> String {
                 div.scroll.wide { (timeline::draw(report)) }
             }
             (cases(report))
+            (suite(report))
             (pods(report))
         }
     };
@@ -100,12 +101,48 @@ fn cases(report: &Report) -> Markup {
                         th.number scope="col" { "time" }
                     } }
                     tbody {
-                        @for case in &report.cases {
+                        @for case in of_table(report) {
                             tr {
                                 th scope="row" { (case.name) }
                                 td { (case.about) }
                                 td class=(class(case)) { (word(case)) }
                                 td.number { (duration(case.seconds)) }
+                            }
+                        }
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// Workloads and faults.
+fn of_table(report: &Report) -> impl Iterator<Item = &CaseReport> {
+    report.cases.iter().filter(|case| case.group != Group::Conformance)
+}
+
+/// Kubernetes' own tests: how many of them passed, and the others by name with the reason.
+fn suite(report: &Report) -> Markup {
+    let all: Vec<&CaseReport> = report.cases.iter().filter(|case| case.group == Group::Conformance).collect();
+    let passed = all.iter().filter(|case| case.outcome == Outcome::Passed).count();
+    html! {
+        @if !all.is_empty() {
+            section aria-labelledby="conformance" {
+                h2 #conformance { "Kubernetes' own tests" }
+                p { (passed) " of " (all.len()) " passed." }
+                div.scroll {
+                    table.plain {
+                        thead { tr { th scope="col" { "not passed" } th scope="col" { "result" } th scope="col" { "why" } } }
+                        tbody {
+                            @for case in &all {
+                                @let why = match &case.outcome {
+                                    Outcome::Passed => None,
+                                    Outcome::Skipped { reason } => Some(reason.as_str()),
+                                    Outcome::Failed { message } => message.lines().next(),
+                                };
+                                @if let Some(why) = why {
+                                    tr { th scope="row" { (case.name) } td class=(class(case)) { (word(case)) } td { (why) } }
+                                }
                             }
                         }
                     }

@@ -9,7 +9,7 @@ use fault::Kind;
 use progress::Progress;
 
 use crate::outcome::{CaseReport, Outcome, Phase, Report, VERSION};
-use crate::{Able, CASES, Case, Machines, Runner, junit, logs, page, telling};
+use crate::{Able, CASES, Case, Group, Machines, Runner, Suite, junit, logs, page, telling};
 
 /// Where logs are, in the run's directory.
 const LOGS: &str = "logs";
@@ -18,12 +18,19 @@ const KEPT: usize = 3;
 /// How many of a node's lines the console shows.
 const LINES: usize = 8;
 
-/// Makes a cluster of two machines, runs the cases, and takes all down. What was found is in `out`: `report.json`, `junit.xml`,
+/// Makes a cluster of two machines, runs the cases and then Kubernetes' own suite, and takes all down. What was found is in `out`: `report.json`, `junit.xml`,
 /// `index.html`, consoles, and where something failed `logs`, of which the most telling lines are noted.
 ///
 /// # Errors
 /// [`Kind::Interrupted`], and where `out` cannot be written to; that a cluster cannot be made is in the report.
-pub fn run(kit: Kit, release: &str, cases: &[&Case], out: &Path, progress: &dyn Progress) -> Result<Report> {
+pub fn run(
+    kit: Kit,
+    release: &str,
+    cases: &[&Case],
+    suite: Option<&Suite>,
+    out: &Path,
+    progress: &dyn Progress,
+) -> Result<Report> {
     let logs = out.join(LOGS);
     if logs.exists() {
         std::fs::remove_dir_all(&logs).with_context(|| format!("removing {}", logs.display()))?;
@@ -47,6 +54,7 @@ pub fn run(kit: Kit, release: &str, cases: &[&Case], out: &Path, progress: &dyn 
         pods: Vec::new(),
         error: None,
     };
+    let since = cluster.since;
     let made = cluster.init(progress).and_then(|()| cluster.join(progress));
     report.nodes = cluster.nodes.iter().map(|node| node.name.clone()).collect();
     report.phases = cluster.steps.iter().map(phase).collect();
@@ -63,7 +71,22 @@ pub fn run(kit: Kit, release: &str, cases: &[&Case], out: &Path, progress: &dyn 
         })
     });
     match done {
-        Ok((ran, pods)) => (report.cases, report.pods) = (ran, pods),
+        Ok((ran, pods)) => {
+            (report.cases, report.pods) = (ran, pods);
+            if let Some(suite) = suite {
+                match suite.run(&mut cluster, since, started, out, progress) {
+                    Ok(ran) => report.cases.extend(ran),
+                    Err(error) if fault::is(&error, Kind::Interrupted) => return Err(error),
+                    Err(error) => report.error = Some(format!("{error:#}")),
+                }
+                let failed = |case: &CaseReport| {
+                    matches!((case.group, &case.outcome), (Group::Conformance, Outcome::Failed { .. }))
+                };
+                if report.error.is_some() || report.cases.iter().any(failed) {
+                    keep(&mut cluster, &logs.join(Group::Conformance.name()), progress);
+                }
+            }
+        }
         Err(error) if fault::is(&error, Kind::Interrupted) => {
             return Err(error);
         }

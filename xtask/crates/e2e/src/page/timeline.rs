@@ -3,7 +3,7 @@
 use maud::{Markup, html};
 
 use super::{class, duration};
-use crate::{Outcome, Report};
+use crate::{CaseReport, Group, Outcome, Report};
 
 /// Of the whole picture, in its own units.
 const WIDTH: f64 = 960.0;
@@ -83,7 +83,10 @@ fn lanes(report: &Report) -> Vec<(&'static str, Vec<Bar>)> {
         seconds: phase.seconds,
         mark: "",
     });
-    let ran = report.cases.iter().filter(|case| !matches!(case.outcome, Outcome::Skipped { .. }));
+    let ran = report
+        .cases
+        .iter()
+        .filter(|case| case.group != Group::Conformance && !matches!(case.outcome, Outcome::Skipped { .. }));
     let cases = ran.map(|case| Bar {
         name: case.name.clone(),
         kind: class(case),
@@ -101,9 +104,23 @@ fn lanes(report: &Report) -> Vec<(&'static str, Vec<Bar>)> {
         seconds: pod.seconds,
         mark: "",
     });
-    let lanes =
-        [("Cluster", phases.collect()), ("Cases", cases.collect()), ("Pods", pods.collect::<Vec<_>>())];
+    let lanes = [
+        ("Cluster", phases.collect()),
+        ("Cases", cases.chain(suite(report)).collect()),
+        ("Pods", pods.collect::<Vec<_>>()),
+    ];
     lanes.into_iter().filter(|(_, bars): &(_, Vec<Bar>)| !bars.is_empty()).collect()
+}
+
+/// Kubernetes' own tests, several of which run at a time, as one bar.
+fn suite(report: &Report) -> Option<Bar> {
+    let ran = |case: &&CaseReport| case.group == Group::Conformance && case.seconds > 0.0;
+    let ran: Vec<&CaseReport> = report.cases.iter().filter(ran).collect();
+    let start = ran.iter().map(|case| case.start).reduce(f64::min)?;
+    let end = ran.iter().map(|case| case.start + case.seconds).fold(start, f64::max);
+    let failed = ran.iter().any(|case| matches!(case.outcome, Outcome::Failed { .. }));
+    let (kind, mark) = if failed { ("failed", " ✗ failed") } else { ("passed", "") };
+    Some(Bar { name: Group::Conformance.name().to_owned(), kind, start, seconds: end - start, mark })
 }
 
 fn ticks(end: f64) -> Vec<f64> {
