@@ -220,3 +220,45 @@ fn summary(report: &Report) -> String {
         report.seconds
     )
 }
+
+#[cfg(test)]
+mod tests {
+    use ::e2e::{CaseReport, Outcome, VERSION};
+
+    use super::*;
+
+    #[test]
+    fn what_failed_is_named_with_what_runs_it_alone() {
+        let case = |group, name: &str| CaseReport {
+            group,
+            name: name.to_owned(),
+            about: String::new(),
+            start: 0.0,
+            seconds: 1.0,
+            outcome: Outcome::Failed { message: String::new() },
+        };
+        let mut report = Report {
+            version: VERSION,
+            started: String::new(),
+            release: String::new(),
+            image: String::new(),
+            runtime: String::new(),
+            machines: String::new(),
+            emulated: false,
+            nodes: Vec::new(),
+            seconds: 0.0,
+            phases: Vec::new(),
+            cases: Vec::new(),
+            pods: Vec::new(),
+            error: None,
+        };
+        assert_eq!(failure(&report), None);
+        report.cases = vec![case(Group::Workload, "probes"), case(Group::Fault, "link-cut")];
+        let both = ("failed: probes, link-cut".to_owned(), "--case probes --case link-cut".to_owned());
+        assert_eq!(failure(&report), Some(both));
+        report.cases.extend([case(Group::Conformance, "[sig-a] a"), case(Group::Conformance, "[sig-a] b")]);
+        let (message, alone) = failure(&report).unwrap();
+        assert_eq!(message, "failed: probes, link-cut, 2 of Kubernetes' own tests");
+        assert_eq!(alone, "--case probes --case link-cut --conformance --focus NAME");
+    }
+}

@@ -164,6 +164,15 @@ impl Cluster {
             .map_err(|error| error.context(format!("on the machine `{}`", node.name)))
     }
 
+    /// Lets pods run on the first machine, too.
+    ///
+    /// # Errors
+    /// [`Kind::Failed`] if the command fails.
+    pub fn untaint(&mut self) -> Result<()> {
+        let untaint = self.kit.guide.commands("untaint")?.to_owned();
+        self.run(0, &format!("export KUBECONFIG=/etc/kubernetes/admin.conf\n{untaint}")).map(drop)
+    }
+
     /// Takes the kubelet's container of a machine away, if it is there, and starts it again: as the page says.
     ///
     /// # Errors

@@ -218,7 +218,7 @@ mod tests {
     use super::*;
 
     /// What this crate and its users run, by name. A runtime's blocks are run where the runtime is chosen.
-    const RUN: [&str; 20] = [
+    const RUN: [&str; 21] = [
         "names",
         "host",
         "network",
@@ -233,6 +233,7 @@ mod tests {
         "token",
         "join",
         "route",
+        "untaint",
         "stop containerd",
         "restart docker",
         "restart podman",

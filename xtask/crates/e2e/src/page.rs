@@ -249,6 +249,42 @@ mod tests {
     }
 
     #[test]
+    fn kubernetes_own_tests_are_counted_and_named_where_they_did_not_pass() {
+        let mut report = sample();
+        assert!(!page(&report).contains("Kubernetes' own tests"));
+        let own = |name: &str, start, outcome| CaseReport {
+            group: Group::Conformance,
+            name: name.to_owned(),
+            about: String::new(),
+            start,
+            seconds: 7.0,
+            outcome,
+        };
+        report.cases.extend([
+            own("[sig-a] passes", 150.0, Outcome::Passed),
+            own("[sig-a] passes, too", 155.0, Outcome::Passed),
+            own("[sig-a] fails", 160.0, Outcome::Failed { message: "found `2`\nthere".to_owned() }),
+            own("[sig-a] rests", 0.0, Outcome::Skipped { reason: "pulls an image".to_owned() }),
+        ]);
+        report.cases.last_mut().unwrap().seconds = 0.0;
+        let (page, mut text) = (page(&report), String::new());
+        for part in [
+            "2 of 4 passed.",
+            "[sig-a] fails",
+            "<td>found `2`</td>",
+            "[sig-a] rests",
+            "pulls an image",
+            ">17.0 s ✗ failed<",
+        ] {
+            if !page.contains(part) {
+                text.push_str(part);
+            }
+        }
+        assert_eq!(text, "", "{page}");
+        assert!(!page.contains("[sig-a] passes"), "one bar and one figure are enough for them");
+    }
+
+    #[test]
     fn a_run_of_nothing_has_a_page() {
         let mut report = sample();
         (report.cases, report.pods, report.phases) = (vec![], vec![], vec![]);

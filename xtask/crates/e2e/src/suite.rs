@@ -18,6 +18,10 @@ use crate::{Group, Machines, Place, Said};
 const LISTS: &str = "tests/conformance";
 /// What the names of the tests have, of which the last is conformance of what a node does alone.
 const LABELS: [&str; 2] = ["[Conformance]", "[NodeConformance]"];
+/// What the names of those have that disturb others, or that others disturb: they run last, one after another.
+const SERIAL: &str = "[Serial]";
+/// Of what a run writes.
+const FILES: [(&str, &str); 2] = [("log", "conformance.log"), ("xml", "conformance.xml")];
 /// Where all is on the machine.
 const DIR: &str = "/var/lib/suite";
 /// How often the machine is asked how far it is.
@@ -95,7 +99,8 @@ impl Suite {
     }
 
     /// Runs it; returns what came of each test of the suite's own list, those that are not run with their reasons. In `out` are
-    /// the suite's own `conformance.xml`, and what it said.
+    /// the suite's own `conformance.xml`, and what it said; of tests
+    /// that run one after another `conformance-serial.xml`.
     ///
     /// # Errors
     /// [`Kind::Interrupted`]; [`Kind::Data`] for a list that names what is not a test of the suite; what the suite says, where it
@@ -119,18 +124,21 @@ impl Suite {
         if chosen.is_empty() {
             return Ok(reports);
         }
-        let found = self.wait(machines, &chosen, progress);
-        for (from, to) in [("run.log", "conformance.log"), ("junit.xml", "conformance.xml")] {
-            // What came to no end has perhaps no report.
-            if let Ok(said) = ok(machines, &format!("cat {DIR}/{from}"), SHORT) {
-                files::write(&out.join(to), said.stdout.as_bytes())?;
+        let (serial, others) = chosen.into_iter().partition(|name| name.contains(SERIAL));
+        let parts: [(Vec<&str>, usize, &str); 2] = [(others, self.at_a_time, ""), (serial, 1, "-serial")];
+        for (names, at_a_time, part) in parts.into_iter().filter(|(names, ..)| !names.is_empty()) {
+            let found = wait(machines, &names, at_a_time, progress);
+            for (from, to) in FILES {
+                // What came to no end has perhaps no report.
+                if let Ok(said) = ok(machines, &format!("cat {DIR}/run.{from}"), SHORT) {
+                    let to = to.replace('.', &format!("{part}."));
+                    files::write(&out.join(to), said.stdout.as_bytes())?;
+                }
             }
-        }
-        found?;
-        let ran = specs(&ok(machines, &format!("cat {DIR}/run.json"), SHORT)?.stdout)?;
-        let ran: BTreeMap<String, Spec> = ran.into_iter().map(|spec| (spec.name(), spec)).collect();
-        for name in chosen {
-            reports.push(report(name, ran.get(name), started));
+            found?;
+            let ran = specs(&ok(machines, &format!("cat {DIR}/run.json"), SHORT)?.stdout)?;
+            let ran: BTreeMap<String, Spec> = ran.into_iter().map(|spec| (spec.name(), spec)).collect();
+            reports.extend(names.into_iter().map(|name| report(name, ran.get(name), started)));
         }
         Ok(reports)
     }
@@ -164,29 +172,34 @@ impl Suite {
         }
         Ok((chosen, others))
     }
+}
 
-    /// Starts the suite in the background, and waits for its end.
-    fn wait(&self, machines: &mut dyn Machines, names: &[&str], progress: &dyn Progress) -> Result<()> {
-        let task = progress.task("conformance", Some(names.len() as u64));
-        ok(machines, &start(names, self.at_a_time), SHORT)?;
-        let mut done = 0;
-        loop {
-            exec::interrupt::sleep(POLL)?;
-            // A machine that is busy may be late once: it is asked again.
-            let said = ok(machines, PROGRESS, SHORT)?.stdout;
-            let mut words = said.split_whitespace();
-            let (passed, failed) = (count(words.next()), count(words.next()));
-            task.advance((passed + failed).saturating_sub(done));
-            done = done.max(passed + failed);
-            task.detail(&format!("{failed} failed"));
-            match words.next() {
-                None => {}
-                // Of tests that failed their report tells.
-                Some("0" | "1") => return Ok(()),
-                Some(code) => {
-                    let message = format!("ginkgo ended with {code}; what it said is in conformance.log");
-                    return Err(Fault::new(Kind::Failed, message).into());
-                }
+/// Starts tests in the background, and waits for their end.
+fn wait(
+    machines: &mut dyn Machines,
+    names: &[&str],
+    at_a_time: usize,
+    progress: &dyn Progress,
+) -> Result<()> {
+    let task = progress.task("conformance", Some(names.len() as u64));
+    ok(machines, &start(names, at_a_time), SHORT)?;
+    let mut done = 0;
+    loop {
+        exec::interrupt::sleep(POLL)?;
+        // A machine that is busy may be late once: it is asked again.
+        let said = ok(machines, PROGRESS, SHORT)?.stdout;
+        let mut words = said.split_whitespace();
+        let (passed, failed) = (count(words.next()), count(words.next()));
+        task.advance((passed + failed).saturating_sub(done));
+        done = done.max(passed + failed);
+        task.detail(&format!("{failed} failed"));
+        match words.next() {
+            None => {}
+            // Of tests that failed their report tells.
+            Some("0" | "1") => return Ok(()),
+            Some(code) => {
+                let message = format!("ginkgo ended with {code}; what it said is in conformance.log");
+                return Err(Fault::new(Kind::Failed, message).into());
             }
         }
     }
@@ -211,7 +224,7 @@ const ARGUMENTS: &str = "--provider=skeleton --kubeconfig=/etc/kubernetes/admin.
 fn listing() -> String {
     let focus: Vec<String> = LABELS.iter().map(|label| escaped(label)).collect();
     format!(
-        "set -e; mkdir -p {DIR}; cd {DIR}; rm -f code run.log run.json\n\
+        "set -e; mkdir -p {DIR}; cd {DIR}\n\
          e2e.test --ginkgo.dry-run --ginkgo.focus='{}' --ginkgo.json-report={DIR}/all.json {ARGUMENTS} >list.log 2>&1 || {{ tail -n 40 list.log; exit 1; }}\n\
          cat all.json\n",
         focus.join("|")
@@ -225,12 +238,12 @@ fn start(names: &[&str], at_a_time: usize) -> String {
         let _ = write!(focus, "{}{}$", if focus.is_empty() { "" } else { "|" }, escaped(name));
     }
     format!(
-        "set -e; cd {DIR}\ncat >focus <<'END'\n{focus}\nEND\n\
-         cat >run.sh <<'END'\ncd {DIR}\n\
+        "set -e; cd {DIR}; rm -f code run.*\ncat >focus <<'END'\n{focus}\nEND\n\
+         cat >start.sh <<'END'\ncd {DIR}\n\
          ginkgo --procs={at_a_time} --no-color --timeout=24h --focus=\"$(cat focus)\" --output-dir={DIR} --json-report=run.json \
-         --junit-report=junit.xml $(command -v e2e.test) -- {ARGUMENTS} >run.log 2>&1\n\
+         --junit-report=run.xml $(command -v e2e.test) -- {ARGUMENTS} >run.log 2>&1\n\
          echo $? >code.new; mv code.new code\nEND\n\
-         setsid sh run.sh >/dev/null 2>&1 </dev/null &\n"
+         setsid sh start.sh >/dev/null 2>&1 </dev/null &\n"
     )
 }
 

@@ -74,7 +74,9 @@ pub fn run(
         Ok((ran, pods)) => {
             (report.cases, report.pods) = (ran, pods);
             if let Some(suite) = suite {
-                match suite.run(&mut cluster, since, started, out, progress) {
+                let ran =
+                    cluster.untaint().and_then(|()| suite.run(&mut cluster, since, started, out, progress));
+                match ran {
                     Ok(ran) => report.cases.extend(ran),
                     Err(error) if fault::is(&error, Kind::Interrupted) => return Err(error),
                     Err(error) => report.error = Some(format!("{error:#}")),

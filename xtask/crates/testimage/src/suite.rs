@@ -18,9 +18,7 @@ use crate::{Lab, Made, Set};
 const PACKAGES: [&str; 6] =
     ["apache2-bin", "bind9-dnsutils", "curl", "iproute2", "netcat-openbsd", "nginx-light"];
 /// What asks for names and addresses: a file of Debian's each, and where it is in an image.
-const NETWORK: [(&str, &str); 9] = [
-    // busybox's shell runs its own `nc` whatever PATH says.
-    ("usr/bin/dash", "bin/sh"),
+const NETWORK: [(&str, &str); 8] = [
     ("usr/bin/bash", "bin/bash"),
     ("usr/bin/curl", "usr/bin/curl"),
     ("usr/bin/dig", "usr/bin/dig"),
@@ -30,6 +28,8 @@ const NETWORK: [(&str, &str); 9] = [
     ("usr/bin/ss", "usr/bin/ss"),
     ("usr/bin/ip", "usr/bin/ip"),
 ];
+/// busybox's shell, as Debian builds it, runs its own `nc` whatever PATH says.
+const SHELL: [(&str, &str); 1] = [("usr/bin/bash", "bin/sh")];
 const MODULES: &str = "usr/lib/apache2/modules";
 const APACHE: [(&str, &str); 4] = [
     ("usr/sbin/apache2", "usr/sbin/apache2"),
@@ -38,6 +38,8 @@ const APACHE: [(&str, &str); 4] = [
     ("usr/lib/apache2/modules/mod_mpm_event.so", "usr/lib/apache2/modules/mod_mpm_event.so"),
 ];
 const NGINX: [(&str, &str); 1] = [("usr/sbin/nginx", "usr/sbin/nginx")];
+/// Tests of minor releases before this give the sample API server the rights of one of v1.17, which had no flow schemas to read.
+const SAMPLE: u32 = 29;
 /// Tests take a server's page away and put it back there.
 const HTDOCS: &str = "usr/local/apache2/htdocs";
 /// The user and the group of the agnhost image's Dockerfile, which tests ask for, beside the usual ones.
@@ -124,6 +126,9 @@ impl Lab<'_> {
             "sample-apiserver" => {
                 add("sample-apiserver", own("sample-apiserver")?);
                 content.entrypoint = words(&["/sample-apiserver"]);
+                if minor(release) < SAMPLE {
+                    content.entrypoint.push("--feature-gates=APIPriorityAndFairness=false".to_owned());
+                }
             }
             _ => content.cmd = words(&["sh"]),
         }
@@ -167,7 +172,7 @@ impl Lab<'_> {
             return Ok(content);
         }
         let root = self.debian()?;
-        for (from, to) in programs {
+        for (from, to) in SHELL.iter().chain(programs) {
             // One name is enough.
             if let Some(name) = to.strip_prefix("usr/bin/") {
                 content.files.remove(&format!("bin/{name}"));
@@ -182,7 +187,7 @@ impl Lab<'_> {
     /// The directory with the programs of Debian's packages, and all that they load.
     fn debian(&self) -> Result<PathBuf> {
         let packages = vm::Packages::find()?;
-        let programs = [&NETWORK[..], &APACHE, &NGINX].concat();
+        let programs = [&SHELL[..], &NETWORK, &APACHE, &NGINX].concat();
         let inputs =
             json!({"format": 1, "codename": packages.codename(), "packages": PACKAGES, "programs": programs});
         let key = Key::of("debian-programs", &inputs)?;
@@ -213,6 +218,11 @@ fn copy(from: &Path, to: &Path) -> Result<()> {
     std::fs::copy(from, to).map(drop).map_err(|error| {
         Fault::new(Kind::Failed, format!("copying {} to {}: {error}", from.display(), to.display())).into()
     })
+}
+
+/// `26` of `v1.26.0`.
+fn minor(release: &str) -> u32 {
+    release.split('.').nth(1).and_then(|minor| minor.parse().ok()).unwrap_or(u32::MAX)
 }
 
 fn httpd() -> String {
