@@ -1,4 +1,4 @@
-//! `bench kubelet` and `bench growth`: a short run through all of each, and what they refuse. How good their figures are is
+//! `bench kubelet`, `bench growth` and `bench assemble`: a short run through all of each, and what they refuse. How good their figures are is
 //! for longer runs.
 
 use std::fs;
@@ -106,5 +106,55 @@ fn what_grows_faster_than_is_meant_fails() -> Result<()> {
     xtask.fails(&args, Kind::Failed, &["faster than n^0.5", "hash: time by n^1"])?;
     xtask.fails(&["bench", "growth", "no-such"], Kind::Unknown, &["no-such", "read-deep"])?;
     xtask.fails(&["bench", "growth", "index", "--index", "/no/such"], Kind::Unknown, &["/no/such"])?;
+    Ok(())
+}
+
+/// What is made of a small tree is what other programs read, and each program's row has its own figures.
+#[test]
+fn images_are_made_of_a_tree_by_all_programs() -> Result<()> {
+    if skip::without(&["umoci"])? {
+        return Ok(());
+    }
+    let scratch = scratch::dir()?;
+    let dir = scratch.path().join("rootfs");
+    fs::create_dir_all(dir.join("usr/bin"))?;
+    fs::copy("/bin/sh", dir.join("usr/bin/sh"))?;
+    fs::hard_link(dir.join("usr/bin/sh"), dir.join("usr/bin/ash"))?;
+    let args = ["bench", "assemble", utf8(&dir)?, "--files", "150", "--repeat", "2", "--json"];
+    let report: Value = serde_json::from_str(&Xtask::new()?.ok(&args)?)?;
+    let trees = report["trees"].as_array().context("no trees")?;
+    ensure!(trees.len() == 2 && trees[0]["files"] == 2 && trees[1]["files"] == 150, "{report}");
+    for tree in trees {
+        let rows = tree["rows"].as_array().context("no rows")?;
+        let layer = |program: &str| {
+            let row = rows.iter().find(|row| row["program"] == program);
+            row.and_then(|row| row["layer"].as_u64()).with_context(|| format!("no {program} in {tree}"))
+        };
+        let best = layer("ours, as released")?;
+        for program in ["ours, --fast", "gzip -9, of the archive alone", "umoci repack"] {
+            ensure!(best < layer(program)?, "{program}: {tree}");
+        }
+        for row in rows {
+            let samples = row["samples"].as_array().context("no samples")?;
+            ensure!(samples.len() == 2, "{row}");
+            ensure!(
+                samples.iter().all(|it| it["wall"].as_f64() > Some(0.0) && it["peak"].as_u64() > Some(0)),
+                "{row}"
+            );
+        }
+    }
+    Ok(())
+}
+
+#[test]
+fn what_no_image_can_be_made_of_is_refused() -> Result<()> {
+    let xtask = Xtask::new()?;
+    xtask.fails(&["bench", "assemble", "/no/such", "--files", "0"], Kind::Unknown, &["/no/such"])?;
+    let scratch = scratch::dir()?;
+    let _pipe = std::os::unix::net::UnixListener::bind(scratch.path().join("socket"))?;
+    let out = scratch.path().join("out");
+    xtask.fails(&["bench", "layout", utf8(scratch.path())?, utf8(&out)?], Kind::Data, &["socket"])?;
+    xtask.fails(&["bench", "once", "--", "false"], Kind::Failed, &["`false` failed"])?;
+    ensure!(!out.exists(), "a layout of what was refused");
     Ok(())
 }

@@ -11,14 +11,16 @@ mod probe;
 mod timings;
 mod tools;
 
+use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
 use std::path::Path;
 use std::sync::{Mutex, PoisonError};
 
 use alpine::fetch::Mirror;
 use anyhow::{Context as _, Result};
 use oci::image::LayerBlob;
-use plan::{Layer, Plan, Sources, Target};
+use plan::{Component, Layer, Plan, Sources, Target};
 use progress::Progress;
 use store::{Key, Store};
 
@@ -112,6 +114,11 @@ impl Executor<'_> {
         })
     }
 
+    /// The bytes of a component; none if it is not in the store.
+    fn size(&self, key: &Key) -> u64 {
+        fs::metadata(self.store.object_path(key).join(Component::FILE)).map_or(0, |file| file.len())
+    }
+
     /// Makes layers, each as soon as its components are there: compressing one goes on beside compiling the next.
     fn make_layers<'p>(
         &self,
@@ -129,12 +136,18 @@ impl Executor<'_> {
         };
         let mut waiting: Vec<(&Key, &Layer)> = missing.iter().map(|(key, layer)| (*key, *layer)).collect();
         let wanted: BTreeSet<&Key> = waiting.iter().flat_map(|(_, layer)| layer.components()).collect();
+        // Begun last, the largest layer would go on alone when all others are done.
+        let mut wanted: Vec<&Key> = wanted.into_iter().collect();
+        wanted.sort_by_key(|key| Reverse(self.size(key)));
         pool.in_place_scope(|scope| {
             let mut there: BTreeSet<&Key> = BTreeSet::new();
             let mut start_ready = |there: &BTreeSet<&Key>| {
-                for (key, layer) in
-                    waiting.extract_if(.., |(_, layer)| layer.components().all(|key| there.contains(key)))
-                {
+                let ready = |layer: &Layer| layer.components().all(|key| there.contains(key));
+                let mut ready: Vec<_> = waiting.extract_if(.., |(_, layer)| ready(layer)).collect();
+                ready.sort_by_key(|(_, layer)| {
+                    Reverse(layer.components().map(|key| self.size(key)).sum::<u64>())
+                });
+                for (key, layer) in ready {
                     let make = &make;
                     scope.spawn(move |_| make(key, layer));
                 }

@@ -1,8 +1,11 @@
 //! `bench`: measures what was built, and the build.
 
+mod assemble;
 mod growth;
 mod instructions;
 mod kubelet;
+mod layout;
+mod once;
 mod path;
 
 use anyhow::Result;
@@ -15,7 +18,8 @@ use crate::context::Context;
 #[command(after_help = "Examples:
   cargo xtask bench kubelet old/layout new/layout
   cargo xtask bench growth --quick
-  cargo xtask bench instructions --check")]
+  cargo xtask bench instructions --check
+  cargo xtask bench assemble rootfs")]
 pub(crate) struct Bench {
     #[command(subcommand)]
     what: Subject,
@@ -26,6 +30,11 @@ enum Subject {
     Kubelet(kubelet::Kubelet),
     Growth(growth::Growth),
     Instructions(instructions::Instructions),
+    Assemble(assemble::Assemble),
+    #[command(hide = true)]
+    Layout(layout::Layout),
+    #[command(hide = true)]
+    Once(once::Once),
     #[command(hide = true)]
     Path(path::HotPath),
 }
@@ -36,6 +45,9 @@ impl Bench {
             Subject::Kubelet(kubelet) => kubelet.run(context),
             Subject::Growth(growth) => growth.run(context),
             Subject::Instructions(instructions) => instructions.run(context),
+            Subject::Assemble(assemble) => assemble.run(context),
+            Subject::Layout(layout) => layout.run(),
+            Subject::Once(once) => once.run(context),
             Subject::Path(path) => path.run(context),
         }
     }

@@ -141,7 +141,7 @@ fn collected(work: &mut Work) -> Result<()> {
 }
 
 /// Numbers that look random, the same in each run.
-struct Numbers(u64);
+pub(crate) struct Numbers(pub(crate) u64);
 
 impl Iterator for Numbers {
     type Item = u64;

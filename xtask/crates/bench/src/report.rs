@@ -73,7 +73,7 @@ pub struct Comparison {
 
 /// Where it was measured.
 #[derive(Clone, Debug, Serialize)]
-struct Machine {
+pub(crate) struct Machine {
     kernel: String,
     processor: String,
     cpus: usize,
@@ -196,7 +196,18 @@ impl Side {
 }
 
 impl Machine {
-    fn this() -> Self {
+    /// For people: processors, kernel and load.
+    pub(crate) fn described(&self) -> String {
+        format!("{} x {}, Linux {}, load {}", self.cpus, self.processor, self.kernel, self.load)
+    }
+
+    #[cfg(test)]
+    pub(crate) fn example() -> Self {
+        let [kernel, processor, load] = ["6.1", "Some CPU", "1.00 2.00 3.00"].map(str::to_owned);
+        Self { kernel, processor, cpus: 2, load }
+    }
+
+    pub(crate) fn this() -> Self {
         let read = |path: &str| fs::read_to_string(path).unwrap_or_default().trim().to_owned();
         let cpuinfo = read("/proc/cpuinfo");
         let model = cpuinfo.lines().find_map(|line| line.strip_prefix("model name")?.split_once(": "));
@@ -261,12 +272,7 @@ mod tests {
         let of_b = factors.iter().map(|factor| sample(*factor)).collect();
         let (a, b) = (side("layout", &[]), side("kubelet", &["GOGC=20"]));
         let mut report = Report::new(&a, &b, &options, of_a, of_b);
-        report.machine = Machine {
-            kernel: "6.1".into(),
-            processor: "Some CPU".into(),
-            cpus: 2,
-            load: "1.00 2.00 3.00".into(),
-        };
+        report.machine = Machine::example();
         report
     }
 

@@ -10,11 +10,11 @@ use oci_spec::image::MediaType;
 use progress::Task;
 use serde::{Deserialize, Serialize};
 
-use encoders::{Streaming, Whole};
+use encoders::{Streaming, Threaded, Whole};
 
 /// Levels are part of every layer's digest.
 const FAST_LEVEL: u32 = 6;
-const BEST_LEVEL: i32 = 12;
+const BEST_LEVEL: u32 = 12;
 const ZSTD_LEVEL: i32 = 22;
 /// The base-2 logarithm of how far back a zstd layer refers to itself, and of the memory that a decoder needs for that.
 const ZSTD_WINDOW: u32 = 25;
@@ -41,7 +41,7 @@ pub enum Compression {
 pub enum Gzip {
     /// zlib-rs: streaming, for builds one waits for.
     Fast,
-    /// libdeflate's slowest level: the smallest layers, with the whole archive and its compressed form in memory.
+    /// libdeflate's slowest level: the smallest layers, on two threads.
     Best,
 }
 
@@ -97,18 +97,25 @@ impl Compression {
                 Ok(())
             }
         }
-        let mut encoder = self.start(Count(0), &progress::Silent);
+        let mut encoder = self.start(Count(0), &progress::Silent)?;
         encoder.piece(data)?;
         encoder.finish().map(|count| count.0)
     }
 
     /// An encoder that writes to `out` and reports bytes to `task` once they are compressed.
-    pub(crate) fn start<'a, W: Write + 'a>(self, out: W, task: &'a dyn Task) -> Box<dyn Encoder<W> + 'a> {
-        match self {
+    ///
+    /// # Errors
+    /// No thread can be started.
+    pub(crate) fn start<'a, W: Write + 'a>(
+        self,
+        out: W,
+        task: &'a dyn Task,
+    ) -> Result<Box<dyn Encoder<W> + 'a>> {
+        Ok(match self {
             Self::Gzip(Gzip::Fast) => Box::new(Streaming::new(out, FAST_LEVEL, task)),
-            Self::Gzip(Gzip::Best) => Box::new(Whole::new(out, task, encoders::libdeflate)),
+            Self::Gzip(Gzip::Best) => Box::new(Threaded::new(out, task)?),
             Self::Zstd => Box::new(Whole::new(out, task, encoders::zstd)),
-        }
+        })
     }
 }
 

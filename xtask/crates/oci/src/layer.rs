@@ -58,7 +58,7 @@ pub fn write<W: Write>(tree: &Tree, options: &Options, out: W, task: &dyn Task) 
     let mut archive = Archive {
         pending: Vec::with_capacity(CHUNK),
         hasher: Hasher::default(),
-        encoder: options.compression.start(Hashing::new(out), task),
+        encoder: options.compression.start(Hashing::new(out), task)?,
     };
     let mut unpacked_size = 0;
     for (path, (resolved, attributes)) in tree.resolve()? {

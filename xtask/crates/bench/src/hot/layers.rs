@@ -33,7 +33,7 @@ pub(super) const PATHS: &[HotPath] = &[
             }))
         },
     },
-    // As it is released: all of it is held in memory to be compressed.
+    // As it is released.
     HotPath {
         name: "layer-bytes",
         unit: "MiB in one file",

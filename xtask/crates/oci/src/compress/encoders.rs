@@ -1,16 +1,16 @@
 //! The encoders.
 
-use std::io::{self, Write};
+use std::io::Write;
 use std::sync::mpsc::{self, RecvTimeoutError};
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
+use deflate::{Gzip, Out};
 use flate2::write::GzEncoder;
-use libdeflater::{CompressionLvl, Compressor};
 use progress::Task;
 use zstd::zstd_safe::CParameter;
 
-use super::{BEST_LEVEL, Encoder, ZSTD_LEVEL, ZSTD_WINDOW};
+use super::{Encoder, ZSTD_LEVEL, ZSTD_WINDOW};
 
 /// How often a wait looks whether the user interrupted.
 const POLL: Duration = Duration::from_millis(50);
@@ -38,6 +38,49 @@ impl<W: Write> Encoder<W> for Streaming<'_, W> {
 
     fn finish(self: Box<Self>) -> Result<W> {
         Ok(self.encoder.finish()?)
+    }
+}
+
+/// libdeflate's slowest level, on threads of its own.
+pub(super) struct Threaded<'a, W> {
+    gzip: Gzip,
+    out: W,
+    task: &'a dyn Task,
+}
+
+impl<'a, W: Write> Threaded<'a, W> {
+    pub(super) fn new(out: W, task: &'a dyn Task) -> Result<Self> {
+        let gzip = Gzip::new().context("cannot start the threads to compress on")?;
+        Ok(Self { gzip, out, task })
+    }
+
+    /// Writes what is there; is there more to come?
+    fn take(&mut self, wait: Duration) -> Result<bool> {
+        loop {
+            match self.gzip.next(wait)? {
+                Out::Bytes(bytes, of) => {
+                    self.out.write_all(&bytes)?;
+                    self.task.advance(of as u64);
+                }
+                Out::Wait => return Ok(true),
+                Out::End => return Ok(false),
+            }
+        }
+    }
+}
+
+impl<W: Write> Encoder<W> for Threaded<'_, W> {
+    fn piece(&mut self, bytes: &[u8]) -> Result<()> {
+        self.gzip.push(bytes)?;
+        self.take(Duration::ZERO).map(drop)
+    }
+
+    fn finish(mut self: Box<Self>) -> Result<W> {
+        self.gzip.end()?;
+        while self.take(POLL)? {
+            exec::interrupt::check()?;
+        }
+        Ok(self.out)
     }
 }
 
@@ -73,7 +116,7 @@ impl<W: Write> Encoder<W> for Whole<'_, W> {
     }
 }
 
-/// Compresses on a thread of its own: these encoders cannot be stopped, so at an interrupt the thread is left behind to
+/// Compresses on a thread of its own: such an encoder cannot be stopped, so at an interrupt the thread is left behind to
 /// end with the process.
 fn on_a_thread(data: Vec<u8>, compress: Compress) -> Result<Vec<u8>> {
     let (send, receive) = mpsc::channel();
@@ -91,16 +134,6 @@ fn on_a_thread(data: Vec<u8>, compress: Compress) -> Result<Vec<u8>> {
             Err(RecvTimeoutError::Disconnected) => bail!("the compressing thread died"),
         }
     }
-}
-
-/// One gzip member; libdeflate's header has no time, no name and operating system 255 already.
-pub(super) fn libdeflate(data: &[u8]) -> Result<Vec<u8>> {
-    let level = CompressionLvl::new(BEST_LEVEL).map_err(|error| io::Error::other(format!("{error:?}")))?;
-    let mut compressor = Compressor::new(level);
-    let mut compressed = vec![0; compressor.gzip_compress_bound(data.len())];
-    let length = compressor.gzip_compress(data, &mut compressed)?;
-    compressed.truncate(length);
-    Ok(compressed)
 }
 
 /// One zstd frame that states its size. It is made on one thread: libzstd is compiled without others, which would cut

@@ -3,7 +3,7 @@ use std::io::{self, Read};
 use super::*;
 
 fn compress(compression: Compression, data: &[u8]) -> Vec<u8> {
-    let mut encoder = compression.start(Vec::new(), &progress::Silent);
+    let mut encoder = compression.start(Vec::new(), &progress::Silent).unwrap();
     data.chunks(1000).for_each(|piece| encoder.piece(piece).unwrap());
     encoder.finish().unwrap()
 }
@@ -70,7 +70,7 @@ fn a_writer_that_fails_fails_the_compression() {
         }
     }
     for compression in Compression::ALL {
-        let mut encoder = compression.start(Full, &progress::Silent);
+        let mut encoder = compression.start(Full, &progress::Silent).unwrap();
         let error = encoder.piece(b"x").and_then(|()| encoder.finish().map(|_| ())).unwrap_err();
         assert_eq!(fault::exit_code(&error), 10);
     }
