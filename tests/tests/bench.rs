@@ -158,3 +158,19 @@ fn what_no_image_can_be_made_of_is_refused() -> Result<()> {
     ensure!(!out.exists(), "a layout of what was refused");
     Ok(())
 }
+
+/// A build's own time: a page that has what was built, and nothing that is not there.
+#[test]
+fn a_build_says_where_its_time_went() -> Result<()> {
+    let scratch = scratch::dir()?;
+    let page = tests::root().join("target/timings.html");
+    if page.exists() {
+        fs::remove_file(&page)?;
+    }
+    let out = Xtask::new()?.ok(&["build", ATTR, "--timings", "--out", utf8(scratch.path())?, "--json"])?;
+    let report: Value = serde_json::from_str(&out)?;
+    ensure!(report["built"][0]["attribute"] == ATTR, "{report}");
+    let text = fs::read_to_string(&page)?;
+    ensure!(text.contains(ATTR) && text.contains("MiB resident") && !text.contains("NaN"), "{text}");
+    Ok(())
+}

@@ -27,7 +27,7 @@ use store::{Key, Store};
 pub(crate) use layer::FILES as LAYER_FILES;
 pub(crate) use layout::{Built, BuiltImage};
 pub(crate) use probe::{Machine, Probe};
-pub(crate) use timings::Timings;
+pub(crate) use timings::{Timings, Watch};
 pub(crate) use tools::Tools;
 
 /// Carries plans out.

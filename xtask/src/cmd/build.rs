@@ -1,20 +1,24 @@
 //! `build`: images and indexes as OCI layouts.
 
 use std::collections::BTreeSet;
+use std::fs;
 use std::path::PathBuf;
-use std::time::Duration;
 
-use anyhow::Result;
+use anyhow::{Context as _, Result};
 use catalog::Attributes;
 use plan::Plan;
+use report::Step;
 use serde::Serialize;
 
 use crate::context::{Context, IMAGES, write_out};
-use crate::local::{Built, BuiltImage, Timings};
+use crate::local::{Built, BuiltImage, Timings, Watch};
 use crate::project::session::{How, Session, What};
 use crate::runtime::Runtime;
 use crate::support::{self, Support};
 use crate::ui::mib;
+
+/// Where the page on a build's time goes.
+const TIMINGS: &str = "target/timings.html";
 
 /// Build images and multi-arch indexes into OCI layouts.
 #[derive(clap::Args)]
@@ -38,7 +42,7 @@ pub(crate) struct Build {
     /// Load the images too, and show that their kubelet runs, where docker or containerd runs here.
     #[arg(long)]
     run: bool,
-    /// Say how long each step took.
+    /// Say how long each step took, and write it to target/timings.html, with processors and memory.
     #[arg(long)]
     timings: bool,
 }
@@ -56,6 +60,8 @@ struct Report<'a> {
 #[derive(Serialize)]
 struct Timing {
     step: String,
+    /// After the beginning.
+    begin: f64,
     seconds: f64,
 }
 
@@ -67,13 +73,17 @@ impl Build {
         tell_ended(context, &session, &plan)?;
         let out = self.out.clone().unwrap_or_else(|| context.root.join(IMAGES));
         let executor = session.executor()?;
+        let watch = self.timings.then(|| executor.timings.watch());
         let built = executor.build(&plan, &out)?;
+        let timings = match watch {
+            Some(watch) => timings(context, &plan, &executor.timings, watch)?,
+            None => Vec::new(),
+        };
         let said = self.load_and_run(context, &built)?;
-        let timings = if self.timings { timings(&executor.timings) } else { Vec::new() };
         if context.json {
             return context.print_json(&Report { version: 1, built: &built, said, timings });
         }
-        for Timing { step, seconds } in &timings {
+        for Timing { step, seconds, .. } in &timings {
             context.progress.note(&format!("{seconds:8.2} s  {step}"));
         }
         built.iter().try_for_each(|built| write_out(&table(built)))?;
@@ -125,9 +135,27 @@ fn tell_ended(context: &Context, session: &Session<'_>, plan: &Plan) -> Result<(
     Ok(())
 }
 
-fn timings(timings: &Timings) -> Vec<Timing> {
-    let timing = |(step, took): (String, Duration)| Timing { step, seconds: took.as_secs_f64() };
-    timings.take().into_iter().map(timing).collect()
+/// How long each step took; of all of it, a page is written.
+fn timings(context: &Context, plan: &Plan, timings: &Timings, watch: Watch) -> Result<Vec<Timing>> {
+    let seconds = timings.seconds();
+    let steps = timings.take();
+    let targets: Vec<&str> = plan.targets.iter().map(plan::Target::attribute).collect();
+    let page = report::timings(&report::Timings {
+        title: targets.join(", "),
+        seconds,
+        processors: std::thread::available_parallelism().map_or(1, usize::from),
+        steps: steps.clone(),
+        samples: watch.end(),
+    });
+    let to = context.root.join(TIMINGS);
+    // Cargo's own may be elsewhere.
+    to.parent()
+        .map_or(Ok(()), fs::create_dir_all)
+        .with_context(|| format!("cannot make room for {TIMINGS}"))?;
+    files::write(&to, page.as_bytes())?;
+    context.progress.note(&format!("{TIMINGS} shows it"));
+    let timing = |Step { name, begin, end }| Timing { step: name, begin, seconds: end - begin };
+    Ok(steps.into_iter().map(timing).collect())
 }
 
 /// What people want to know of what was built.
