@@ -105,8 +105,11 @@ fn resident() -> u64 {
         let Some(pid) = entry.file_name().to_str().and_then(|name| name.parse().ok()) else { continue };
         let stat = fs::read_to_string(entry.path().join("stat")).unwrap_or_default();
         // The name before it may hold anything.
-        let parent = stat.rsplit_once(')').and_then(|(_, rest)| rest.split_whitespace().nth(1)?.parse().ok());
-        parent.into_iter().for_each(|parent| children.entry(parent).or_default().push(pid));
+        let parent: Option<u32> =
+            stat.rsplit_once(')').and_then(|(_, rest)| rest.split_whitespace().nth(1)?.parse().ok());
+        if let Some(parent) = parent {
+            children.entry(parent).or_default().push(pid);
+        }
     }
     let mut all = vec![std::process::id()];
     let mut sum = 0;

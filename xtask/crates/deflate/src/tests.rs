@@ -61,7 +61,7 @@ fn mixed(seed: u64, length: usize) -> Vec<u8> {
             2 => data.extend(std::iter::repeat_n(next(256) as u8, count)),
             3 => data.extend((0..count / 4).flat_map(|number| (number as u32 * 7).to_le_bytes())),
             _ => {
-                for _ in 0..1 + next(300) {
+                for _ in 0..=next(300) {
                     let (back, many) = (1 + next(40_000), 3 + next(400));
                     let Some(from) = data.len().checked_sub(back) else { break };
                     for at in from..from + many {
