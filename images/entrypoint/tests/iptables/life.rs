@@ -113,18 +113,34 @@ fn whatever_hangs_a_start_is_ended_by_signals() {
         ("the kubelet's choice", ENTRYPOINT, &["kubelet"]),
     ] {
         for (signal, code) in [("TERM", 143), ("INT", 130), ("HUP", 129), ("QUIT", 131)] {
-            let _ = fs::remove_file(image.dir.join("hanging"));
-            let outside = ["-pf", "--kill-child", "--mount-proc", program];
-            let mut unshare = image.command("unshare", &[&outside, args].concat(), None);
-            let mut child = unshare.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
-            let inner = first_child(&child);
-            wait_for(what, || image.dir.join("hanging").exists());
-            std::thread::sleep(Duration::from_millis(300));
-            assert!(child.try_wait().unwrap().is_none(), "{what} does not hang");
-            assert!(Command::new("kill").args(["-s", signal, &inner]).status().unwrap().success());
-            // What hangs does so for ten minutes.
-            wait_for(what, || child.try_wait().unwrap().is_some());
-            assert_eq!(child.wait().unwrap().code(), Some(code), "{what}, {signal}");
+            // A machine that is so busy that what hangs is given up before the signal comes tells nothing.
+            let mut told = false;
+            for _ in 0..5 {
+                let _ = fs::remove_file(image.dir.join("hanging"));
+                let outside = ["-pf", "--kill-child", "--mount-proc", program];
+                let begin = Instant::now();
+                let mut unshare = image.command("unshare", &[&outside, args].concat(), None);
+                let mut child = unshare.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+                let inner = first_child(&child);
+                wait_for(what, || image.dir.join("hanging").exists());
+                std::thread::sleep(Duration::from_millis(300));
+                let late = |begin: Instant| begin.elapsed() > Duration::from_secs(4);
+                let gone = child.try_wait().unwrap().is_some();
+                assert!(!gone || late(begin), "{what} does not hang");
+                let sent =
+                    gone || Command::new("kill").args(["-s", signal, &inner]).status().unwrap().success();
+                assert!(sent || late(begin));
+                let late = late(begin);
+                // What hangs does so for ten minutes.
+                wait_for(what, || child.try_wait().unwrap().is_some());
+                let found = child.wait().unwrap().code();
+                if found == Some(code) || !late {
+                    assert_eq!(found, Some(code), "{what}, {signal}");
+                    told = true;
+                    break;
+                }
+            }
+            assert!(told, "{what}, {signal}: always too late");
         }
     }
     // Not as PID 1, what was asked something has to be ended by us.
