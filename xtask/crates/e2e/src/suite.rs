@@ -99,8 +99,7 @@ impl Suite {
     }
 
     /// Runs it; returns what came of each test of the suite's own list, those that are not run with their reasons. In `out` are
-    /// the suite's own `conformance.xml`, and what it said; of tests
-    /// that run one after another `conformance-serial.xml`.
+    /// the suite's own `conformance.xml`, and what it said; of tests that run one after another `conformance-serial.xml`.
     ///
     /// # Errors
     /// [`Kind::Interrupted`]; [`Kind::Data`] for a list that names what is not a test of the suite; what the suite says, where it
