@@ -9,6 +9,7 @@ use std::sync::Arc;
 
 pub(crate) use plain::{plain, plain_json};
 use progress::{Progress, Silent};
+pub(crate) use sizes::render::mib;
 
 /// When to use colours and bars.
 #[derive(Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
@@ -70,12 +71,6 @@ fn render(error: &anyhow::Error, paint: bool) -> String {
         text.push_str(&format!("{cyan}help{reset}: {}\n", plain(hint)));
     }
     text
-}
-
-/// Bytes in MiB, as published sizes are given.
-#[expect(clippy::cast_precision_loss, reason = "it is shown with two decimals")]
-pub(crate) fn mib(bytes: u64) -> f64 {
-    bytes as f64 / f64::from(1 << 20)
 }
 
 #[cfg(test)]

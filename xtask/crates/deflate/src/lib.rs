@@ -97,7 +97,7 @@ impl Gzip {
         if sent { Ok(()) } else { Err(died()) }
     }
 
-    /// Says that there is no more data.
+    /// Ends the data.
     ///
     /// # Errors
     /// A thread died.

@@ -28,7 +28,7 @@ pub(crate) const AHEAD: usize = SOFT_MAX + MIN_BLOCK + SAMPLE;
 pub(crate) enum Input {
     Data(std::sync::Arc<[u8]>),
     Found(Found),
-    /// There is no more data; matches may follow.
+    /// The data ends; matches may follow.
     End,
 }
 

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::fs;
 use std::path::Path;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use anyhow::{Context, Result};
 use fault::{Fault, Kind};
@@ -33,9 +33,9 @@ const SHORT: Duration = Duration::from_mins(5);
 #[derive(Clone, Debug)]
 pub struct Suite {
     /// Texts of which a test's name has one; all are run without any.
-    pub only: Vec<String>,
+    only: Vec<String>,
     /// How many tests run at a time.
-    pub at_a_time: usize,
+    at_a_time: usize,
     list: List,
 }
 
@@ -107,7 +107,6 @@ impl Suite {
     pub(crate) fn run(
         &self,
         machines: &mut dyn Machines,
-        since: Instant,
         started: jiff::Timestamp,
         out: &Path,
         progress: &dyn Progress,
@@ -119,7 +118,7 @@ impl Suite {
             .map(|spec| spec.name())
             .collect();
         drop(task);
-        let (chosen, mut reports) = self.divide(&names, since.elapsed())?;
+        let (chosen, mut reports) = self.divide(&names, seconds_between(started, jiff::Timestamp::now()))?;
         if chosen.is_empty() {
             return Ok(reports);
         }
@@ -143,7 +142,7 @@ impl Suite {
     }
 
     /// The tests to run, and reports of the others.
-    fn divide<'a>(&self, names: &'a [String], now: Duration) -> Result<(Vec<&'a str>, Vec<CaseReport>)> {
+    fn divide<'a>(&self, names: &'a [String], now: f64) -> Result<(Vec<&'a str>, Vec<CaseReport>)> {
         let stale: Vec<&str> = self
             .list
             .not_run
@@ -167,7 +166,7 @@ impl Suite {
                 }
                 None => "not chosen".to_owned(),
             };
-            others.push(case(name, now.as_secs_f64(), 0.0, Outcome::Skipped { reason }));
+            others.push(case(name, now, 0.0, Outcome::Skipped { reason }));
         }
         Ok((chosen, others))
     }
@@ -292,7 +291,12 @@ fn report(name: &str, spec: Option<&Spec>, started: jiff::Timestamp) -> CaseRepo
     };
     let start = spec.start_time.parse::<jiff::Timestamp>().unwrap_or(started);
     let seconds = Duration::from_nanos(u64::try_from(spec.run_time).unwrap_or(0)).as_secs_f64();
-    case(name, start.duration_since(started).as_secs_f64().max(0.0), seconds, outcome)
+    case(name, seconds_between(started, start), seconds, outcome)
+}
+
+/// A clock may be set back meanwhile.
+fn seconds_between(from: jiff::Timestamp, to: jiff::Timestamp) -> f64 {
+    to.duration_since(from).as_secs_f64().max(0.0)
 }
 
 fn failed(message: &str) -> Outcome {

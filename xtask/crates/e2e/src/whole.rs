@@ -18,8 +18,8 @@ const KEPT: usize = 3;
 /// How many of a node's lines the console shows.
 const LINES: usize = 8;
 
-/// Makes a cluster of two machines, runs the cases and then Kubernetes' own suite, and takes all down. What was found is in `out`: `report.json`, `junit.xml`,
-/// `index.html`, consoles, and where something failed `logs`, of which the most telling lines are noted.
+/// Makes a cluster of two machines, runs the cases and then Kubernetes' own suite, and takes all down. What was found is in `out`:
+/// `report.json`, `junit.xml`, `index.html`, consoles, and where something failed `logs`, of which the most telling lines are noted.
 ///
 /// # Errors
 /// [`Kind::Interrupted`], and where `out` cannot be written to; that a cluster cannot be made is in the report.
@@ -54,7 +54,6 @@ pub fn run(
         pods: Vec::new(),
         error: None,
     };
-    let since = cluster.since;
     let made = cluster.init(progress).and_then(|()| cluster.join(progress));
     report.nodes = cluster.nodes.iter().map(|node| node.name.clone()).collect();
     report.phases = cluster.steps.iter().map(phase).collect();
@@ -74,8 +73,7 @@ pub fn run(
         Ok((ran, pods)) => {
             (report.cases, report.pods) = (ran, pods);
             if let Some(suite) = suite {
-                let ran =
-                    cluster.untaint().and_then(|()| suite.run(&mut cluster, since, started, out, progress));
+                let ran = cluster.untaint().and_then(|()| suite.run(&mut cluster, started, out, progress));
                 match ran {
                     Ok(ran) => report.cases.extend(ran),
                     Err(error) if fault::is(&error, Kind::Interrupted) => return Err(error),

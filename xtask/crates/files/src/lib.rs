@@ -1,8 +1,10 @@
 //! Files that others may have prepared. What is written is there whole or not at all, and takes the place of regular
 //! files alone; what is read is a regular file that no link leads to.
 
+mod marked;
 mod read;
 mod write;
 
+pub use marked::replace_marked;
 pub use read::{DOCUMENT, open, open_below, read_named, read_required, read_text};
 pub use write::{write, write_with};

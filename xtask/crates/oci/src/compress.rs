@@ -114,7 +114,7 @@ impl Compression {
         Ok(match self {
             Self::Gzip(Gzip::Fast) => Box::new(Streaming::new(out, FAST_LEVEL, task)),
             Self::Gzip(Gzip::Best) => Box::new(Threaded::new(out, task)?),
-            Self::Zstd => Box::new(Whole::new(out, task, encoders::zstd)),
+            Self::Zstd => Box::new(Whole::new(out, task)),
         })
     }
 }

@@ -5,6 +5,7 @@
 use maud::{Markup, html};
 
 use crate::document;
+use crate::figures::mib;
 
 /// A build.
 #[derive(Debug)]
@@ -59,7 +60,7 @@ pub fn timings(timings: &Timings) -> String {
             h2 { "Processors" }
             (curve(timings, "processors that are busy", timings.processors as f64, |it| it.busy))
             h2 { "Memory" }
-            (curve(timings, "MiB resident", peak(timings).max(1.0), |it| mebibytes(it.memory)))
+            (curve(timings, "MiB resident", peak(timings).max(1.0), |it| mib(it.memory)))
         }
     };
     document("Timings of a build", include_str!("timings.css"), "", &body)
@@ -149,11 +150,7 @@ fn utilisation(timings: &Timings) -> f64 {
 }
 
 fn peak(timings: &Timings) -> f64 {
-    mebibytes(timings.samples.iter().map(|it| it.memory).max().unwrap_or_default())
-}
-
-fn mebibytes(bytes: u64) -> f64 {
-    bytes as f64 / f64::from(1 << 20)
+    mib(timings.samples.iter().map(|it| it.memory).max().unwrap_or_default())
 }
 
 #[cfg(test)]

@@ -5,7 +5,6 @@ use std::fmt::Write;
 
 use anyhow::Result;
 use catalog::{Arch, Attribute, Attributes, Catalog, Scope, Variant};
-use fault::{Fault, Kind};
 
 use crate::budget::Ratio;
 use crate::published::Published;
@@ -111,14 +110,9 @@ pub fn markdown(catalog: &Catalog, record: &Record, published: &Published) -> St
 /// The page with the table in its place.
 ///
 /// # Errors
-/// [`Kind::Data`] if the page has no such place.
+/// [`fault::Kind::Data`] if the page has no such place.
 pub fn replaced(page: &str, file: &str, table: &str) -> Result<String> {
-    let parts = page.split_once(BEGIN).and_then(|(before, rest)| Some((before, rest.split_once(END)?.1)));
-    let Some((before, after)) = parts else {
-        let message = format!("{file}: there is no place for the table: a line {BEGIN:?}, then {END:?}");
-        return Err(Fault::new(Kind::Data, message).into());
-    };
-    Ok(format!("{before}{BEGIN}\n{table}\n{END}{after}"))
+    files::replace_marked(page, file, [BEGIN, END], table)
 }
 
 #[cfg(test)]

@@ -13,6 +13,7 @@ use gobuild::Recipe;
 use oci::compress::Compression;
 use plan::{Component, Made, Options};
 use serde::Serialize;
+use sizes::render::bytes as grouped;
 
 use crate::context::{Context, write_out};
 use crate::local::{Executor, Machine, Probe};
@@ -276,7 +277,7 @@ impl Report {
             let label = format!("{}{mark}", name(method.pack));
             lines.push(match (&method.figures, &method.refused) {
                 (Some(Figures { bytes, gzip, zstd, .. }), _) => {
-                    let [bytes, gzip, zstd] = [bytes, gzip, zstd].map(|bytes| grouped(*bytes));
+                    let [bytes, gzip, zstd] = [bytes, gzip, zstd].map(|number| grouped(*number));
                     format!("{label:8}{bytes:>14}{gzip:>14}{zstd:>14}")
                 }
                 (None, refused) => format!("{label:8}refused: {}", refused.as_deref().unwrap_or_default()),
@@ -316,19 +317,6 @@ impl Report {
         }
         lines
     }
-}
-
-/// `1,234,567`.
-fn grouped(number: u64) -> String {
-    let digits = number.to_string();
-    let mut out = String::new();
-    for (at, digit) in digits.chars().enumerate() {
-        if at > 0 && (digits.len() - at).is_multiple_of(3) {
-            out.push(',');
-        }
-        out.push(digit);
-    }
-    out
 }
 
 #[cfg(test)]

@@ -5,6 +5,7 @@ use std::fmt::Write as _;
 use anyhow::Result;
 use fault::{Fault, Kind};
 use serde::Serialize;
+use sizes::render::{bytes, mib};
 
 use super::Sample;
 use super::peers::{BEST, FAST, GZIP};
@@ -78,7 +79,7 @@ impl Row {
     }
 
     fn peak(&self) -> f64 {
-        self.summary(|it| mebibytes(it.peak)).max
+        self.summary(|it| mib(it.peak)).max
     }
 }
 
@@ -142,8 +143,8 @@ impl Report {
         let mut text =
             format!("{}; {} rounds, median (min .. max).\n", self.machine.described(), self.repeat);
         for tree in &self.trees {
-            let mib = mebibytes(tree.bytes);
-            let _ = writeln!(text, "\n**{}**: {} files, {mib:.1} MiB\n", tree.tree, tree.files);
+            let size = mib(tree.bytes);
+            let _ = writeln!(text, "\n**{}**: {} files, {size:.1} MiB\n", tree.tree, tree.files);
             text +=
                 "| | layer, bytes | time, s | CPU, s | peak, MiB |\n| --- | ---: | ---: | ---: | ---: |\n";
             for row in &tree.rows {
@@ -154,7 +155,7 @@ impl Report {
                     text,
                     "| {} | {} | {median:.2} ({min:.2} .. {max:.2}) | {cpu:.2} | {peak:.0} |",
                     row.program,
-                    grouped(row.layer)
+                    bytes(row.layer)
                 );
             }
             text.push('\n');
@@ -189,27 +190,7 @@ impl Report {
 /// # Errors
 /// [`Kind::Data`] for a page without a place for it.
 pub fn replaced(page: &str, file: &str, table: &str) -> Result<String> {
-    let parts = page.split_once(BEGIN).and_then(|(before, rest)| Some((before, rest.split_once(END)?.1)));
-    let Some((before, after)) = parts else {
-        let message = format!("{file}: there is no place for the table: a line {BEGIN:?}, then {END:?}");
-        return Err(Fault::new(Kind::Data, message).into());
-    };
-    Ok(format!("{before}{BEGIN}\n{table}\n{END}{after}"))
-}
-
-#[expect(clippy::cast_precision_loss, reason = "bytes are far below 2^52")]
-fn mebibytes(bytes: u64) -> f64 {
-    bytes as f64 / f64::from(1 << 20)
-}
-
-/// With a comma between thousands.
-fn grouped(number: u64) -> String {
-    let digits = number.to_string();
-    let from_end = |(at, digit): (usize, char)| {
-        let comma = at > 0 && (digits.len() - at).is_multiple_of(3);
-        comma.then_some(',').into_iter().chain([digit])
-    };
-    digits.chars().enumerate().flat_map(from_end).collect()
+    files::replace_marked(page, file, [BEGIN, END], table)
 }
 
 #[cfg(test)]

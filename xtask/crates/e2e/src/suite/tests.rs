@@ -72,7 +72,7 @@ fn suite(list: &str, only: &[&str]) -> Result<Suite> {
 fn run(suite: &Suite, machine: &mut Suited) -> Result<(Vec<CaseReport>, TempDir)> {
     let out = TempDir::new()?;
     let started = "2026-01-02T02:05:00Z".parse()?;
-    let reports = suite.run(machine, Instant::now(), started, out.path(), &Silent)?;
+    let reports = suite.run(machine, started, out.path(), &Silent)?;
     Ok((reports, out))
 }
 
@@ -129,8 +129,7 @@ fn a_suite_that_came_to_no_end_is_an_error_and_what_it_said_is_kept() {
     machine.code = "137";
     let out = TempDir::new().unwrap();
     let all = suite("", &[]).unwrap();
-    let error =
-        all.run(&mut machine, Instant::now(), jiff::Timestamp::UNIX_EPOCH, out.path(), &Silent).unwrap_err();
+    let error = all.run(&mut machine, jiff::Timestamp::UNIX_EPOCH, out.path(), &Silent).unwrap_err();
     assert!(error.to_string().contains("ginkgo ended with 137"), "{error}");
     assert!(out.path().join("conformance.log").exists());
 }

@@ -84,20 +84,16 @@ impl<W: Write> Encoder<W> for Threaded<'_, W> {
     }
 }
 
-/// Compresses all of the data at once.
-type Compress = fn(&[u8]) -> Result<Vec<u8>>;
-
-/// An encoder that wants all of the data first.
+/// libzstd, which is given all of the data first.
 pub(super) struct Whole<'a, W> {
     data: Vec<u8>,
     out: W,
     task: &'a dyn Task,
-    compress: Compress,
 }
 
 impl<'a, W> Whole<'a, W> {
-    pub(super) fn new(out: W, task: &'a dyn Task, compress: Compress) -> Self {
-        Self { data: Vec::new(), out, task, compress }
+    pub(super) fn new(out: W, task: &'a dyn Task) -> Self {
+        Self { data: Vec::new(), out, task }
     }
 }
 
@@ -109,22 +105,22 @@ impl<W: Write> Encoder<W> for Whole<'_, W> {
 
     fn finish(mut self: Box<Self>) -> Result<W> {
         let bytes = self.data.len() as u64;
-        let compressed = on_a_thread(std::mem::take(&mut self.data), self.compress)?;
+        let compressed = on_a_thread(std::mem::take(&mut self.data))?;
         self.task.advance(bytes);
         self.out.write_all(&compressed)?;
         Ok(self.out)
     }
 }
 
-/// Compresses on a thread of its own: such an encoder cannot be stopped, so at an interrupt the thread is left behind to
+/// Compresses on a thread of its own: libzstd cannot be stopped, so at an interrupt the thread is left behind to
 /// end with the process.
-fn on_a_thread(data: Vec<u8>, compress: Compress) -> Result<Vec<u8>> {
+fn on_a_thread(data: Vec<u8>) -> Result<Vec<u8>> {
     let (send, receive) = mpsc::channel();
     std::thread::Builder::new()
         .name("compress".to_owned())
         .spawn(move || {
             // Nobody listens any more after an interrupt.
-            let _ = send.send(compress(&data));
+            let _ = send.send(zstd(&data));
         })
         .context("cannot start a thread to compress on")?;
     loop {
@@ -138,7 +134,7 @@ fn on_a_thread(data: Vec<u8>, compress: Compress) -> Result<Vec<u8>> {
 
 /// One zstd frame that states its size. It is made on one thread: libzstd is compiled without others, which would cut
 /// the data into jobs and give other bytes.
-pub(super) fn zstd(data: &[u8]) -> Result<Vec<u8>> {
+fn zstd(data: &[u8]) -> Result<Vec<u8>> {
     let mut compressor = zstd::bulk::Compressor::new(ZSTD_LEVEL)?;
     compressor.set_parameter(CParameter::WindowLog(ZSTD_WINDOW))?;
     Ok(compressor.compress(data)?)
