@@ -9,6 +9,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::{Value, json};
 
+use crate::made::Layer;
 use crate::{cmd, image, key_pair, made, scratch, xtask};
 
 /// The media type of a manifest.
@@ -54,8 +55,12 @@ impl Forged {
 
     /// An image that runs, with what is said of it beside what every manifest has.
     pub fn image(&self, seed: u64, said: &Value) -> Result<Value> {
-        let made =
-            made::image(&self.dir.with_file_name(format!("made-{seed}")), "v", &[made::layer(seed, 64)?], 0)?;
+        self.image_of(&format!("made-{seed}"), &[made::layer(seed, 64)?], said)
+    }
+
+    /// One of these layers, by way of a directory of this name.
+    pub fn image_of(&self, name: &str, layers: &[Layer], said: &Value) -> Result<Value> {
+        let made = made::image(&self.dir.with_file_name(name), "v", layers, 0)?;
         for file in scratch::files(&made.join("blobs")) {
             self.put("", &fs::read(file)?)?;
         }

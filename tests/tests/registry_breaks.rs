@@ -2,23 +2,14 @@
 
 use std::path::Path;
 use std::process::{Command, Stdio};
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
 use tests::meter::Meter;
+use tests::random::Random;
 use tests::registry::Registry;
 use tests::xtask::Xtask;
 use tests::{cmd, image, made, scratch, skip, wait_for};
-
-/// Where the moments are random: `SEED` repeats them.
-fn seed() -> Result<u64> {
-    let seed = match std::env::var("SEED") {
-        Ok(seed) => seed.parse().context("SEED is not a number")?,
-        Err(_) => u64::from(SystemTime::UNIX_EPOCH.elapsed()?.subsec_nanos()),
-    };
-    println!("SEED={seed}");
-    Ok(seed)
-}
 
 fn push(xtask: &Xtask, layout: &Path, to: &str) -> Result<Command> {
     let mut command =
@@ -56,11 +47,10 @@ fn a_killed_push_is_finished_by_the_next_and_never_tags_too_early() -> Result<()
     let start = Instant::now();
     cmd::ok(&mut push(&xtask, &make(99)?, &to)?)?;
     let whole = u64::try_from(start.elapsed().as_micros())?;
-    let (mut random, mut early) = (seed()?, 0);
+    let (mut random, mut early) = (Random::new()?, 0);
     for number in 0..20 {
         let layout = make(number)?;
-        random = random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-        let moment = Duration::from_micros((random >> 32) % whole);
+        let moment = Duration::from_micros(random.below(whole));
         let mut child = push(&xtask, &layout, &to)?.spawn()?;
         std::thread::sleep(moment);
         child.kill()?;

@@ -5,13 +5,16 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::Mutex;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Context, Result, ensure};
 use fault::Kind;
 use serde_json::{Value, json};
-use testregistry::{Row, Rows, Server};
+use testregistry::{Row, Rows};
 use tests::forged::{Forged, named};
 use tests::go_tool::CRANE;
+use tests::publish::{Published, RELEASED, registry, whole};
+use tests::random::Random;
 use tests::registry::Registry;
 use tests::xtask::Xtask;
 use tests::{cmd, image, key_pair, made, scratch, skip};
@@ -23,48 +26,38 @@ fn text(path: &Path) -> Result<&str> {
     path.to_str().context("not UTF-8")
 }
 
-/// A registry with these rows, and xtask with its credentials.
-fn registry(rows: &[Row], dir: &Path) -> Result<(Server, Xtask)> {
-    let server = Server::of(Rows::of(rows).context("no registry does all of it")?);
-    fs::write(dir.join("config.json"), server.docker_config().to_string())?;
-    let xtask = Xtask::new()?.env("DOCKER_CONFIG", dir);
-    Ok((server, xtask))
-}
-
-/// A signed image with an SBOM, pushed and asked for by each verb.
-fn play(rows: &[Row], forged: &Forged) -> Result<()> {
+/// Plays each; all that fail are reported at once.
+fn play(all: impl Iterator<Item = Vec<Row>> + Send) -> Result<()> {
     let dir = scratch::dir()?;
-    let (server, xtask) = registry(rows, dir.path())?;
-    verbs(&server.address, &xtask, forged)?;
-    ensure!(server.state().early.is_empty() && server.state().tags_are_whole());
+    let published = Published::new(dir.path())?;
+    let (queue, failed) = (Mutex::new(all), Mutex::new(Vec::new()));
+    let played = AtomicUsize::new(0);
+    let next = || queue.lock().ok().and_then(|mut queue| queue.next());
+    std::thread::scope(|scope| {
+        for _ in 0..4 {
+            scope.spawn(|| {
+                while let Some(rows) = next() {
+                    played.fetch_add(1, Ordering::Relaxed);
+                    if let (Err(error), Ok(mut failed)) = (published.play(&rows), failed.lock()) {
+                        failed.push(format!("{rows:?}: {error:#}"));
+                    }
+                }
+            });
+        }
+    });
+    let (failed, played) = (failed.into_inner().unwrap_or_default(), played.into_inner());
+    println!("{} of {played} registries took all", played - failed.len());
+    ensure!(failed.is_empty(), "{} fail:\n{}", failed.len(), failed.join("\n"));
+    ensure!(played > 0, "none was played");
     Ok(())
 }
 
-/// An image with an SBOM, both signed.
-fn signed(forged: &Forged) -> Result<()> {
-    let image = forged.image(1, &json!({}))?;
-    let mut entries = vec![named(&image, "v1")];
-    entries.extend(forged.sbom(&image)?);
-    entries.push(forged.signature(&image, &image)?);
-    forged.write(&entries)
-}
-
-fn verbs(address: &str, xtask: &Xtask, forged: &Forged) -> Result<()> {
-    let (layout, to) = (text(&forged.dir)?, format!("{address}/kubelet"));
-    let push = || -> Result<Value> {
-        let args = ["push", layout, "--to", &to, "--mount-from", "base", "--json"];
-        Ok(serde_json::from_str(&xtask.ok(&args)?)?)
-    };
-    let first = push()?;
-    ensure!(first["sent"] != 0, "{first}");
-    let again = push()?;
-    ensure!(again["sent"] == 0 && again["bytes"] == 0 && again["present"] == first["sent"], "again: {again}");
-    let image = format!("{to}:v1");
-    let said = xtask.ok(&["verify", &image, "--no-rebuild", "--key", text(&forged.public)?])?;
-    ensure!(said.contains("signature verified") && said.contains("SBOM"), "{said}");
-    let same: Value = serde_json::from_str(&xtask.ok(&["size", "diff", &image, layout, "--json"])?)?;
-    ensure!(same["unchanged"] == 1 && same["layers"] == json!([]), "{same}");
-    Ok(())
+fn rows() -> Vec<Row> {
+    let may = testregistry::may_have_port_80();
+    if !may {
+        skip::say("a registry on port 80, where only root may listen");
+    }
+    Row::ALL.into_iter().filter(|row| may || *row != Row::NoPort).collect()
 }
 
 #[test]
@@ -72,31 +65,24 @@ fn every_verb_speaks_to_every_registry() -> Result<()> {
     if skip::without(&["openssl"])? {
         return Ok(());
     }
-    let dir = scratch::dir()?;
-    let forged = Forged::new(dir.path())?;
-    signed(&forged)?;
-    let mut all: Vec<&[Row]> = Row::ALL.chunks(1).collect();
-    all.push(&[]);
-    if !testregistry::may_have_port_80() {
-        skip::say("a registry on port 80, where only root may listen");
-        all.retain(|rows| *rows != [Row::NoPort]);
+    play(std::iter::once(Vec::new()).chain(rows().into_iter().map(|row| vec![row])))
+}
+
+/// Rows in a circle, in another order each time: each with those that are so far from it. With half of the circle that is
+/// each with each other, which is for the long tests; else each row is in four pairs.
+#[test]
+fn every_verb_speaks_to_every_two_registries_in_one() -> Result<()> {
+    if skip::without(&["openssl"])? {
+        return Ok(());
     }
-    let (queue, failed) = (Mutex::new(all.into_iter()), Mutex::new(Vec::new()));
-    let next = || queue.lock().ok().and_then(|mut queue| queue.next());
-    std::thread::scope(|scope| {
-        for _ in 0..3 {
-            scope.spawn(|| {
-                while let Some(rows) = next() {
-                    if let (Err(error), Ok(mut failed)) = (play(rows, &forged), failed.lock()) {
-                        failed.push(format!("{rows:?}: {error:#}"));
-                    }
-                }
-            });
-        }
+    let mut rows = rows();
+    Random::new()?.shuffle(&mut rows);
+    let far = if skip::full() { rows.len() / 2 } else { 2 };
+    let pairs = (1..=far).flat_map(|step| {
+        let rows = &rows;
+        (0..rows.len()).map(move |at| vec![rows[at], rows[(at + step) % rows.len()]])
     });
-    let failed = failed.into_inner().unwrap_or_default();
-    ensure!(failed.is_empty(), "{} fail:\n{}", failed.len(), failed.join("\n"));
-    Ok(())
+    play(pairs.filter(|pair| Rows::of(pair).is_some()))
 }
 
 /// Adds to an index what buildx attaches to an image of it.
@@ -165,13 +151,14 @@ fn an_index_with_several_images_of_one_platform_is_compared() -> Result<()> {
     Ok(())
 }
 
+/// With the kubelet, whose layer is larger than all that registries ask of a body.
 #[test]
-fn a_release_goes_to_registries_of_all_kinds() -> Result<()> {
+fn a_whole_release_goes_to_registries_of_all_kinds() -> Result<()> {
     if skip::without(&["openssl"])? {
         return Ok(());
     }
     let dir = scratch::dir()?;
-    let [key, _] = key_pair::make(dir.path(), "signing")?;
+    let published = Published::new(dir.path())?;
     let rows: [&[Row]; 4] = [
         &[Row::OneWrite, Row::NoReferrers],
         &[Row::BodiesUpTo1MiB, Row::TagOfADigest],
@@ -188,24 +175,9 @@ fn a_release_goes_to_registries_of_all_kinds() -> Result<()> {
         let place: PathBuf = dir.path().join(number.to_string());
         fs::create_dir(&place)?;
         let (server, xtask) = registry(rows, &place)?;
-        let out = place.join("out");
-        release(&server.address, &xtask, &key, &out).with_context(|| format!("{rows:?}"))?;
-        let state = server.state();
-        if !state.tags_are_whole() || !state.early.is_empty() || !state.tags.contains_key("v1.26.0-micro") {
-            bail!("{rows:?}: tags are missing, or name what is missing: {:?}", state.tags);
-        }
+        let done = published.release(&server.address, &xtask, &place.join("out"), &[]);
+        done.and_then(|()| whole(&server, &[RELEASED])).with_context(|| format!("{rows:?}"))?;
     }
-    Ok(())
-}
-
-/// Twice: there is nothing to send then.
-fn release(to: &str, xtask: &Xtask, key: &Path, out: &Path) -> Result<()> {
-    let args = ["release", "kubelet-v1_26_0", "--to", to, "--arch", "amd64", "--partial"];
-    let args = [&args[..], &["--no-rebuild", "--json", "--key", text(key)?, "--out", text(out)?]].concat();
-    let done: Value = serde_json::from_str(&xtask.ok(&args)?)?;
-    ensure!(done["sent"].as_u64().is_some_and(|sent| sent > 5), "{done}");
-    let again: Value = serde_json::from_str(&xtask.ok(&args)?)?;
-    ensure!(again["sent"] == 0 && again["bytes"] == 0, "{again}");
     Ok(())
 }
 
@@ -223,24 +195,22 @@ fn another_registry_takes_what_is_pushed_and_another_client_reads_it() -> Result
     let dir = scratch::dir()?;
     let registry = Registry::start_crane(dir.path())?;
     let xtask = Xtask::new()?.env("DOCKER_CONFIG", dir.path());
-    let forged = Forged::new(dir.path())?;
-    signed(&forged)?;
-    verbs(registry.address(), &xtask, &forged)?;
-    let [key, public] = key_pair::make(dir.path(), "signing")?;
-    release(registry.address(), &xtask, &key, &dir.path().join("out"))?;
+    let published = Published::new(dir.path())?;
+    published.verbs(registry.address(), &xtask)?;
+    published.release(registry.address(), &xtask, &dir.path().join("out"), &[])?;
 
     let to = format!("{}/kubelet", registry.address());
-    let released = format!("{to}:v1.26.0-micro");
-    let said = xtask.ok(&["verify", &released, "--no-rebuild", "--key", text(&public)?])?;
+    let released = format!("{to}:{RELEASED}");
+    let said = xtask.ok(&["verify", &released, "--no-rebuild", "--key", text(&published.released_by)?])?;
     ensure!(said.contains("signature verified") && said.contains("provenance"), "{said}");
     let layers = [made::layer(1, 100_000)?, made::layer(2, 6_000_000)?];
     let index = made::index(dir.path(), "several", &layers)?;
     xtask.ok(&["push", text(&index)?, "--to", &to])?;
     let tags = crane(&["ls", &to])?;
     for (tag, layout) in [
-        ("v1", forged.dir.clone()),
+        ("v1", published.layout().to_owned()),
         ("several", index),
-        ("v1.26.0-micro", dir.path().join("out/kubelet-v1_26_0")),
+        (RELEASED, dir.path().join("out/kubelet-v1_26_0")),
     ] {
         ensure!(tags.lines().any(|listed| listed == tag), "no {tag} in {tags}");
         let (name, digest) = (format!("{to}:{tag}"), image::digest(&layout)?);
