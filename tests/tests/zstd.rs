@@ -1,4 +1,5 @@
-//! The second set of manifests: zstd layers of the same archives, under tags and in layouts of their own.
+//! The second set of manifests: zstd layers of the same archives, under tags and in layouts of their own. And `--fast`, whose
+//! gzip is of several members.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -117,5 +118,26 @@ fn containerd_imports_and_runs_them() -> Result<()> {
     assert_eq!(name, "localhost/kubelet:v1.26.0-micro-zstd");
     let mounts = containerd.run(&name, &["/usr/bin/mount"])?;
     ensure!(mounts.contains(" on /proc type proc"), "{mounts}");
+    containerd.host.stop()
+}
+
+/// Dozens of members: whoever reads only the first has a megabyte of a kubelet.
+#[test]
+fn containerd_and_umoci_read_all_members_of_quick_gzip() -> Result<()> {
+    if skip::without(&host::PROGRAMS)? || skip::without(&containerd::PROGRAMS)? {
+        return Ok(());
+    }
+    let scratch = scratch::dir()?;
+    let out = scratch.path().to_str().context("the directory's name is not UTF-8")?;
+    let args = ["build", "kubelet-v1_26_0-amd64", "--fast", "--json", "--out", out];
+    let report: Value = serde_json::from_str(&xtask::Xtask::new()?.ok(&args)?)?;
+    let layout = layout(&report["built"][0])?;
+    let root = image::unpack(&layout, &scratch.path().join("bundle"))?;
+    let released = image::unpack(&xtask::layout("kubelet-v1_26_0-amd64")?, &scratch.path().join("released"))?;
+    let [quick, released] = [root, released].map(|root| fs::read(root.join("usr/bin/kubelet")));
+    ensure!(quick? == released?, "another kubelet");
+    let containerd = Containerd::start(scratch.path())?;
+    let name = containerd.import(Namespace::Default, &layout, "localhost/kubelet")?;
+    assert_eq!(containerd.run(&name, &["/usr/bin/kubelet", "--version"])?, "Kubernetes v1.26.0\n");
     containerd.host.stop()
 }

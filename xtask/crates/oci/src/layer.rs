@@ -2,11 +2,14 @@
 
 use std::fs::File;
 use std::io::{self, Read, Write};
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 
 use anyhow::{Context, Result};
 use fault::{Fault, Kind};
 use progress::Task;
+use rustix::fs::OFlags;
+use rustix::io::Errno;
 use serde::{Deserialize, Serialize};
 
 use crate::compress::{Compression, Encoder};
@@ -99,20 +102,23 @@ pub fn write<W: Write>(tree: &Tree, options: &Options, out: W, task: &dyn Task) 
 
 fn open(path: &Path) -> Result<(File, u64)> {
     let context = || format!("cannot read {}", path.display());
-    // Asked before opening: opening a pipe would wait for its other end.
-    if !std::fs::metadata(path).with_context(context)?.is_file() {
-        return Err(Fault::new(Kind::Data, format!("{} is not a regular file", path.display())).into());
-    }
-    let file = File::open(path).with_context(context)?;
-    let size = file.metadata().with_context(context)?.len();
-    Ok((file, size))
+    let refused = || Fault::new(Kind::Data, format!("{} is not a regular file", path.display()));
+    // Opening a pipe does not wait for its other end.
+    let flags = OFlags::NONBLOCK.bits().cast_signed();
+    let file = match File::options().read(true).custom_flags(flags).open(path) {
+        // A socket.
+        Err(error) if error.raw_os_error() == Some(Errno::NXIO.raw_os_error()) => {
+            return Err(refused().into());
+        }
+        opened => opened.with_context(context)?,
+    };
+    let metadata = file.metadata().with_context(context)?;
+    if metadata.is_file() { Ok((file, metadata.len())) } else { Err(refused().into()) }
 }
 
 /// Copies exactly `size` bytes and makes sure that there are no more.
-fn copy(from: &mut dyn Read, size: u64, archive: &mut dyn Write, path: &str) -> Result<()> {
-    let copied = io::copy(&mut from.take(size), archive)
-        .map_err(unwrap)
-        .with_context(|| format!("adding {path:?}"))?;
+fn copy<W>(from: &mut dyn Read, size: u64, archive: &mut Archive<'_, W>, path: &str) -> Result<()> {
+    let copied = archive.read(from, size).with_context(|| format!("adding {path:?}"))?;
     let mut more = [0];
     if copied < size || from.read(&mut more)? > 0 {
         let found = if copied < size { format!("{copied} bytes") } else { "more bytes".to_owned() };
@@ -151,6 +157,23 @@ struct Archive<'a, W> {
 }
 
 impl<W> Archive<'_, W> {
+    /// Takes at most `most` bytes, read to where they are needed; how many there were.
+    fn read(&mut self, from: &mut dyn Read, most: u64) -> Result<u64> {
+        let mut left = most;
+        while left > 0 {
+            let room = (CHUNK - self.pending.len()) as u64;
+            let read = from.take(room.min(left)).read_to_end(&mut self.pending)? as u64;
+            if self.pending.len() == CHUNK {
+                self.emit()?;
+            }
+            if read == 0 {
+                break;
+            }
+            left -= read;
+        }
+        Ok(most - left)
+    }
+
     fn emit(&mut self) -> Result<()> {
         exec::interrupt::check()?;
         self.hasher.update(&self.pending);

@@ -106,7 +106,7 @@ fn list(bytes: &[u8], encoding: Encoding) -> anyhow::Result<read::Listing> {
 
 fn unpacked(blob: &[u8]) -> Vec<u8> {
     let mut tar = Vec::new();
-    std::io::Read::read_to_end(&mut flate2::read::GzDecoder::new(blob), &mut tar).unwrap();
+    std::io::Read::read_to_end(&mut flate2::read::MultiGzDecoder::new(blob), &mut tar).unwrap();
     tar
 }
 

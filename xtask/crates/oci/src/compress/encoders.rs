@@ -6,7 +6,6 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 use deflate::{Gzip, Out};
-use flate2::write::GzEncoder;
 use progress::Task;
 use zstd::zstd_safe::CParameter;
 
@@ -14,32 +13,6 @@ use super::{Encoder, ZSTD_LEVEL, ZSTD_WINDOW};
 
 /// How often a wait looks whether the user interrupted.
 const POLL: Duration = Duration::from_millis(50);
-
-/// zlib-rs.
-pub(super) struct Streaming<'a, W: Write> {
-    encoder: GzEncoder<W>,
-    task: &'a dyn Task,
-}
-
-impl<'a, W: Write> Streaming<'a, W> {
-    pub(super) fn new(out: W, level: u32, task: &'a dyn Task) -> Self {
-        // No time, no name, no operating system in the header.
-        let header = flate2::GzBuilder::new().mtime(0).operating_system(255);
-        Self { encoder: header.write(out, flate2::Compression::new(level)), task }
-    }
-}
-
-impl<W: Write> Encoder<W> for Streaming<'_, W> {
-    fn piece(&mut self, bytes: &[u8]) -> Result<()> {
-        self.encoder.write_all(bytes)?;
-        self.task.advance(bytes.len() as u64);
-        Ok(())
-    }
-
-    fn finish(self: Box<Self>) -> Result<W> {
-        Ok(self.encoder.finish()?)
-    }
-}
 
 /// libdeflate's slowest level, on threads of its own.
 pub(super) struct Threaded<'a, W> {
