@@ -112,6 +112,22 @@ fn what_grows_faster_than_is_meant_fails() -> Result<()> {
     Ok(())
 }
 
+/// From programs alone, each layer once, and then nothing.
+#[test]
+fn images_of_a_release_share_layers_and_are_made_once() -> Result<()> {
+    let args = ["bench", "matrix", "--release", "v1.26.0", "--arch", "amd64", "--omit", "crictl"];
+    let xtask = Xtask::new()?;
+    let report: Value =
+        serde_json::from_str(&xtask.ok(&[&args[..], &["--repeat", "1", "--json"]].concat())?)?;
+    assert_eq!(report["size"], serde_json::json!({ "images": 5, "layers": 13, "distinct": 5 }), "{report}");
+    assert_eq!(report["compressed"], serde_json::json!([5]), "{report}");
+    let wall =
+        |which: &str| report[which][0]["wall"].as_f64().with_context(|| format!("no {which} in {report}"));
+    ensure!(wall("unchanged")? < wall("made")? / 4.0, "nothing to do takes long: {report}");
+    xtask.fails(&["bench", "matrix", "--release", "v9.9.9"], Kind::Unknown, &["v9.9.9"])?;
+    Ok(())
+}
+
 /// What is made of a small tree is what other programs read, and each program's row has its own figures.
 #[test]
 fn images_are_made_of_a_tree_by_all_programs() -> Result<()> {

@@ -5,12 +5,16 @@ mod growth;
 mod instructions;
 mod kubelet;
 mod layout;
+mod matrix;
 mod once;
 mod path;
 
 use anyhow::Result;
 
 use crate::context::Context;
+
+/// The page that `--record` writes to.
+const PAGE: &str = "docs/performance.md";
 
 /// Measure what was built, and the code that builds it.
 #[derive(clap::Args)]
@@ -19,7 +23,8 @@ use crate::context::Context;
   cargo xtask bench kubelet old/layout new/layout
   cargo xtask bench growth --quick
   cargo xtask bench instructions --check
-  cargo xtask bench assemble rootfs")]
+  cargo xtask bench assemble rootfs
+  cargo xtask bench matrix --release v1.26.0 --omit crictl")]
 pub(crate) struct Bench {
     #[command(subcommand)]
     what: Subject,
@@ -31,6 +36,7 @@ enum Subject {
     Growth(growth::Growth),
     Instructions(instructions::Instructions),
     Assemble(assemble::Assemble),
+    Matrix(matrix::Matrix),
     #[command(hide = true)]
     Layout(layout::Layout),
     #[command(hide = true)]
@@ -46,6 +52,7 @@ impl Bench {
             Subject::Growth(growth) => growth.run(context),
             Subject::Instructions(instructions) => instructions.run(context),
             Subject::Assemble(assemble) => assemble.run(context),
+            Subject::Matrix(matrix) => matrix.run(context),
             Subject::Layout(layout) => layout.run(),
             Subject::Once(once) => once.run(context),
             Subject::Path(path) => path.run(context),

@@ -3,16 +3,18 @@
 //! Of kubelets, A is the baseline, and B the candidate. Each lives on a fresh stand-in host with a containerd of its own,
 //! one after the other, in the order A B B A: a machine that grows slower or faster for a while does so for both. Of the
 //! code, [`hot`] has the paths that matter, with inputs of any size; [`growth`] and [`instructions`] measure them; and
-//! [`assemble`] has it make images beside the programs of others.
+//! [`assemble`] has it make images beside the programs of others, [`matrix`] all images of a release.
 //! docs/bench.md says what is measured and how to read it.
 
 pub mod assemble;
 mod exec_time;
 mod fit;
+mod goal;
 pub mod growth;
 pub mod hot;
 pub mod instructions;
 mod life;
+pub mod matrix;
 mod pods;
 mod process;
 mod report;

@@ -6,10 +6,8 @@ use anyhow::{Context as _, Result};
 use bench::assemble::{self, Plan, Tree, measure, small_files};
 use fault::{Fault, Kind};
 
+use super::PAGE;
 use crate::context::{Context, write_out};
-
-/// The page that `--record` writes to.
-const PAGE: &str = "docs/performance.md";
 
 /// Compare how images are made of trees of files: time, memory, and the size of the layer.
 ///

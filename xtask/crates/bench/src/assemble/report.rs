@@ -3,12 +3,12 @@
 use std::fmt::Write as _;
 
 use anyhow::Result;
-use fault::{Fault, Kind};
 use serde::Serialize;
 use sizes::render::{bytes, mib};
 
 use super::Sample;
 use super::peers::{BEST, FAST, GZIP};
+use crate::goal::{self, Goal};
 use crate::report::Machine;
 use crate::stats::Summary;
 
@@ -49,15 +49,6 @@ pub(super) struct Row {
     /// The bytes of the layer.
     layer: u64,
     samples: Vec<Sample>,
-}
-
-/// Something aimed at: what it is, how far it is from that, and how far it may be.
-struct Goal {
-    what: String,
-    found: f64,
-    limit: f64,
-    /// Is less better?
-    at_most: bool,
 }
 
 impl Row {
@@ -121,18 +112,6 @@ impl TreeReport {
     }
 }
 
-impl Goal {
-    fn met(&self) -> bool {
-        if self.at_most { self.found <= self.limit } else { self.found >= self.limit }
-    }
-
-    fn line(&self) -> String {
-        let than = if self.at_most { "at most" } else { "at least" };
-        let met = if self.met() { "" } else { ": missed" };
-        format!("- {}: {:.3}, {than} {} is aimed at{met}", self.what, self.found, self.limit)
-    }
-}
-
 impl Report {
     pub(super) fn new(repeat: usize) -> Self {
         Self { version: 1, machine: Machine::this(), repeat, trees: Vec::new(), missing: Vec::new() }
@@ -174,27 +153,24 @@ impl Report {
     /// Fails where something aimed at is missed.
     ///
     /// # Errors
-    /// [`Kind::Failed`].
+    /// [`fault::Kind::Failed`].
     pub fn check(&self) -> Result<()> {
-        let goals = self.trees.iter().flat_map(TreeReport::goals);
-        let missed: Vec<String> = goals.filter(|goal| !goal.met()).map(|goal| goal.line()).collect();
-        if missed.is_empty() {
-            return Ok(());
-        }
-        Err(Fault::new(Kind::Failed, format!("not what is aimed at:\n{}", missed.join("\n"))).into())
+        goal::check(self.trees.iter().flat_map(TreeReport::goals))
     }
 }
 
 /// A page with the table in place of the one that it has.
 ///
 /// # Errors
-/// [`Kind::Data`] for a page without a place for it.
+/// [`fault::Kind::Data`] for a page without a place for it.
 pub fn replaced(page: &str, file: &str, table: &str) -> Result<String> {
     files::replace_marked(page, file, [BEGIN, END], table)
 }
 
 #[cfg(test)]
 mod tests {
+    use fault::Kind;
+
     use super::*;
 
     fn report(fast: f64, best: f64) -> Report {

@@ -1,0 +1,104 @@
+//! `bench matrix`: all images of a release, of programs that were compiled before.
+
+use std::collections::BTreeSet;
+
+use anyhow::{Context as _, Result};
+use bench::matrix::{self, Plan, Size, measure};
+use catalog::{Attributes, Scope};
+use fault::{Fault, Kind};
+
+use super::PAGE;
+use crate::context::{Context, write_out};
+use crate::project::session::{How, Session, What};
+
+/// Measure how long all images of a release take of programs that were compiled before, and how long where nothing has changed.
+///
+/// Everything is built once, and what is missing compiled. Then, again and again, into a store that has the programs and no
+/// layer, and into the same once more.
+#[derive(clap::Args)]
+#[command(after_help = "Examples:
+  cargo xtask bench matrix --release v1.26.0 --omit crictl --check
+  cargo xtask bench matrix --release v1.26.0 --arch amd64 --omit crictl --repeat 1
+  cargo xtask bench matrix --release v1.26.0 --omit crictl --record     write the table of docs/performance.md")]
+pub(super) struct Matrix {
+    /// The release [default: the newest].
+    #[arg(long, value_name = "vX.Y.Z")]
+    release: Option<String>,
+    /// These architectures [default: all].
+    #[arg(long = "arch", value_name = "ARCH")]
+    arches: Vec<String>,
+    /// Leave out a program or component, such as crictl.
+    #[arg(long, value_name = "COMPONENT")]
+    omit: Vec<String>,
+    /// How often everything is done.
+    #[arg(long, value_name = "N", default_value_t = 5, value_parser = clap::value_parser!(u16).range(1..))]
+    repeat: u16,
+    /// Write what was measured to docs/performance.md.
+    #[arg(long)]
+    record: bool,
+    /// Fail if something that is aimed at is missed.
+    #[arg(long)]
+    check: bool,
+}
+
+impl Matrix {
+    pub(super) fn run(&self, context: &Context) -> Result<()> {
+        let (how, program) = (How::default(), std::env::current_exe().context("cannot find this program")?);
+        let session = Session::open(context, &how)?;
+        let names = self.images(&session)?;
+        let mut what = What::of(names.clone());
+        what.omit.names.clone_from(&self.omit);
+        let out = session.store.scratch_dir()?;
+        let built = session.executor()?.build(&session.plan(&what)?, out.path())?;
+        let layers: Vec<&str> = built
+            .iter()
+            .flat_map(|built| &built.images)
+            .flat_map(|image| image.layers.iter().map(|layer| &*layer.digest))
+            .collect();
+        let distinct: BTreeSet<_> = layers.iter().collect();
+        let omitted = self.omit.iter().flat_map(|name| ["--omit".to_owned(), name.clone()]);
+        let plan = Plan {
+            program: &program,
+            root: &context.root,
+            store: &session.store,
+            size: Size { images: names.len(), layers: layers.len(), distinct: distinct.len() },
+            args: names.into_iter().chain(omitted).collect(),
+            repeat: self.repeat.into(),
+        };
+        let report = measure(&plan, &*context.progress)?;
+        if self.record {
+            let path = context.root.join(PAGE);
+            let page = files::read_text(&path, files::DOCUMENT)?;
+            files::write(&path, matrix::replaced(&page, PAGE, &report.markdown())?.as_bytes())?;
+        }
+        if context.json {
+            context.print_json(&report)?;
+        } else {
+            write_out(&report.markdown())?;
+        }
+        if self.check { report.check() } else { Ok(()) }
+    }
+
+    /// The release's kubelets that stand on nothing.
+    fn images(&self, session: &Session<'_>) -> Result<Vec<String>> {
+        let catalog = &session.catalog;
+        let newest = catalog.releases.first().context("the catalog has no release")?;
+        let release = self.release.as_deref().unwrap_or(newest.version.as_str());
+        let attributes = Attributes::of(catalog);
+        let wanted = attributes.iter().filter(|attribute| {
+            let arch = match attribute.scope {
+                Scope::Image(arch) => {
+                    self.arches.is_empty() || self.arches.iter().any(|name| arch.name == **name)
+                }
+                Scope::Index => false,
+            };
+            arch && attribute.release.version == *release && attribute.base.name == *"micro"
+        });
+        let names: Vec<String> = wanted.map(|attribute| attribute.name.clone()).collect();
+        if names.is_empty() {
+            let arches = self.arches.join(", ");
+            return Err(Fault::new(Kind::Unknown, format!("no image of {release} for {arches}")).into());
+        }
+        Ok(names)
+    }
+}
