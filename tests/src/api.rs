@@ -115,7 +115,11 @@ impl Api {
                 let head =
                     "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nTransfer-Encoding: chunked\r\n\r\n";
                 stream.write_all(head.as_bytes())?;
-                list.watchers.push(stream.try_clone()?);
+                let mut watcher = stream.try_clone()?;
+                if query.split('&').any(|part| part == "sendInitialEvents=true") {
+                    list.send_all(&version, &mut watcher)?;
+                }
+                list.watchers.push(watcher);
                 state.log.push(format!("200 {method} {path}?{query}"));
                 return Ok(true);
             }
@@ -152,6 +156,20 @@ impl Api {
 enum Found<'a> {
     List(&'a mut List),
     Object(&'a Value),
+}
+
+impl List {
+    /// All that there is, as who watches instead of listing asks for it, and the bookmark that ends it
+    /// (Kubernetes' API concepts, streaming lists).
+    fn send_all(&self, version: &str, watcher: &mut TcpStream) -> std::io::Result<()> {
+        for object in self.items.values() {
+            chunk(watcher, &(json!({ "type": "ADDED", "object": object }).to_string() + "\n"))?;
+        }
+        let annotations = json!({ "k8s.io/initial-events-end": "true" });
+        let metadata = json!({ "resourceVersion": version, "annotations": annotations });
+        let object = json!({ "apiVersion": self.api_version, "kind": self.kind, "metadata": metadata });
+        chunk(watcher, &(json!({ "type": "BOOKMARK", "object": object }).to_string() + "\n"))
+    }
 }
 
 impl State {

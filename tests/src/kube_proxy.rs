@@ -22,6 +22,8 @@ pub const SERVICES: &str = "/api/v1/services";
 /// Where it has the endpoints of services.
 pub const SLICES: &str = "/apis/discovery.k8s.io/v1/endpointslices";
 const NODES: &str = "/api/v1/nodes";
+/// Since v1.33.
+const SERVICE_CIDRS: &str = "/apis/networking.k8s.io/v1/servicecidrs";
 /// Where it finds its configuration.
 const DIR: &str = "/var/lib/kube-proxy";
 /// How a person starts the image.
@@ -38,6 +40,7 @@ pub fn api(host: &Host, address: &str) -> Result<(Api, u16)> {
         (SERVICES, "v1", "Service"),
         (SLICES, "discovery.k8s.io/v1", "EndpointSlice"),
         (NODES, "v1", "Node"),
+        (SERVICE_CIDRS, "networking.k8s.io/v1", "ServiceCIDR"),
     ]);
     api.serve(listener);
     let addresses = json!([{ "type": "InternalIP", "address": address }]);

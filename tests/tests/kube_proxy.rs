@@ -13,7 +13,8 @@ use tests::inside::Inside;
 use tests::kube_proxy::{self, BY_ENTRYPOINT, BY_KUBEADM, Image, NODE, SERVICES, SLICES};
 use tests::{cmd, debian, host, image, skip, wait_for};
 
-const ATTR: &str = "kube-proxy-v1_26_0-amd64";
+/// The releases whose images are tried: the first always, the others with `FULL`.
+const RELEASES: [&str; 7] = ["v1.26.0", "v1.37.2", "v1.36.3", "v1.35.4", "v1.34.4", "v1.25.5", "v1.24.17"];
 /// The node's address, which the stand-in host has, and where the service's only endpoint is.
 const ADDRESS: &str = "192.0.2.10";
 const BACKENDS: [&str; 2] = ["nft", "legacy"];
@@ -26,14 +27,25 @@ fn it_writes_its_rules_where_the_host_has_its_own() -> Result<()> {
     }
     let Some(real) = real() else { return Ok(()) };
     let place = Place::of_this_machine(&real)?;
-    let layout = place.xtask.build(ATTR, &place.dir.path().join("out"))?;
+    for (number, release) in RELEASES.into_iter().enumerate() {
+        if number > 0 && skip::unless_full(&format!("kube-proxy of {release}")) {
+            continue;
+        }
+        try_release(&place, release).with_context(|| release.to_owned())?;
+    }
+    Ok(())
+}
+
+fn try_release(place: &Place, release: &str) -> Result<()> {
+    let attr = format!("kube-proxy-{}-amd64", release.replace('.', "_"));
+    let layout = place.xtask.build(&attr, &place.dir.path().join("out"))?;
     assert_eq!(image::entrypoint(&layout)?, BY_ENTRYPOINT);
-    let bundle = place.dir.path().join("bundle");
+    let bundle = place.dir.path().join(format!("bundle-{release}"));
     let root = image::unpack(&layout, &bundle)?;
     for path in ["var/lib/kubelet", "usr/bin/kubelet"] {
         ensure!(!root.join(path).exists(), "it has the kubelet's {path}");
     }
-    its_own_packages_work(&bundle)?;
+    its_own_packages_work(&bundle, release)?;
 
     // What makes the choice, how kube-proxy is started, what it must choose, and what it says of that.
     let hint = "the kubelet's chains are there";
@@ -65,9 +77,10 @@ fn it_writes_its_rules_where_the_host_has_its_own() -> Result<()> {
 }
 
 /// Each of the packages that the catalog gives kube-proxy, by a program of its own that starts in the image.
-fn its_own_packages_work(bundle: &Path) -> Result<()> {
+fn its_own_packages_work(bundle: &Path, release: &str) -> Result<()> {
     let inside = Inside::new("amd64", bundle)?;
-    assert_eq!(inside.ok(&["/usr/bin/entrypoint", "kube-proxy", "--version"])?, "Kubernetes v1.26.0\n");
+    let version = inside.ok(&["/usr/bin/entrypoint", "kube-proxy", "--version"])?;
+    assert_eq!(version, format!("Kubernetes {release}\n"));
     for (words, says) in [
         (&["/sbin/iptables", "--version"], "(legacy)"),
         (&["/sbin/ip6tables", "--version"], "(legacy)"),
@@ -146,7 +159,7 @@ fn check(host: &Host, bundle: &Path, by: &[&str], chosen: &str, why: Option<&str
     );
     image.run(&[by, &["--cleanup"]].concat())?;
     for (backend, text) in rules(host)? {
-        for word in ["KUBE-SERVICES", "KUBE-SVC-", "KUBE-SEP-", "KUBE-NODEPORTS", "DNAT", "10.96.0."] {
+        for word in ["KUBE-SERVICES", "KUBE-SVC-", "KUBE-SEP-", "KUBE-NODEPORTS", "-j DNAT", "10.96.0."] {
             ensure!(!text.contains(word), "iptables-{backend} still has {word} after --cleanup:\n{text}");
         }
     }

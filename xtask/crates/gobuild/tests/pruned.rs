@@ -1,5 +1,5 @@
-//! kubeadm and crictl without the methods that nobody calls say what they say with all of them, in each of their commands.
-//! Only `cargo xtask test --full` compiles them.
+//! kubeadm, crictl and kube-proxy without the methods that nobody calls say what they say with all of them, in each of their
+//! commands. Only `cargo xtask test --full` compiles them.
 
 mod common;
 
@@ -18,13 +18,30 @@ const RELEASE: Release<'static> = Release { version: "v1.37.2", commit: None, da
 const CRICTL: &str = "v1.37.0";
 const PACKAGE: &str = "sigs.k8s.io/cri-tools/cmd/crictl";
 
-/// Both in one binary.
-fn build(tools: &Tools, dir: &Path, pruned: bool) -> PathBuf {
+/// kubeadm and crictl in one binary.
+fn kubeadm(tools: &Tools, dir: &Path, pruned: bool) -> PathBuf {
     let spec =
         Spec::Kubeadm { release: RELEASE.version.into(), crictl: CRICTL.into(), package: PACKAGE.into() };
-    let closure = Closure::read(&images(), &spec).unwrap();
     let crictl = Program { name: "crictl".into(), package: PACKAGE.into(), init_flags: false };
     let stamps = Stamps::new().kubernetes(RELEASE).crictl(gobuild::module_of(PACKAGE), CRICTL);
+    build(tools, dir, pruned, &spec, vec![Program::kubernetes("kubeadm"), crictl], stamps)
+}
+
+fn kube_proxy(tools: &Tools, dir: &Path, pruned: bool) -> PathBuf {
+    let spec = Spec::Kube { release: RELEASE.version.into() };
+    let stamps = Stamps::new().kubernetes(RELEASE);
+    build(tools, dir, pruned, &spec, vec![Program::kubernetes("kube-proxy")], stamps)
+}
+
+fn build(
+    tools: &Tools,
+    dir: &Path,
+    pruned: bool,
+    spec: &Spec,
+    programs: Vec<Program>,
+    stamps: Stamps,
+) -> PathBuf {
+    let closure = Closure::read(&images(), spec).unwrap();
     // As in images/catalog.toml, so that what is compiled is compiled once.
     let own = |all: &[&str]| all.iter().map(|&one| one.to_owned()).collect();
     let gcflags =
@@ -33,12 +50,20 @@ fn build(tools: &Tools, dir: &Path, pruned: bool) -> PathBuf {
     let flags = Flags { tags, gcflags, prune: pruned, templates: pruned, ..Flags::default() };
     let edits = if pruned { edits() } else { Edits::default() };
     let common = Common { edits: &edits, join: &JoinSource::read(&images().join("join")).unwrap() };
-    let programs = vec![Program::kubernetes("kubeadm"), crictl];
     let recipe = Recipe::new(programs, closure, host_target(), stamps, flags, COMPILERS, common).unwrap();
     let out = dir.join(format!("pruned-{pruned}"));
     fetch(&recipe, tools, dir, &Silent).unwrap();
     compile(&recipe, tools, 2, dir, &out, &Silent).unwrap();
     out
+}
+
+/// Both ways, in this directory; the second is to be smaller by a fifth.
+fn both(dir: &Path, build: impl Fn(bool) -> PathBuf) -> [PathBuf; 2] {
+    let both = [false, true].map(build);
+    let [full, pruned] = both.each_ref().map(|file| fs::metadata(file).unwrap().len());
+    println!("{}: {full} bytes, {pruned} pruned", dir.display());
+    assert!(pruned < full * 4 / 5);
+    both
 }
 
 /// Exit code, standard output and standard error; logrus writes `time="2026-11-30T15:30:08Z"`.
@@ -76,10 +101,7 @@ fn commands(file: &Path, name: &str, headings: &[&str]) -> BTreeSet<Vec<String>>
 fn each_command_says_the_same_with_and_without_methods_that_nobody_calls() {
     let Some(tools) = tools() else { return };
     let dir = Scratch::new();
-    let [full, pruned] = [false, true].map(|pruned| build(&tools, dir.path(), pruned));
-    let size = |file: &Path| fs::metadata(file).unwrap().len();
-    println!("{} bytes, {} pruned", size(&full), size(&pruned));
-    assert!(size(&pruned) < size(&full) * 4 / 5);
+    let [full, pruned] = both(dir.path(), |pruned| kubeadm(&tools, dir.path(), pruned));
 
     let mut calls: Vec<(&str, Vec<String>)> = Vec::new();
     for (name, heading, at_least) in
@@ -172,4 +194,48 @@ fn each_command_says_the_same_with_and_without_methods_that_nobody_calls() {
     assert!(told > 500_000, "{told}");
     let (code, token, _) = run(&pruned, "kubeadm", &call(&["token", "generate"]));
     assert!(code == Some(0) && token.len() == 24, "{token}");
+}
+
+/// What it does in a cluster is tested with the image.
+#[test]
+#[ignore = "compiles kube-proxy, twice"]
+fn kube_proxy_says_the_same_with_and_without_methods_that_nobody_calls() {
+    let Some(tools) = tools() else { return };
+    let dir = Scratch::new();
+    let [full, pruned] = both(dir.path(), |pruned| kube_proxy(&tools, dir.path(), pruned));
+    let [config, bad, out] = ["config.yaml", "bad.yaml", "out.yaml"].map(|name| dir.path().join(name));
+    let head = "apiVersion: kubeproxy.config.k8s.io/v1alpha1\nkind: KubeProxyConfiguration\n";
+    fs::write(&config, format!("{head}mode: nftables\nconntrack: {{tcpEstablishedTimeout: 1h}}\n")).unwrap();
+    fs::write(&bad, format!("{head}mode: nosuch\nnosuch: 1\n")).unwrap();
+    let flag = |name: &str, path: &Path| format!("--{name}={}", path.display());
+    let write = flag("write-config-to", &out);
+    let mut told = 0;
+    for args in [
+        vec!["--help"],
+        vec!["--nosuch"],
+        vec!["nosuch"],
+        vec!["--version"],
+        vec!["--version=raw"],
+        vec!["--v=nosuch"],
+        vec!["--feature-gates=NoSuch=true"],
+        vec!["--proxy-mode=nosuch"],
+        vec![&write],
+        vec!["--cluster-cidr=10.0.0.0/8", "--healthz-bind-address=:1", &write],
+        vec![&flag("config", &config), &write],
+        vec![&flag("config", &bad)],
+        vec![&flag("config", Path::new("/no/such"))],
+    ] {
+        let [is, was] = [&pruned, &full].map(|file| {
+            let said = run(file, "kube-proxy", &call(&args));
+            // What is logged begins with the time and the process.
+            let message = |line: &str| line.split_once("] ").map_or(line, |(_, rest)| rest).to_owned();
+            let logged: Vec<String> = said.2.lines().map(message).collect();
+            let written = fs::read_to_string(&out).unwrap_or_default();
+            let _ = fs::remove_file(&out);
+            (said.0, said.1, logged, written)
+        });
+        told += is.1.len() + is.3.len();
+        assert_eq!(is, was, "{args:?}");
+    }
+    assert!(told > 10_000, "{told}");
 }
