@@ -33,7 +33,19 @@ fn act() -> impl Strategy<Value = Act> {
         "ftp://a/b",
         "http://u:p@a/",
     ]);
-    let said = (statuses, location, 0..4).prop_map(|(status, location, kind)| {
+    // Challenges of the registry's own, of others', and of nobody's; the address is put in once there is one.
+    let challenge = prop::sample::select(vec![
+        "Basic realm=\"x\"",
+        "Bearer realm=\"http://REGISTRY/token\",service=\"the registry\"",
+        "Bearer realm=\"http://REGISTRY/v2/\"",
+        "Bearer realm=\"http://127.0.0.1:1/token\"",
+        "Bearer",
+        "",
+    ]);
+    let later =
+        prop::sample::select(vec!["0", "1", "18446744073709551616", "Fri, 31 Dec 9999 23:59:59 GMT", "x"]);
+    let said = (statuses, location, challenge, later, 0..4, any::<bool>());
+    let said = said.prop_map(|(status, location, challenge, later, kind, last)| {
         let answer = match kind {
             0 => Answer::status(status),
             1 => Answer::error(status, "BLOB_UNKNOWN"),
@@ -41,9 +53,10 @@ fn act() -> impl Strategy<Value = Act> {
             _ => Answer { status, ..Answer::ok(r#"{"manifests":[],"token":"x"}"#) },
         };
         let answer = if location.is_empty() { answer } else { answer.with("Location", location) };
-        let basic = answer.with("WWW-Authenticate", "Basic realm=\"x\"").with("Retry-After", "0");
+        let answer = answer.with("WWW-Authenticate", challenge).with("Retry-After", later);
         // 204 and 304 have no body; one would be taken for the next answer.
-        Act::Say(if matches!(status, 204 | 304) { Answer { body: Vec::new(), ..basic } } else { basic })
+        let answer = if matches!(status, 204 | 304) { Answer { body: Vec::new(), ..answer } } else { answer };
+        if last { Act::Last(answer) } else { Act::Say(answer) }
     });
     let lies = prop::sample::select(vec![
         ("Docker-Content-Digest", Digest::of(b"x").to_string()),
@@ -73,21 +86,23 @@ fn act() -> impl Strategy<Value = Act> {
     ]
 }
 
-fn rows() -> impl Strategy<Value = Vec<Row>> {
-    let without_login = |row: &Row| {
-        !matches!(
-            row,
-            Row::NoPort
-                | Row::Basic
-                | Row::ManyChallenges
-                | Row::TokenBusy
-                | Row::MountDenied
-                | Row::IdentityToken
-                | Row::PingUnauthorized
-                | Row::ManifestsMoved
-        )
+/// An act in which the registry knows its own address.
+fn at(address: &str, act: Act) -> Act {
+    let named = |mut answer: Answer| {
+        answer.headers.iter_mut().for_each(|(_, value)| *value = value.replace("REGISTRY", address));
+        answer
     };
-    prop::sample::subsequence(Row::ALL.into_iter().filter(without_login).collect::<Vec<_>>(), 0..3)
+    match act {
+        Act::Say(answer) => Act::Say(named(answer)),
+        Act::Last(answer) => Act::Last(named(answer)),
+        other => other,
+    }
+}
+
+/// Up to three; one on port 80 needs root.
+fn rows() -> impl Strategy<Value = Vec<Row>> {
+    let rows: Vec<Row> = Row::ALL.into_iter().filter(|row| *row != Row::NoPort).collect();
+    prop::sample::subsequence(rows, 0..4)
 }
 
 #[test]
@@ -102,19 +117,27 @@ fn a_push_ends_within_its_deadline_and_sets_no_tag_too_early() {
     let random = proptest::test_runner::TestRng::from_seed(config.rng_algorithm, &bytes);
     let mut runner = TestRunner::new_with_rng(config, random);
     let dir = tempfile::tempdir().unwrap();
-    let from = layout(dir.path(), &vec![7; 200_000]);
+    let from = layout(&dir.path().join("from"), &vec![7; 200_000]);
+    let auth_file = dir.path().join("config.json");
     let script = prop::collection::vec(act(), 0..30);
     let outcomes = std::cell::Cell::new((0, 0));
     let done = runner.run(&(script, any::<bool>(), rows()), |(script, again, rows)| {
         let Some(rows) = Rows::of(&rows) else { return Ok(()) };
         let acts = script.clone();
         // What was done is done again and again, or all is usual after it.
-        let server = Server::with(rows, move |_, number| {
+        let server = Server::with(rows, move |request, number| {
             let number = if again && !acts.is_empty() { number % acts.len() } else { number };
-            acts.get(number).cloned().unwrap_or(Act::Usual)
+            at(request.header("host"), acts.get(number).cloned().unwrap_or(Act::Usual))
         });
-        let options =
-            Options { timeout: SILENCE, pause: Duration::from_micros(500), parallel: 2, ..options() };
+        std::fs::write(&auth_file, server.docker_config().to_string()).unwrap();
+        let options = Options {
+            timeout: SILENCE,
+            pause: Duration::from_micros(500),
+            parallel: 2,
+            mount_from: vec!["base".to_owned()],
+            auth_file: Some(auth_file.clone()),
+            ..options()
+        };
         let since = Instant::now();
         let pushed = push(std::slice::from_ref(&from), &reference(&server.address), &options);
         let took = since.elapsed();
