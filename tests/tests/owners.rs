@@ -29,7 +29,7 @@ const OWNERS: [(&str, &str, &[&str]); 16] = [
         &["crates/oci/src/layout/write.rs", "crates/store/src/disk.rs"],
     ),
     ("a program in PATH", "split_paths(", &["crates/exec/src/lib.rs"]),
-    ("a child process", "process_group(", &["crates/exec/src/lib.rs"]),
+    ("a child process", "process_group(", &["crates/exec/src/end.rs"]),
     ("an interrupt", "signal_hook::", &["crates/exec/src/interrupt.rs"]),
     (
         "git: of the checkout, and of a repository elsewhere",

@@ -13,6 +13,7 @@ use rayon::prelude::*;
 use serde::Serialize;
 
 use crate::context::{Context, FUZZ, write_out};
+use crate::room::Room;
 
 /// What libFuzzer needs of the compiler: it counts the branches that an input takes and sees what is compared. All of
 /// it is in the pinned stable compiler; sanitizers are not, but code without `unsafe` needs none.
@@ -252,8 +253,8 @@ fn build(context: &Context, targets: &[String]) -> Result<BTreeMap<String, PathB
     command.args(["--target", &host]).args(targets.iter().flat_map(|target| ["--bin", target]));
     command.env("CARGO_TARGET_DIR", &dir).env("CARGO_ENCODED_RUSTFLAGS", RUSTFLAGS.join("\x1f"));
     command.env_remove("RUSTFLAGS").env("CARGO_INCREMENTAL", "0").current_dir(&context.root);
-    let status = command.stdin(Stdio::null()).status().with_context(|| format!("starting {command:?}"))?;
-    exec::interrupt::check()?;
+    let room = Room::new()?;
+    let status = exec::status(command.env("TMPDIR", room.path()).stdin(Stdio::null()))?;
     if !status.success() {
         return Err(Fault::new(Kind::Failed, format!("compiling the fuzz targets: {status}"))
             .help("libFuzzer is C++: is a C++ compiler (`c++`, Debian's g++) there?")
@@ -277,9 +278,11 @@ fn replay(target: &str, program: &Path, input: &Path) -> Result<()> {
     if !input.is_file() {
         return Err(Fault::new(Kind::Unknown, format!("there is no file {}", input.display())).into());
     }
+    let scratch = scratch()?;
     let mut command = Command::new(program);
+    command.env("TMPDIR", scratch.path());
     command.args([TIMEOUT, MEMORY]).arg(input).env("RUST_BACKTRACE", "1").stdin(Stdio::null());
-    let status = command.status().with_context(|| format!("starting {command:?}"))?;
+    let status = exec::status(&mut command)?;
     if status.success() {
         return write_out(&format!("{target} takes {}", input.display()));
     }

@@ -10,6 +10,7 @@ use skip::Skipped;
 
 use crate::context::{Context, FUZZ};
 use crate::project::session::{How, Session};
+use crate::room::Room;
 use crate::ui::say;
 
 /// The entrypoint's crate, which is a workspace of its own.
@@ -34,16 +35,17 @@ pub(crate) struct Test {
 impl Test {
     pub(crate) fn run(&self, context: &Context) -> Result<()> {
         let list = tempfile::NamedTempFile::new().context("cannot make a temporary file")?;
-        let done = self.steps(context, list.path());
+        let room = Room::new()?;
+        let done = self.steps(context, list.path(), room.path());
         summary(&skip::read(list.path()));
         done
     }
 
-    /// All that there is to do; tests add themselves to `list` where they do not run.
-    fn steps(&self, context: &Context, list: &Path) -> Result<()> {
+    /// All that there is to do; tests add themselves to `list` where they do not run, and have what is temporary in `room`.
+    fn steps(&self, context: &Context, list: &Path, room: &Path) -> Result<()> {
         let cargo = |args: &[&str]| {
             let mut command = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
-            command.args(args).current_dir(&context.root).env(skip::LIST, list);
+            command.args(args).current_dir(&context.root).env(skip::LIST, list).env("TMPDIR", room);
             command
         };
         let deny = ["--", "-D", "warnings"];
@@ -126,9 +128,7 @@ fn give_tools(context: &Context, tests: &mut Command) -> Result<()> {
 /// Runs a step with its output shown as it comes; the whole of it goes on only if it succeeds.
 fn step(name: &str, command: &mut Command) -> Result<()> {
     timed(name, || {
-        let status =
-            command.stdin(Stdio::null()).status().with_context(|| format!("starting {command:?}"))?;
-        exec::interrupt::check()?;
+        let status = exec::status(command.stdin(Stdio::null()))?;
         if status.success() {
             return Ok(());
         }

@@ -97,9 +97,9 @@ pub fn measure(plan: &Plan<'_>, trees: &[Tree], progress: &dyn Progress) -> Resu
 }
 
 fn run(plan: &Plan<'_>, assembler: &Assembler, round: usize) -> Result<(Sample, u64)> {
-    let run = Run::new(plan.program).inherit("PATH").inherit("HOME").inherit("TMPDIR");
+    let run = Run::new(plan.program).inherit("PATH").inherit("HOME").env("TMPDIR", plan.scratch);
     let words = (assembler.command)(round);
-    let done = run.args(["bench", "once", "--"]).args(&words).run()?;
+    let done = run.args(["bench", "once", "--"]).args(&words).grace(Duration::ZERO).run()?;
     let sample = serde_json::from_slice(&done.stdout).context("a measurement is not JSON")?;
     let layer = (assembler.layer)(round)?;
     ensure!(layer > 0, "{} made no layer", assembler.name);

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::fs;
 use std::path::Path;
+use std::time::Duration;
 
 use anyhow::{Context, Result};
 use exec::Run;
@@ -58,11 +59,11 @@ pub fn counted() -> impl Iterator<Item = &'static HotPath> {
 pub fn count(path: &HotPath, program: &Path, args: &[&str]) -> Result<u64> {
     let dir = tempfile::tempdir().context("no temporary directory")?;
     let out = dir.path().join("out");
-    let mut run = Run::new("valgrind").inherit("PATH").inherit("HOME").inherit("TMPDIR");
+    let mut run = Run::new("valgrind").inherit("PATH").inherit("HOME").env("TMPDIR", dir.path());
     run = run.args(["--tool=callgrind", "--collect-atstart=no"]);
     run = run.arg(format!("--toggle-collect={COLLECTED}"));
     run = run.arg(format!("--callgrind-out-file={}", out.display()));
-    run.arg(program).args(args).run()?;
+    run.arg(program).args(args).grace(Duration::ZERO).run()?;
     let text = fs::read_to_string(&out).with_context(|| format!("cannot read {}", out.display()))?;
     total(&text).filter(|found| *found > 0).ok_or_else(|| {
         Fault::new(Kind::Failed, format!("callgrind counted no instructions of `{}`", path.name)).into()

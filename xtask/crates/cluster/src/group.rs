@@ -59,6 +59,14 @@ pub struct Cluster {
     kit: Kit,
 }
 
+impl Drop for Cluster {
+    /// All end at once, and what they were made of goes meanwhile.
+    fn drop(&mut self) {
+        self.nodes.iter_mut().for_each(|node| node.machine.give_up());
+        self.kit.remove_archives();
+    }
+}
+
 impl Cluster {
     /// One without machines.
     ///

@@ -61,8 +61,8 @@ pub struct Kit {
     tools: PathBuf,
     disks: Vec<u64>,
     consoles: PathBuf,
-    // Holds the archives.
-    _dir: TempDir,
+    /// Holds the archives.
+    dir: Option<TempDir>,
 }
 
 impl Kit {
@@ -110,13 +110,18 @@ impl Kit {
             tools,
             disks: setup.disks.clone(),
             consoles: setup.consoles.clone(),
-            _dir: dir,
+            dir: Some(dir),
         })
     }
 
     /// Of kubeadm's configuration.
     pub(crate) fn api(&self) -> Api {
         Api::of(&self.release)
+    }
+
+    /// No machine is booted any more.
+    pub(crate) fn remove_archives(&mut self) {
+        drop(self.dir.take());
     }
 
     /// The name of the node's image.

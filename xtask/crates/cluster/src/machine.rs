@@ -144,6 +144,13 @@ impl Machine {
         self.ok(&guest::import(runtime, index), LONG).map(drop).context("importing an image in the machine")
     }
 
+    /// Begins to end it, where that takes its time; dropping waits.
+    pub(crate) fn give_up(&mut self) {
+        if let Self::Namespaces(machine) = self {
+            machine.give_up();
+        }
+    }
+
     /// Restarts it: from within, or by taking its `power` away.
     pub(crate) fn restart(&mut self, power: bool) -> Result<()> {
         match self {

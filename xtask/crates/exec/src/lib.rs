@@ -1,26 +1,25 @@
 //! Child processes: a cleared environment, output kept for the error message, and an end when the user
 //! interrupts.
 
+mod end;
 pub mod interrupt;
 
 use std::collections::VecDeque;
 use std::ffi::{OsStr, OsString};
 use std::io::{BufRead, BufReader, Read};
-use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, ExitStatus, Stdio};
-use std::time::{Duration, Instant};
+use std::process::{Command, ExitStatus, Stdio};
+use std::time::Duration;
 
 use anyhow::{Context, Result};
 use fault::{Fault, Kind};
-use rustix::process::{Pid, Signal, kill_process_group};
+
+pub use end::status;
 
 /// How many of the last lines of standard error an error message repeats.
 const TAIL: usize = 25;
 /// How much standard output is kept, in bytes; what is captured here are short answers and JSON.
 const STDOUT_LIMIT: u64 = 256 << 20;
-/// How long a child may take to end by itself after SIGTERM.
-const GRACE: Duration = Duration::from_secs(3);
 
 /// Hears each line of standard error.
 type Listener<'a> = Box<dyn FnMut(&str) + Send + 'a>;
@@ -32,6 +31,7 @@ pub struct Run<'a> {
     args: Vec<OsString>,
     env: Vec<(OsString, OsString)>,
     cwd: Option<PathBuf>,
+    grace: Duration,
     on_line: Option<Listener<'a>>,
 }
 
@@ -53,6 +53,7 @@ impl<'a> Run<'a> {
             args: Vec::new(),
             env: Vec::new(),
             cwd: None,
+            grace: end::GRACE,
             on_line: None,
         }
     }
@@ -91,6 +92,14 @@ impl<'a> Run<'a> {
     #[must_use]
     pub fn cwd(mut self, dir: impl AsRef<Path>) -> Self {
         self.cwd = Some(dir.as_ref().to_owned());
+        self
+    }
+
+    /// Gives it this time to end by itself when the user interrupts, in place of three seconds: none is right for what keeps
+    /// nothing but in a directory of ours.
+    #[must_use]
+    pub fn grace(mut self, grace: Duration) -> Self {
+        self.grace = grace;
         self
     }
 
@@ -134,12 +143,12 @@ impl<'a> Run<'a> {
     pub fn finish(mut self) -> Result<Finished> {
         interrupt::check()?;
         let mut command = Command::new(&self.program);
-        command.args(&self.args).env_clear().envs(self.env.drain(..)).process_group(0);
+        command.args(&self.args).env_clear().envs(self.env.drain(..));
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
         if let Some(dir) = &self.cwd {
             command.current_dir(dir);
         }
-        let mut child = command.spawn().map_err(|error| start_fault(&self.program, &error))?;
+        let mut child = end::spawn(&mut command).map_err(|error| start_fault(&self.program, &error))?;
         let stdout = child.stdout.take().context("no pipe for standard output")?;
         let stderr = child.stderr.take().context("no pipe for standard error")?;
         let on_line = self.on_line.as_mut();
@@ -149,7 +158,7 @@ impl<'a> Run<'a> {
                 BufReader::new(stdout).take(STDOUT_LIMIT).read_to_end(&mut bytes).map(|_| bytes)
             });
             let tail = scope.spawn(move || read_lines(stderr, on_line));
-            let status = wait(&mut child)?;
+            let status = end::wait_for(&mut child, self.grace)?;
             let stdout =
                 reader.join().map_err(|_| anyhow::anyhow!("the reader of standard output died"))??;
             let stderr_tail =
@@ -185,34 +194,6 @@ fn read_lines(from: impl Read, mut on_line: Option<&mut Listener<'_>>) -> String
         line.clear();
     }
     tail.into_iter().collect::<Vec<_>>().join("\n")
-}
-
-/// Waits for the child; when the user interrupts, ends its whole process group first.
-fn wait(child: &mut Child) -> Result<ExitStatus> {
-    let mut asked: Option<Instant> = None;
-    let mut pause = Duration::from_millis(1);
-    loop {
-        if let Some(status) = child.try_wait().context("waiting for a child process")? {
-            return Ok(status);
-        }
-        match asked {
-            None if interrupt::pending() => {
-                signal_group(child, Signal::TERM);
-                asked = Some(Instant::now());
-            }
-            Some(since) if since.elapsed() > GRACE => signal_group(child, Signal::KILL),
-            _ => {}
-        }
-        std::thread::sleep(pause);
-        pause = (pause * 2).min(Duration::from_millis(50));
-    }
-}
-
-fn signal_group(child: &Child, signal: Signal) {
-    if let Some(pid) = i32::try_from(child.id()).ok().and_then(Pid::from_raw) {
-        // The group may be gone already; there is nothing to do about it then.
-        let _ = kill_process_group(pid, signal);
-    }
 }
 
 /// The full path of a program in PATH, if it is there and executable.

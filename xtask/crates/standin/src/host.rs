@@ -3,9 +3,10 @@
 
 use std::collections::BTreeSet;
 use std::ffi::{OsStr, OsString};
-use std::fs::{self, File};
+use std::fs::{self, File, TryLockError};
 use std::io::{Read, Write};
 use std::net::{Ipv4Addr, TcpListener, TcpStream};
+use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command};
 use std::thread;
@@ -14,7 +15,7 @@ use std::time::Duration;
 use anyhow::{Context, Result, anyhow, ensure};
 use nix::sched::{CloneFlags, setns};
 
-use crate::{cgroups, cmd, holder, wait_to_the_end};
+use crate::{cgroups, cmd, holder, wait_every, wait_to_the_end};
 
 /// The programs that a stand-in host needs.
 pub const PROGRAMS: [&str; 6] = ["unshare", "nsenter", "ip", "bash", "busybox", "tar"];
@@ -24,6 +25,11 @@ const HTTP_LIMIT: Duration = Duration::from_secs(5);
 
 /// How often it is looked whether a host has ended.
 const END_PAUSE: Duration = Duration::from_millis(100);
+
+/// Who has a host holds the lock of this file: the same one whatever temporary directory somebody has.
+const ALONE: &str = "/run/kubelet-images-host.lock";
+/// How long others may have theirs, one after the other.
+const LONG: Duration = Duration::from_hours(6);
 
 /// What PID 1 does: makes the host, says so, and stays until its standard input is closed, which happens at the
 /// latest when the test's process ends.
@@ -69,10 +75,16 @@ pub struct Host {
 impl Host {
     /// Starts one; waits while another process has one, a test for instance.
     pub fn start() -> Result<Self> {
-        let alone = File::create(std::env::temp_dir().join("kubelet-images-tests.lock"))?;
-        alone.lock().context("waiting for another process's host")?;
+        let alone = File::create(ALONE).with_context(|| format!("cannot make {ALONE}"))?;
+        wait_every(END_PAUSE, "end of another process's host", LONG, || match alone.try_lock() {
+            Ok(()) => Ok(Some(())),
+            Err(TryLockError::WouldBlock) => Ok(None),
+            Err(TryLockError::Error(error)) => Err(error).context("waiting for another process's host"),
+        })?;
         let mut command = Command::new("unshare");
         command.args(["--mount", "--pid", "--net", "--uts", "--fork", "--mount-proc", "--kill-child=KILL"]);
+        // A terminal's Ctrl-C is ours to answer.
+        command.process_group(0);
         let unshare = holder::start(command.args(["bash", "-c", INIT]), "stand-in host")?;
         let children = format!("/proc/{0}/task/{0}/children", unshare.id());
         let init = fs::read_to_string(children)?.trim().parse().context("no PID 1 under unshare")?;

@@ -5,7 +5,8 @@ use std::fs::{self, File};
 use std::io::{self, BufRead, BufReader, Seek, Write};
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, ChildStdin, Command, Stdio};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
@@ -28,6 +29,11 @@ const START_LIMIT: Duration = Duration::from_mins(2);
 /// How often it is looked whether a script has ended.
 const PAUSE: Duration = Duration::from_millis(20);
 
+/// A machine lives until this is closed.
+type Life = Mutex<Option<ChildStdin>>;
+/// Those of all machines of this process.
+static LIVES: Mutex<Vec<Weak<Life>>> = Mutex::new(Vec::new());
+
 /// What a machine is made of.
 pub struct Parts<'a> {
     /// Its number in its network, from 0 on.
@@ -49,6 +55,7 @@ pub struct Parts<'a> {
 /// A machine. It ends when it is dropped, at the latest with this process, and nothing of it is left.
 pub struct Machine {
     owner: Child,
+    life: Arc<Life>,
     /// Its process 1, as it is called here.
     init: i32,
     said: File,
@@ -94,7 +101,9 @@ impl Machine {
         let _ = dir.keep();
         let mut id = String::new();
         BufReader::new(owner.stdout.take().context("no pipe")?).read_line(&mut id)?;
-        let mut machine = Self { owner, init: id.trim().parse().unwrap_or_default(), said };
+        let life = Arc::new(Mutex::new(owner.stdin.take()));
+        lock(&LIVES).push(Arc::downgrade(&life));
+        let mut machine = Self { owner, life, init: id.trim().parse().unwrap_or_default(), said };
         if machine.init == 0 {
             return Err(machine.failed("the machine did not start"));
         }
@@ -197,11 +206,26 @@ impl Machine {
     }
 }
 
+impl Machine {
+    /// Ends it, and does not wait for that: dropping does.
+    pub fn give_up(&mut self) {
+        drop(lock(&self.life).take());
+    }
+}
+
 impl Drop for Machine {
     fn drop(&mut self) {
-        drop(self.owner.stdin.take());
+        self.give_up();
+        // Once the user has interrupted all others end meanwhile, whoever has them.
+        if exec::interrupt::pending() {
+            lock(&LIVES).iter().filter_map(Weak::upgrade).for_each(|life| drop(lock(&life).take()));
+        }
         let _ = self.owner.wait();
     }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 fn words(paths: &[PathBuf]) -> String {

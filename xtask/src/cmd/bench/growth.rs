@@ -1,6 +1,7 @@
 //! `bench growth`: how time and memory grow with the size of what is built.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use anyhow::{Context as _, Result};
 use bench::{growth, hot, instructions};
@@ -53,13 +54,15 @@ impl Growth {
         if self.instructions {
             instructions::check_machine()?;
         }
+        // Of what is measured, which may be ended at once.
+        let scratch = tempfile::tempdir().context("no temporary directory")?;
         let index = self.index.as_ref().map(|index| index.to_string_lossy());
         let measure = |path: &hot::HotPath, size: u64| {
             let size = size.to_string();
             let mut args = vec!["bench", "path", path.name, &size];
             args.extend(index.iter().flat_map(|index| ["--index", index]));
-            let run = Run::new(&program).inherit("PATH").inherit("HOME").inherit("TMPDIR");
-            let done = run.args(&args).run()?;
+            let run = Run::new(&program).inherit("PATH").inherit("HOME").env("TMPDIR", scratch.path());
+            let done = run.args(&args).grace(Duration::ZERO).run()?;
             let mut measured: hot::Measured =
                 serde_json::from_slice(&done.stdout).context("a measurement is not JSON")?;
             if self.instructions {

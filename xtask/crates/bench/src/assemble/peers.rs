@@ -3,6 +3,7 @@
 use std::ffi::OsString;
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use anyhow::{Context, Result};
 use exec::Run;
@@ -174,7 +175,8 @@ fn words<S: Into<OsString>>(words: impl IntoIterator<Item = S>) -> Vec<OsString>
 fn said(words: &[OsString]) -> Result<String> {
     let (program, args) = words.split_first().context("no program")?;
     let run = Run::new(program).inherit("PATH").inherit("HOME").inherit("TMPDIR");
-    Ok(String::from_utf8(run.args(args).run()?.stdout)?.trim().to_owned())
+    // What they keep is in the scratch directory.
+    Ok(String::from_utf8(run.args(args).grace(Duration::ZERO).run()?.stdout)?.trim().to_owned())
 }
 
 /// Copies what is in a directory as it is.
