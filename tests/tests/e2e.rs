@@ -1,6 +1,5 @@
 //! `cargo xtask e2e`: a cluster by the commands of docs/cluster.md, what it has to do, and what is reported of it.
 
-use std::path::Path;
 use std::{env, fs};
 
 use anyhow::{Context, Result, ensure};
@@ -9,7 +8,7 @@ use e2e::{Able, CASES, Case, CaseReport, Group, Outcome, Phase, Pod, Report, VER
 use fault::Kind;
 use serde_json::{Value, json};
 use tests::browser::{self, Browser};
-use tests::{scratch, skip, xtask};
+use tests::{left, scratch, skip, xtask};
 
 /// A run with what real ones have: many cases, one that failed with what a script said, and names that are not markup.
 fn run() -> Report {
@@ -142,41 +141,11 @@ fn cases_are_listed_and_an_unknown_one_is_refused_before_anything_is_made() -> R
     Ok(())
 }
 
-/// What runs leave on this machine, by what it would be called.
-fn left(tmp: &Path) -> Result<Vec<String>> {
-    let mut left = running(tmp)?;
-    left.extend(fs::read_dir(tmp)?.flatten().map(|entry| entry.path().display().to_string()));
-    let cgroups = walkdir::WalkDir::new("/sys/fs/cgroup").min_depth(1).max_depth(2).into_iter().flatten();
-    // They are named after the process that makes them: another cluster may run meanwhile.
-    let ours = cgroups.filter(|dir| {
-        let name = dir.file_name().to_string_lossy();
-        let process = name.strip_prefix("kubelet-images-machine-").and_then(|name| name.split('-').next());
-        process.is_some_and(|process| !Path::new("/proc").join(process).exists())
-    });
-    left.extend(ours.map(|dir| dir.path().display().to_string()));
-    for list in ["/proc/self/mountinfo", "/proc/net/dev"] {
-        let lines = fs::read_to_string(list)?;
-        let ours = |line: &&str| line.contains(&*tmp.to_string_lossy()) || line.contains("cable");
-        left.extend(lines.lines().filter(ours).map(str::to_owned));
-    }
-    for block in fs::read_dir("/sys/block")?.flatten() {
-        let file = fs::read_to_string(block.path().join("loop/backing_file")).unwrap_or_default();
-        left.extend(file.contains(&*tmp.to_string_lossy()).then_some(file));
-    }
-    Ok(left)
-}
-
-/// What kubelets set for the whole kernel.
-fn kernel() -> Result<Vec<String>> {
-    let names = ["vm/overcommit_memory", "kernel/panic", "kernel/panic_on_oops", "kernel/keys/root_maxkeys"];
-    names.iter().map(|name| Ok(fs::read_to_string(Path::new("/proc/sys").join(name))?)).collect()
-}
-
 /// Runs `e2e` with these words; the report, which is whole, and beside it `more` files. Nothing is left on the machine.
 fn run_e2e(words: &[&str], more: &[&str]) -> Result<Report> {
     let (out, tmp) = (scratch::dir()?, scratch::dir()?);
     let place = out.path().to_str().context("not UTF-8")?;
-    let before = (left(tmp.path())?, kernel()?);
+    let before = (left::of(tmp.path(), None)?, left::kernel()?);
     let program = xtask::Xtask::new()?.env("TMPDIR", tmp.path());
     let report = match program.ok(&[&["e2e", "--json", "--out", place], words].concat()) {
         Ok(report) => report,
@@ -188,7 +157,7 @@ fn run_e2e(words: &[&str], more: &[&str]) -> Result<Report> {
         ensure!(fs::metadata(out.path().join(name))?.len() > 100, "{name} is empty");
     }
     ensure!(!out.path().join("logs").exists(), "nothing failed");
-    assert_eq!((left(tmp.path())?, kernel()?), before);
+    assert_eq!((left::of(tmp.path(), None)?, left::kernel()?), before);
     Ok(report)
 }
 
@@ -214,23 +183,6 @@ fn a_cluster_of_namespaces_does_all_workloads_and_outlives_a_kubelet() -> Result
         ensure!(report.pods.len() > 10, "{report:?}");
     }
     Ok(())
-}
-
-/// Processes whose command or environment names this directory: who holds a namespace is one, too.
-fn running(dir: &Path) -> Result<Vec<String>> {
-    let mut found = Vec::new();
-    for entry in fs::read_dir("/proc")? {
-        let process = entry?.path();
-        let read = |name: &str| {
-            let bytes = fs::read(process.join(name)).unwrap_or_default();
-            String::from_utf8_lossy(&bytes).replace('\0', " ")
-        };
-        let (command, dir) = (read("cmdline"), dir.to_string_lossy());
-        if command.contains(&*dir) || read("environ").contains(&*dir) {
-            found.push(command);
-        }
-    }
-    Ok(found)
 }
 
 #[test]

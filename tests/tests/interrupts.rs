@@ -3,107 +3,17 @@
 use std::fs;
 use std::path::Path;
 use std::process::{Command, Stdio};
-use std::time::{Duration, Instant, SystemTime};
+use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use rustix::process::{Pid, Signal, kill_process};
 use testregistry::{Act, Rows, Server};
+use tests::interrupt::{MOMENTS, each, moments, whole};
+use tests::random::Random;
 use tests::xtask::Xtask;
 use tests::{made, overlay, scratch, skip, wait_for};
 
 const ATTR: &str = "kubelet-v1_26_0-amd64";
-/// How often each verb is interrupted.
-const MOMENTS: u64 = 50;
-
-/// Random numbers; `SEED` repeats them.
-struct Random(u64);
-
-impl Random {
-    fn new() -> Result<Self> {
-        let seed = match std::env::var("SEED") {
-            Ok(seed) => seed.parse().context("SEED is not a number")?,
-            Err(_) => u64::from(SystemTime::UNIX_EPOCH.elapsed()?.subsec_nanos()),
-        };
-        println!("SEED={seed}");
-        Ok(Self(seed))
-    }
-
-    fn below(&mut self, limit: u64) -> u64 {
-        self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-        (self.0 >> 33) % limit.max(1)
-    }
-}
-
-/// How long a second takes here and now of a program that has a fifth of one to compute: what a busy machine makes of it.
-fn second() -> Result<Duration> {
-    // The first number of three: nanoseconds on a processor.
-    let used = || -> Result<u64> {
-        let text = fs::read_to_string("/proc/thread-self/schedstat")?;
-        Ok(text.split(' ').next().unwrap_or_default().parse()?)
-    };
-    let (since, begin) = (Instant::now(), used()?);
-    while used()? - begin < 200_000_000 {}
-    Ok((since.elapsed() * 5).max(Duration::from_secs(1)))
-}
-
-/// Runs it, interrupts it after a while, and demands that it ends; was it still running by then?
-fn interrupt(xtask: &Xtask, args: &[&str], after: Duration, signal: Signal, dir: &Path) -> Result<bool> {
-    let temporary = dir.join("tmp");
-    fs::create_dir_all(&temporary)?;
-    let mut command: Command = xtask.command(args)?;
-    command.env("TMPDIR", &temporary).stdout(Stdio::null()).stderr(Stdio::null()).stdin(Stdio::null());
-    let mut child = command.spawn()?;
-    std::thread::sleep(after);
-    if child.try_wait()?.is_some() {
-        return Ok(false);
-    }
-    let pid = i32::try_from(child.id()).ok().and_then(Pid::from_raw).context("no such process")?;
-    kill_process(pid, signal)?;
-    let since = Instant::now();
-    let status = loop {
-        match child.try_wait()? {
-            Some(status) => break status,
-            None if since.elapsed() > Duration::from_secs(30) => {
-                child.kill()?;
-                child.wait()?;
-                anyhow::bail!("{args:?}: {signal:?} after {after:?} does not end it");
-            }
-            None => std::thread::sleep(Duration::from_millis(2)),
-        }
-    };
-    let took = since.elapsed();
-    let limit = if took < Duration::from_secs(1) { Duration::from_secs(1) } else { second()? };
-    ensure!(took <= limit, "{args:?}: {signal:?} after {after:?} ends it after {took:?}, limit {limit:?}");
-    // Before signals are caught they end it as they do by themselves; what was done by then was done.
-    let by_signal = std::os::unix::process::ExitStatusExt::signal(&status).is_some();
-    ensure!(by_signal || matches!(status.code(), Some(130 | 0)), "{args:?}: {status} after {after:?}");
-    let left: Vec<_> =
-        fs::read_dir(&temporary)?.map(|it| it.map(|it| it.path())).collect::<Result<_, _>>()?;
-    ensure!(left.is_empty(), "{args:?}: {signal:?} after {after:?} leaves {left:?}");
-    Ok(true)
-}
-
-/// A verb at work: how often it is interrupted, within what time, and what must hold then.
-fn each(
-    xtask: &Xtask,
-    args: &[&str],
-    (moments, within): (u64, Duration),
-    dir: &Path,
-    random: &mut Random,
-    mut after_each: impl FnMut() -> Result<()>,
-) -> Result<()> {
-    let mut running = 0;
-    for number in 0..moments {
-        let moment = Duration::from_micros(random.below(u64::try_from(within.as_micros())?));
-        let signal = if number % 2 == 0 { Signal::INT } else { Signal::TERM };
-        running += u64::from(interrupt(xtask, args, moment, signal, dir)?);
-        after_each().with_context(|| format!("{args:?}: {signal:?} after {moment:?}"))?;
-    }
-    println!("{args:?}: {running} of {moments} were interrupted, within {within:?}");
-    ensure!(running > moments / 4, "{args:?}: most had ended before");
-    Ok(())
-}
-
 /// A registry that is slow, stalls in all the ways there are, or is quick, by turns.
 fn slow() -> Server {
     let never = Duration::from_mins(1);
@@ -155,23 +65,6 @@ fn a_pull_ends_and_leaves_no_layout() -> Result<()> {
         each(&xtask, args, (MOMENTS, Duration::from_millis(1500)), dir.path(), &mut random, || Ok(()))?;
     }
     Ok(())
-}
-
-/// As often in CI; all of them when the long tests are asked for.
-fn moments() -> u64 {
-    if skip::full() { MOMENTS } else { 8 }
-}
-
-/// How long a verb takes here and now if nobody interrupts it. The best of three: a first one finds nothing in the page
-/// cache, and in the time that it took most others have ended.
-fn whole(xtask: &Xtask, args: &[&str]) -> Result<(u64, Duration)> {
-    let mut best = Duration::MAX;
-    for _ in 0..3 {
-        let since = Instant::now();
-        xtask.output(args)?;
-        best = best.min(since.elapsed());
-    }
-    Ok((moments(), best))
 }
 
 /// Files of a directory, with their hashes.
