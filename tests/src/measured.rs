@@ -8,7 +8,6 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
 use apk::depend;
-use apk::digest::Expected;
 use apk::index::Index;
 use apk::key::Keyring;
 use apk::record::Record;
@@ -85,7 +84,7 @@ pub fn index(data: &Path, arch: &str) -> Result<(String, Vec<Record>)> {
     let from = source(arch);
     let keyring = Keyring::load(&crate::root().join("images/keys/alpine"))?;
     let path = format!("v3.15/main/{from}/APKINDEX.tar.gz");
-    let index = Index::open(&fs::read(data.join(&path))?, Expected::default(), &keyring, from, &path)?;
+    let index = Index::open(&fs::read(data.join(&path))?, None, &keyring, from, &path)?;
     let records = index.packages.into_iter();
     let records = records.map(|record| if arch == from { Ok(record) } else { renamed(&record, from, arch) });
     Ok((index.freshness.description, records.collect::<Result<_>>()?))
@@ -98,7 +97,7 @@ pub fn packages(
     rootfs: &Path,
     signer: &Signer,
 ) -> Result<Measured> {
-    let rootfs = Tree::from_tar_gz(&fs::read(rootfs)?, Expected::default(), "the root filesystem")?;
+    let rootfs = Tree::from_tar_gz(&fs::read(rootfs)?, None, "the root filesystem")?;
     let mut packages = Vec::new();
     for record in records.iter_mut().filter(|record| names.contains(&record.name)) {
         let parts = maker(record, &rootfs).make(signer).with_context(|| record.id())?;

@@ -10,7 +10,7 @@ use serde_json::Value;
 
 /// Lowest first. A crate knows those of its own storey and of lower ones; the lab is not known to what is a product.
 const STOREYS: [(&str, &[&str]); 7] = [
-    ("base", &["exec", "fault", "files", "progress", "store", "web"]),
+    ("base", &["digest", "exec", "fault", "files", "progress", "store", "web"]),
     ("formats", &["apk", "deflate", "oci", "pax", "registry"]),
     ("inputs", &["alpine", "catalog", "gobuild", "rustbuild", "toolchain"]),
     ("build", &["plan"]),

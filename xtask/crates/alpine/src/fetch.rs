@@ -71,7 +71,7 @@ impl Fetcher<'_> {
         if let Some(path) = self.store.input(&file.sha256)? {
             return Ok(path);
         }
-        let expected = Expected { sha256: file.sha256, size: Some(file.size) };
+        let expected = file.expected();
         self.first_good(&file.path, Some(&file.sha256), file.size, |got, from| {
             self.store.put_input_file(from, got, &expected)
         })
@@ -100,7 +100,7 @@ impl Fetcher<'_> {
 
     /// Puts verified bytes into the store.
     pub(crate) fn keep(&self, name: &str, bytes: &[u8]) -> Result<Digest> {
-        let expected = Expected { sha256: Digest::of(bytes), size: Some(bytes.len() as u64) };
+        let expected = Expected::of(bytes);
         self.store.put_input(name, &mut &*bytes, &expected)?;
         Ok(expected.sha256)
     }

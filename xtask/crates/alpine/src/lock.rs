@@ -7,7 +7,7 @@ use anyhow::{Context, Result};
 use apk::record::Record;
 use fault::{Fault, Kind};
 use serde::{Deserialize, Serialize};
-use store::Digest;
+use store::{Digest, Expected};
 
 /// The version of the format.
 const VERSION: u32 = 1;
@@ -63,6 +63,13 @@ pub struct File {
     pub size: u64,
     /// Of its content.
     pub sha256: Digest,
+}
+
+impl File {
+    /// What its bytes have to be.
+    pub fn expected(&self) -> Expected {
+        Expected { sha256: self.sha256, size: Some(self.size) }
+    }
 }
 
 /// An index, with what tells whether another is older.

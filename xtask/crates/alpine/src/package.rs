@@ -1,7 +1,6 @@
 //! Packages of a lock: by the SHA-256 of their files, or by what Alpine's signed index says of them.
 
 use anyhow::{Context, Result};
-use apk::digest::Expected;
 use apk::key::Keyring;
 use apk::package::Package;
 use serde::Serialize;
@@ -38,13 +37,11 @@ impl Fetcher<'_> {
         let record = locked.record()?;
         if let Some(file) = locked.file() {
             let bytes = self.locked_bytes(&file)?;
-            let sha256 = file.sha256.to_string();
-            let expected = Expected { size: Some(file.size), sha256: Some(&sha256) };
-            return Ok((Package::open(&bytes, expected, &record, keyring, arch)?, bytes));
+            return Ok((Package::open(&bytes, Some(&file.expected()), &record, keyring, arch)?, bytes));
         }
         let LockedPackage { path, size, checksum, .. } = locked;
         let key = Key::of(KIND, &Pinned { arch, path, size: *size, checksum })?;
-        let open = |bytes: &[u8]| Package::open(bytes, Expected::default(), &record, keyring, arch);
+        let open = |bytes: &[u8]| Package::open(bytes, None, &record, keyring, arch);
         let object = self.store.object(&key, path, self.progress, |dir| {
             let (_, bytes) = self.unlocked(path, *size, open)?;
             std::fs::write(dir.join(FILE), bytes).with_context(|| format!("writing {path}"))

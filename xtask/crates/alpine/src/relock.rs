@@ -3,7 +3,6 @@
 use std::collections::BTreeMap;
 
 use anyhow::{Context, Result};
-use apk::digest::Expected;
 use apk::index::{Freshness, Index, Skipped};
 use apk::key::Keyring;
 use apk::package::Package;
@@ -21,7 +20,6 @@ use crate::rootfs::{self, Base};
 const INDEX_SIZE: u64 = 64 << 20;
 /// How many records that were left out are named.
 const LISTED: usize = 10;
-const NOTHING: Expected<'static> = Expected { size: None, sha256: None };
 
 /// What a lock is made of.
 #[derive(Clone, Copy)]
@@ -71,7 +69,7 @@ fn one(request: &Request<'_>, fetcher: &Fetcher<'_>, arch: &Arch) -> Result<Arch
         let path = format!("{directory}/APKINDEX.tar.gz");
         let seen = previous.and_then(|lock| lock.indexes.iter().find(|seen| seen.path == path));
         let open = |bytes: &[u8]| {
-            let index = Index::open(bytes, NOTHING, keyring, &arch.alpine, &path)?;
+            let index = Index::open(bytes, None, keyring, &arch.alpine, &path)?;
             index.freshness.check_branch(alpine.branch.as_str(), &path)?;
             if let Some(LockedIndex { description, newest_build, .. }) = seen {
                 let seen = Freshness { description: description.clone(), newest_build: *newest_build };
@@ -167,7 +165,7 @@ fn install(
         let sha256 = if request.index_only {
             before.and_then(|locked| locked.sha256)
         } else {
-            let open = |bytes: &[u8]| Package::open(bytes, NOTHING, record, request.keyring, &index.arch);
+            let open = |bytes: &[u8]| Package::open(bytes, None, record, request.keyring, &index.arch);
             // What an earlier world of this lock had is in the store by now.
             let (package, bytes) = match packages.get(&record.id()).and_then(LockedPackage::file) {
                 Some(file) => {

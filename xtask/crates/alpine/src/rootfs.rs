@@ -2,7 +2,6 @@
 
 use anyhow::{Context, Result};
 use apk::depend::Dependency;
-use apk::digest::Expected;
 use apk::install::{PendingScript, Rootfs, WORLD};
 use apk::key::Keyring;
 use apk::tree::{Node, NodeKind, Sink};
@@ -129,9 +128,7 @@ pub(crate) struct Base {
 impl Base {
     pub(crate) fn open(fetcher: &Fetcher<'_>, file: &File, arch: &str) -> Result<Self> {
         let bytes = fetcher.locked_bytes(file)?;
-        let sha256 = file.sha256.to_string();
-        let expected = Expected { size: Some(file.size), sha256: Some(&sha256) };
-        let tree = apk::tree::Tree::from_tar_gz(&bytes, expected, &file.path)?;
+        let tree = apk::tree::Tree::from_tar_gz(&bytes, Some(&file.expected()), &file.path)?;
         let text = tree.read(WORLD).map(String::from_utf8_lossy).unwrap_or_default();
         let world = Dependency::parse_all(&text.split_whitespace().collect::<Vec<_>>().join(" "))?;
         let rootfs = Rootfs::from_base(tree, arch).with_context(|| file.path.clone())?;

@@ -4,14 +4,14 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use anyhow::{Context, Result};
+use digest::{Algorithm, Digest};
 use fault::{Fault, Kind};
 use rsa::pkcs8::DecodePublicKey;
 use rsa::traits::PublicKeyParts;
 use rsa::{Pkcs1v15Sign, PublicKey};
 use sha1::{Digest as _, Sha1};
-use sha2::Sha256;
 
-use crate::{digest, limits};
+use crate::limits;
 
 /// How the bytes that are signed are hashed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -26,14 +26,14 @@ impl Hash {
     pub(crate) fn scheme(self) -> Pkcs1v15Sign {
         match self {
             Self::Sha1 => Pkcs1v15Sign::new::<Sha1>(),
-            Self::Sha256 => Pkcs1v15Sign::new::<Sha256>(),
+            Self::Sha256 => Pkcs1v15Sign::new::<Algorithm>(),
         }
     }
 
     pub(crate) fn of(self, bytes: &[u8]) -> Vec<u8> {
         match self {
             Self::Sha1 => Sha1::digest(bytes).to_vec(),
-            Self::Sha256 => Sha256::digest(bytes).to_vec(),
+            Self::Sha256 => Digest::of(bytes).bytes().to_vec(),
         }
     }
 }
@@ -61,7 +61,7 @@ impl Key {
         if bits < limits::KEY_BITS {
             return Err(invalid(format!("{bits} bits, fewer than {}", limits::KEY_BITS)).into());
         }
-        Ok(Self { name: name.to_owned(), sha256: digest::sha256_hex(pem), rsa: key })
+        Ok(Self { name: name.to_owned(), sha256: Digest::of(pem).to_string(), rsa: key })
     }
 
     /// The name that signatures call it by.

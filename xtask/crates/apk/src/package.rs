@@ -5,10 +5,11 @@ use std::fmt;
 use std::str::FromStr;
 use std::sync::Arc;
 
+use ::digest::{Digest, Expected};
 use anyhow::{Context, Result};
 use fault::{Fault, Kind};
 
-use crate::digest::{Checksum, Expected, sha256_hex};
+use crate::digest::{self, Checksum};
 use crate::gzip;
 use crate::key::Keyring;
 use crate::limits;
@@ -100,7 +101,7 @@ impl Package {
     /// path.
     pub fn open(
         file: &[u8],
-        expected: Expected<'_>,
+        expected: Option<&Expected>,
         record: &Record,
         keyring: &Keyring,
         arch: &str,
@@ -111,14 +112,17 @@ impl Package {
 
     fn open_as(
         file: &[u8],
-        expected: Expected<'_>,
+        expected: Option<&Expected>,
         record: &Record,
         keyring: &Keyring,
         arch: &str,
         what: &str,
     ) -> Result<Self> {
-        expected.check(what, file)?;
-        Expected { size: Some(record.size), sha256: None }.check(what, file)?;
+        digest::check(expected, what, file)?;
+        if file.len() as u64 != record.size {
+            let [expected, found] = [record.size, file.len() as u64].map(|size| format!("{size} bytes"));
+            return Err(Fault::mismatch(format!("the size of {what}"), expected, found).into());
+        }
         let signed = gzip::unpack(file, 0, limits::SIGNATURE_SEGMENT, "its signature segment")?;
         let signatures = signature::read(&signed, what)?;
         let control = gzip::unpack(file, signed.range.end, limits::CONTROL_SEGMENT, "its control segment")?;
@@ -136,7 +140,7 @@ impl Package {
         let (info, scripts) = read_control(&control.data)?;
         check_identity(&info, record, arch)?;
         let rest = &file[control.range.end..];
-        let found = sha256_hex(rest);
+        let found = Digest::of(rest).to_string();
         if found != info.datahash {
             return Err(Fault::mismatch(
                 "the SHA-256 of its data segment",

@@ -12,7 +12,7 @@ use rsa::pkcs8::{EncodePublicKey as _, LineEnding};
 use rsa::{PrivateKey, PublicKey};
 use tar::{EntryType, Header};
 
-use crate::digest::{Checksum, sha256_hex};
+use crate::digest::Checksum;
 use crate::index;
 use crate::key::{Hash, Key};
 use crate::record::Record;
@@ -314,7 +314,7 @@ impl PackageMaker {
     }
 
     fn control(&self, data: &[u8]) -> Result<Vec<u8>> {
-        let hash = sha256_hex(data);
+        let hash = ::digest::Digest::of(data).to_string();
         let mut info = String::from("# made for a test\n");
         for (key, value) in
             [("pkgname", &self.name), ("pkgver", &self.version), ("arch", &self.arch), ("datahash", &hash)]

@@ -9,7 +9,6 @@ use std::path::Path;
 
 use apk::database;
 use apk::depend::Dependency;
-use apk::digest::Expected;
 use apk::index::Index;
 use apk::install::{Rootfs, WORLD};
 use apk::key::Keyring;
@@ -21,12 +20,10 @@ use apk::version::Version;
 use common::real_apk::{RealApk, installing, list, write};
 use common::{INDEX, Numbers, keyring, minirootfs, mirror};
 
-const NONE: Expected<'static> = Expected { size: None, sha256: None };
-
 #[test]
 fn versions_compare_as_in_apk() {
     let (Some(apk), Some(file)) = (RealApk::new(), mirror(INDEX)) else { return };
-    let index = Index::open(&file, NONE, &keyring(), "x86_64", "the index").unwrap();
+    let index = Index::open(&file, None, &keyring(), "x86_64", "the index").unwrap();
     let real: Vec<String> = index.packages.iter().map(|package| package.version.to_string()).collect();
     let parts = [
         "0",
@@ -90,7 +87,7 @@ fn versions_compare_as_in_apk() {
 #[test]
 fn worlds_resolve_as_in_apk() {
     let (Some(apk), Some(file)) = (RealApk::new(), mirror(INDEX)) else { return };
-    let index = Index::open(&file, NONE, &keyring(), "x86_64", "the index").unwrap();
+    let index = Index::open(&file, None, &keyring(), "x86_64", "the index").unwrap();
     let repository = apk.dir().join("repository");
     fs::create_dir_all(repository.join("x86_64")).unwrap();
     fs::write(repository.join("x86_64/APKINDEX.tar.gz"), &file).unwrap();
@@ -259,7 +256,7 @@ fn packages_are_installed_as_by_apk_and_it_agrees_with_the_database() {
     // Ours.
     let mut keyring = Keyring::new();
     keyring.trust("x86_64", signer.key().unwrap());
-    let index = Index::open(&index, NONE, &keyring, "x86_64", "the index").unwrap();
+    let index = Index::open(&index, None, &keyring, "x86_64", "the index").unwrap();
     let mut rootfs = Rootfs::from_base(base.clone(), "x86_64").unwrap();
     let world = String::from_utf8(base.read(WORLD).unwrap().to_vec()).unwrap() + "test-extra";
     let world = Dependency::parse_all(&world).unwrap();
@@ -273,7 +270,7 @@ fn packages_are_installed_as_by_apk_and_it_agrees_with_the_database() {
     assert_eq!(added, installing(&output));
     for record in chosen {
         if let Some(parts) = parts.iter().find(|parts| parts.record == *record) {
-            let package = Package::open(&parts.file(), NONE, record, &keyring, "x86_64").unwrap();
+            let package = Package::open(&parts.file(), None, record, &keyring, "x86_64").unwrap();
             rootfs = rootfs.install(&package).unwrap();
         }
     }

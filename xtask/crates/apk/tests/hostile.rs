@@ -3,7 +3,6 @@
 use std::io::Write as _;
 use std::sync::LazyLock;
 
-use apk::digest::Expected;
 use apk::index::Index;
 use apk::install::Rootfs;
 use apk::key::{Hash, Keyring};
@@ -13,7 +12,6 @@ use apk::testrepo::{Item, PackageMaker, Parts, Signer, gzip};
 use flate2::{Compression, GzBuilder};
 use tar::EntryType;
 
-const NONE: Expected<'static> = Expected { size: None, sha256: None };
 const ARCH: &str = "x86_64";
 
 static SIGNER: LazyLock<Signer> = LazyLock::new(|| Signer::new("good.rsa.pub", 1).unwrap());
@@ -31,7 +29,7 @@ fn maker(items: Vec<Item>) -> PackageMaker {
 }
 
 fn open(parts: &Parts) -> anyhow::Result<Package> {
-    Package::open(&parts.file(), NONE, &parts.record, &keyring(), ARCH)
+    Package::open(&parts.file(), None, &parts.record, &keyring(), ARCH)
 }
 
 /// Opens a package with these items and installs it where another package has a few things; the refusal.
@@ -155,9 +153,9 @@ fn bombs() {
     let zeros = vec![0; 48 << 20];
     let bomb = gzip(&[zeros.clone(), zeros].concat()).unwrap();
     let signed = |content: &[u8]| [SIGNER.segment(Hash::Sha1, content).unwrap(), content.to_vec()].concat();
-    let error = Index::open(&signed(&bomb), NONE, &keyring(), ARCH, "the index").unwrap_err();
+    let error = Index::open(&signed(&bomb), None, &keyring(), ARCH, "the index").unwrap_err();
     insta::assert_snapshot!(error, @"the content of the index unpacks to more than 67108864 bytes");
-    let error = Index::open(&bomb, NONE, &keyring(), ARCH, "the index").unwrap_err();
+    let error = Index::open(&bomb, None, &keyring(), ARCH, "the index").unwrap_err();
     insta::assert_snapshot!(error, @"the signature of the index unpacks to more than 65536 bytes");
     let mut parts = maker(vec![]).make(&SIGNER).unwrap();
     parts.control = bomb;
@@ -204,8 +202,8 @@ fn what_the_index_does_not_say() {
         with(&|record| record.checksum = apk::digest::Checksum::sha1_of(b""))
             .contains("the checksum of its control segment is not")
     );
-    let wrong = Expected { size: None, sha256: Some("00") };
-    assert!(Package::open(&good.file(), wrong, &good.record, &keyring(), ARCH).is_err());
+    let wrong = digest::Expected::of(b"");
+    assert!(Package::open(&good.file(), Some(&wrong), &good.record, &keyring(), ARCH).is_err());
 }
 
 #[test]
@@ -261,7 +259,7 @@ fn segments_after_the_last() {
     let content = [gzip(b"").unwrap(), gzip(b"").unwrap()].concat();
     let index = [SIGNER.segment(Hash::Sha1, &content).unwrap(), content].concat();
     assert!(
-        Index::open(&index, NONE, &keyring(), ARCH, "the index")
+        Index::open(&index, None, &keyring(), ARCH, "the index")
             .unwrap_err()
             .to_string()
             .contains("after its last segment")
@@ -282,16 +280,16 @@ fn a_file_whose_own_checksum_is_another() {
 fn indexes_that_are_refused() {
     let record = maker(vec![]).make(&SIGNER).unwrap().record;
     let message =
-        |file: &[u8]| format!("{:#}", Index::open(file, NONE, &keyring(), ARCH, "the index").unwrap_err());
+        |file: &[u8]| format!("{:#}", Index::open(file, None, &keyring(), ARCH, "the index").unwrap_err());
     let good = SIGNER.index("v1.0-1-gaa", std::slice::from_ref(&record)).unwrap();
-    let opened = Index::open(&good, NONE, &keyring(), ARCH, "the index").unwrap();
+    let opened = Index::open(&good, None, &keyring(), ARCH, "the index").unwrap();
     assert_eq!(
         (opened.packages, opened.freshness.description.as_str()),
         (vec![record.clone()], "v1.0-1-gaa")
     );
     insta::assert_snapshot!(message(&FOREIGN.index("v1", &[]).unwrap()), @"the index is signed by `foreign.rsa.pub`, a key for aarch64, not for x86_64");
     let older =
-        Index::open(&SIGNER.index("v1.0-0-gaa", &[]).unwrap(), NONE, &keyring(), ARCH, "the index").unwrap();
+        Index::open(&SIGNER.index("v1.0-0-gaa", &[]).unwrap(), None, &keyring(), ARCH, "the index").unwrap();
     let error = older.freshness.check_not_older_than(&opened.freshness, "the index").unwrap_err();
     assert!(error.to_string().starts_with("the index was rolled back"));
 }
@@ -315,13 +313,13 @@ fn a_signature_segment_costs_no_more_than_it_weighs() {
     let behind = [signature.data.as_slice(), &[0; 1024], &junk].concat();
     for segment in [&behind[..], &junk[..]] {
         let file = [&gzip(segment).unwrap(), content].concat();
-        assert!(Index::open(&file, NONE, &keyring(), ARCH, "the index").is_err());
+        assert!(Index::open(&file, None, &keyring(), ARCH, "the index").is_err());
     }
     let mut named = GzBuilder::new().filename(junk).write(Vec::new(), Compression::fast());
     named.write_all(&signature.data).unwrap();
     let named = named.finish().unwrap();
     let opened =
-        Index::open(&[named, content.to_vec()].concat(), NONE, &keyring(), ARCH, "the index").unwrap();
+        Index::open(&[named, content.to_vec()].concat(), None, &keyring(), ARCH, "the index").unwrap();
     assert_eq!(opened.packages, [record]);
     assert!(since.elapsed().as_secs() < 5, "{:?}", since.elapsed());
 }

@@ -4,7 +4,7 @@ mod common;
 
 use apk::database::{self, Database};
 use apk::depend::{Dependency, Versions};
-use apk::digest::{Checksum, Expected, sha256_hex};
+use apk::digest::Checksum;
 use apk::index::Index;
 use apk::install::Rootfs;
 use apk::package::Package;
@@ -12,8 +12,8 @@ use apk::record::Record;
 use apk::resolve::{Request, resolve};
 use apk::tree::{NodeKind, Tree};
 use common::{ARCHES, INDEX, PACKAGE, keyring, minirootfs, mirror};
+use digest::Expected;
 
-const NONE: Expected<'static> = Expected { size: None, sha256: None };
 const WORLD: &str = "alpine-baselayout alpine-keys apk-tools busybox libc-utils util-linux coreutils findutils \
                          ca-certificates conntrack-tools iptables";
 
@@ -57,14 +57,14 @@ fn the_trusted_keys_are_those_of_the_root_filesystems() {
         assert_eq!(keyring.keys(arch).map(|key| key.name().to_owned()).collect::<Vec<_>>(), names);
         for key in keyring.keys(arch) {
             let there = tree.read(&format!("usr/share/apk/keys/{}", key.name())).unwrap();
-            assert_eq!(sha256_hex(there), key.sha256());
+            assert_eq!(digest::Digest::of(there).to_string(), key.sha256());
         }
     }
 }
 
 fn index() -> Option<Index> {
     let file = mirror(INDEX)?;
-    Some(Index::open(&file, NONE, &keyring(), "x86_64", "the index").unwrap())
+    Some(Index::open(&file, None, &keyring(), "x86_64", "the index").unwrap())
 }
 
 #[test]
@@ -102,7 +102,7 @@ fn a_changed_bit_of_the_index_is_refused_or_says_nothing() {
     // No signature covers its own segment, whose bits may change without a change of what it says.
     for bit in 0..signature * 8 {
         file[bit / 8] ^= 1 << (bit % 8);
-        if let Ok(index) = Index::open(&file, NONE, &keyring, "x86_64", "the index") {
+        if let Ok(index) = Index::open(&file, None, &keyring, "x86_64", "the index") {
             assert_eq!((&index.packages, &index.key), (&real.packages, &real.key), "bit {bit}");
         }
         file[bit / 8] ^= 1 << (bit % 8);
@@ -114,31 +114,29 @@ fn a_changed_bit_of_the_index_is_refused_or_says_nothing() {
     let mut tried = 0;
     for bit in bits {
         file[bit / 8] ^= 1 << (bit % 8);
-        let opened = Index::open(&file, NONE, &keyring, "x86_64", "the index");
+        let opened = Index::open(&file, None, &keyring, "x86_64", "the index");
         assert!(opened.is_err(), "bit {bit} of {signature} + {}", file.len() - signature);
         file[bit / 8] ^= 1 << (bit % 8);
         tried += 1;
     }
     assert!(tried > 300, "{tried}");
-    Index::open(&file, NONE, &keyring, "x86_64", "the index").unwrap();
+    Index::open(&file, None, &keyring, "x86_64", "the index").unwrap();
     for cut in [0, 1, signature - 1, signature, signature + 1, file.len() - 1] {
-        assert!(Index::open(&file[..cut], NONE, &keyring, "x86_64", "the index").is_err(), "cut at {cut}");
+        assert!(Index::open(&file[..cut], None, &keyring, "x86_64", "the index").is_err(), "cut at {cut}");
     }
     file.push(0);
-    assert!(Index::open(&file, NONE, &keyring, "x86_64", "the index").is_err());
+    assert!(Index::open(&file, None, &keyring, "x86_64", "the index").is_err());
 }
 
 #[test]
 fn the_index_is_refused_for_another_architecture() {
     let Some(file) = mirror(INDEX) else { return };
-    let error = Index::open(&file, NONE, &keyring(), "aarch64", "the index of main").unwrap_err();
+    let error = Index::open(&file, None, &keyring(), "aarch64", "the index of main").unwrap_err();
     insta::assert_snapshot!(error, @"the index of main is signed by `alpine-devel@lists.alpinelinux.org-6165ee59.rsa.pub`, a key for x86_64, not for aarch64");
-    let sum = sha256_hex(&file);
-    let expected = Expected { size: Some(file.len() as u64), sha256: Some(&sum) };
-    Index::open(&file, expected, &keyring(), "x86_64", "the index").unwrap();
-    let other = sha256_hex(b"");
-    let wrong = Expected { size: None, sha256: Some(&other) };
-    assert!(Index::open(&file, wrong, &keyring(), "x86_64", "the index").is_err());
+    let expected = Expected::of(&file);
+    Index::open(&file, Some(&expected), &keyring(), "x86_64", "the index").unwrap();
+    let wrong = Expected { sha256: digest::Digest::of(b""), size: None };
+    assert!(Index::open(&file, Some(&wrong), &keyring(), "x86_64", "the index").is_err());
 }
 
 #[test]
@@ -211,11 +209,11 @@ fn package_record(file: &[u8]) -> Record {
 fn the_real_package_is_verified_for_its_architecture_only() {
     let Some(file) = mirror(PACKAGE) else { return };
     let record = package_record(&file);
-    let package = Package::open(&file, NONE, &record, &keyring(), "aarch64").unwrap();
+    let package = Package::open(&file, None, &record, &keyring(), "aarch64").unwrap();
     assert_eq!(package.key, key_name("616ae350"));
     assert_eq!(package.scripts.len(), 4);
     assert!(package.entries.iter().any(|entry| entry.path == "sbin/mkmntdirs"));
-    let error = Package::open(&file, NONE, &record, &keyring(), "x86_64").unwrap_err();
+    let error = Package::open(&file, None, &record, &keyring(), "x86_64").unwrap_err();
     insta::assert_snapshot!(format!("{error:#}"), @"opening alpine-baselayout-3.2.0-r23.apk: alpine-baselayout-3.2.0-r23.apk is signed by `alpine-devel@lists.alpinelinux.org-616ae350.rsa.pub`, a key for aarch64, not for x86_64");
     let rootfs = Rootfs::empty("aarch64").install(&package).unwrap();
     let tree = rootfs.finish(&Dependency::parse_all("alpine-baselayout").unwrap(), 0).unwrap();
@@ -236,10 +234,10 @@ fn a_changed_byte_anywhere_in_the_package_is_refused() {
     let signature = apk::gzip::unpack(&file, 0, 65536, "signature").unwrap().range.end;
     for at in signature..file.len() {
         file[at] ^= 0x10;
-        assert!(Package::open(&file, NONE, &record, &keyring, "aarch64").is_err(), "byte {at}");
+        assert!(Package::open(&file, None, &record, &keyring, "aarch64").is_err(), "byte {at}");
         file[at] ^= 0x10;
     }
-    Package::open(&file, NONE, &record, &keyring, "aarch64").unwrap();
+    Package::open(&file, None, &record, &keyring, "aarch64").unwrap();
 }
 
 #[test]

@@ -4,7 +4,6 @@ use std::sync::LazyLock;
 
 use apk::database::Database;
 use apk::depend::Dependency;
-use apk::digest::Expected;
 use apk::install::Rootfs;
 use apk::key::Keyring;
 use apk::package::{Package, ScriptKind};
@@ -19,7 +18,7 @@ fn package(name: &str, version: &str, items: Vec<Item>) -> Package {
     let mut maker = PackageMaker::new(name, version, "x86_64", items);
     maker.scripts = vec![(".post-upgrade".into(), version.into()), (".post-install".into(), b"x".to_vec())];
     let parts = maker.make(&SIGNER).unwrap();
-    Package::open(&parts.file(), Expected::default(), &parts.record, &keyring, "x86_64").unwrap()
+    Package::open(&parts.file(), None, &parts.record, &keyring, "x86_64").unwrap()
 }
 
 fn old() -> Package {

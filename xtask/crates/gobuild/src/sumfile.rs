@@ -1,16 +1,14 @@
 //! go.sum files and the `h1` hash of golang.org/x/mod/sumdb/dirhash.
 
 use std::collections::BTreeMap;
-use std::fs::File;
-use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
+use digest::{Hasher, hash_file};
 use fault::{Fault, Kind};
 use rayon::prelude::*;
-use sha2::{Digest, Sha256};
 
 /// The sums of modules and of their go.mod files, as go.sum lists them.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -73,32 +71,15 @@ pub fn hash_dir(dir: &Path, path: &str, version: &str) -> Result<String> {
     let sums: Vec<String> = files
         .par_iter()
         .map(|(name, file)| {
-            let sum = hash_file(file).with_context(|| format!("reading {}", file.display()))?;
+            let (sum, _) = hash_file(file)?;
             Ok(format!("{sum}  {name}\n"))
         })
         .collect::<Result<_>>()?;
-    let mut all = Sha256::new();
+    let mut all = Hasher::default();
     for line in sums {
-        all.update(line);
+        all.update(line.as_bytes());
     }
-    Ok(format!("h1:{}", BASE64_STANDARD.encode(all.finalize())))
-}
-
-fn hash_file(file: &Path) -> io::Result<String> {
-    let mut file = File::open(file)?;
-    let mut hash = Sha256::new();
-    let mut buffer = vec![0; 64 << 10];
-    loop {
-        let read = file.read(&mut buffer)?;
-        if read == 0 {
-            return Ok(hash.finalize().iter().fold(String::with_capacity(64), |mut hex, byte| {
-                use std::fmt::Write;
-                let _ = write!(hex, "{byte:02x}");
-                hex
-            }));
-        }
-        hash.update(&buffer[..read]);
-    }
+    Ok(format!("h1:{}", BASE64_STANDARD.encode(all.finish().0.bytes())))
 }
 
 #[cfg(test)]

@@ -1,13 +1,13 @@
-//! SHA-256 digests, and hashing on the way.
+//! SHA-256 digests as OCI writes them.
 
 use std::fmt;
-use std::io::{self, Read, Write};
+use std::io::Read;
 use std::str::FromStr;
 
 use anyhow::Result;
+use digest::Hasher;
 use fault::{Fault, Kind};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
-use sha2::{Digest as _, Sha256};
 
 /// How much is read or written between two looks at whether the user interrupted, in bytes.
 pub(crate) const CHUNK: usize = 1 << 20;
@@ -15,17 +15,17 @@ pub(crate) const CHUNK: usize = 1 << 20;
 /// A SHA-256 digest, written `sha256:` and 64 lowercase hexadecimal digits. No other algorithm is spoken here, so
 /// one that was parsed is always safe as a file name.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Digest([u8; 32]);
+pub struct Digest(digest::Digest);
 
 impl Digest {
     /// The digest of these bytes.
     pub fn of(bytes: &[u8]) -> Self {
-        Self(Sha256::digest(bytes).into())
+        Self(digest::Digest::of(bytes))
     }
 
     /// The 64 hexadecimal digits: a blob's file name under `blobs/sha256`.
     pub fn hex(&self) -> String {
-        hex::encode(self.0)
+        self.0.to_string()
     }
 
     /// The same as the type of `oci-spec`.
@@ -36,7 +36,7 @@ impl Digest {
 
 impl fmt::Display for Digest {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "sha256:{}", self.hex())
+        write!(f, "sha256:{}", self.0)
     }
 }
 
@@ -50,17 +50,13 @@ impl FromStr for Digest {
     type Err = anyhow::Error;
 
     fn from_str(text: &str) -> Result<Self> {
-        let mut bytes = [0; 32];
-        let digits =
-            text.strip_prefix("sha256:").filter(|digits| !digits.bytes().any(|b| b.is_ascii_uppercase()));
-        match digits.map(|digits| hex::decode_to_slice(digits, &mut bytes)) {
-            Some(Ok(())) => Ok(Self(bytes)),
-            _ => Err(Fault::new(
-                Kind::Data,
-                format!("{text:?} is not a digest: expected `sha256:` and 64 lowercase hexadecimal digits"),
-            )
-            .into()),
-        }
+        let parsed = text.strip_prefix("sha256:").and_then(|digits| digits.parse().ok());
+        let refused = || {
+            let message =
+                format!("{text:?} is not a digest: expected `sha256:` and 64 lowercase hexadecimal digits");
+            Fault::new(Kind::Data, message)
+        };
+        Ok(Self(parsed.ok_or_else(refused)?))
     }
 }
 
@@ -76,76 +72,22 @@ impl<'de> Deserialize<'de> for Digest {
     }
 }
 
-/// Hashes and counts what is written to it.
-#[derive(Default)]
-pub(crate) struct Hasher {
-    state: Sha256,
-    bytes: u64,
-}
-
-impl Hasher {
-    pub(crate) fn update(&mut self, bytes: &[u8]) {
-        self.state.update(bytes);
-        self.bytes += bytes.len() as u64;
-    }
-
-    /// The digest and the number of bytes.
-    pub(crate) fn finish(self) -> (Digest, u64) {
-        (Digest(self.state.finalize().into()), self.bytes)
-    }
-}
-
-/// A writer or reader that hashes all that goes through it.
-pub(crate) struct Hashing<T> {
-    pub(crate) inner: T,
-    pub(crate) hasher: Hasher,
-}
-
-impl<T> Hashing<T> {
-    pub(crate) fn new(inner: T) -> Self {
-        Self { inner, hasher: Hasher::default() }
-    }
-}
-
-impl<T: Write> Write for Hashing<T> {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        let written = self.inner.write(bytes)?;
-        self.hasher.update(&bytes[..written]);
-        Ok(written)
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        self.inner.flush()
-    }
-}
-
-impl<T: Read> Read for Hashing<T> {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        let read = self.inner.read(buffer)?;
-        self.hasher.update(&buffer[..read]);
-        Ok(read)
-    }
+/// What was hashed, and the number of its bytes.
+pub(crate) fn finish(hasher: Hasher) -> (Digest, u64) {
+    let (digest, size) = hasher.finish();
+    (Digest(digest), size)
 }
 
 /// Reads to the end, but never more than one byte over `limit`: the digest and number of the bytes read.
 pub(crate) fn hash_reader(from: &mut dyn Read, limit: u64) -> Result<(Digest, u64)> {
-    let mut from = from.take(limit.saturating_add(1));
-    let mut hasher = Hasher::default();
-    let mut buffer = vec![0; CHUNK];
-    loop {
-        exec::interrupt::check()?;
-        match from.read(&mut buffer) {
-            Ok(0) => return Ok(hasher.finish()),
-            Ok(read) => hasher.update(&buffer[..read]),
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-            Err(error) => return Err(error.into()),
-        }
-    }
+    let (digest, size) = digest::hash(&mut from.take(limit.saturating_add(1)))?;
+    Ok((Digest(digest), size))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::io;
 
     const EMPTY: &str = "sha256:e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855";
 

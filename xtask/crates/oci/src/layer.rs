@@ -5,6 +5,7 @@ use std::io::{self, Read, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 
+use ::digest::{Hasher, Hashing};
 use anyhow::{Context, Result};
 use fault::{Fault, Kind};
 use progress::Task;
@@ -13,7 +14,7 @@ use rustix::io::Errno;
 use serde::{Deserialize, Serialize};
 
 use crate::compress::{Compression, Encoder};
-use crate::digest::{CHUNK, Digest, Hasher, Hashing};
+use crate::digest::{self, CHUNK, Digest};
 use crate::header;
 use crate::tree::{MAX_OCTAL_11, Resolved, Source, Tree};
 
@@ -85,10 +86,10 @@ pub fn write<W: Write>(tree: &Tree, options: &Options, out: W, task: &dyn Task) 
     }
     archive.write_all(&header::END).map_err(unwrap)?;
     archive.emit()?;
-    let (diff_id, tar_size) = archive.hasher.finish();
+    let (diff_id, tar_size) = digest::finish(archive.hasher);
     let mut out = archive.encoder.finish()?;
     out.flush()?;
-    let (digest, size) = out.hasher.finish();
+    let (digest, size) = digest::finish(out.hasher);
     Ok(Layer {
         media_type: options.compression.media_type().to_string(),
         digest,

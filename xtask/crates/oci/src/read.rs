@@ -12,13 +12,14 @@ use std::collections::BTreeMap;
 use std::io::{self, BufReader, Read, Write};
 use std::rc::Rc;
 
+use ::digest::Hashing;
 use anyhow::{Context, Result};
 use fault::{Fault, Kind};
 use flate2::bufread::MultiGzDecoder;
 use oci_spec::image::MediaType;
 use tar::{Archive, EntryType, Header};
 
-use crate::digest::{CHUNK, Digest, Hashing, hash_reader};
+use crate::digest::{self, CHUNK, Digest, hash_reader};
 use crate::tree::{Attributes, Entry, Solid, Tree, rooted};
 use limited::Limited;
 use padded::Padded;
@@ -200,7 +201,7 @@ pub fn copy(
         exec::interrupt::check()?;
         let read = hashing.read(&mut buffer).map_err(limited::fault)?;
         if read == 0 {
-            return Ok(hashing.hasher.finish());
+            return Ok(digest::finish(hashing.hasher));
         }
         out.write_all(&buffer[..read]).context("writing a layer's archive")?;
     }
@@ -251,7 +252,7 @@ fn list_tar(from: impl Read, limits: &Limits, see: &mut See<'_>) -> Result<Listi
     }
     let mut rest = archive.into_inner().inner;
     check_end(&mut rest)?;
-    let (diff_id, tar_size) = rest.hasher.finish();
+    let (diff_id, tar_size) = digest::finish(rest.hasher);
     if tar_size == 0 {
         return Err(malformed("it is empty, and no archive"));
     }
@@ -430,7 +431,7 @@ impl Reader<'_, '_> {
             Err(error) => error,
         })?;
         io::copy(&mut hashing, &mut io::sink()).map_err(limited::fault)?;
-        let (digest, found) = hashing.hasher.finish();
+        let (digest, found) = digest::finish(hashing.hasher);
         if found != size {
             return Err(malformed(&format!("it ends inside {path:?}, {found} of {size} bytes in")));
         }

@@ -4,10 +4,10 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
 use catalog::Release;
+use digest::{Digest, hash_file};
 use fault::{Fault, Kind};
 use gobuild::{Edits, JoinSource};
 use serde::Serialize;
-use store::{Digest, hash_file};
 use toolchain::Lock;
 
 /// What a plan is made from, beside the catalog.
@@ -126,7 +126,7 @@ impl Sources {
                 from.strip_prefix(&top)?.to_str().context("a name in images/rootfs is not UTF-8")?.to_owned();
             let executable = entry.metadata()?.permissions().mode() & 0o100 != 0;
             let mode = if executable { 0o755 } else { 0o644 };
-            let (_, sha256) = hash_file(&from)?;
+            let (sha256, _) = hash_file(&from)?;
             files.push(RootfsFile { path, mode, sha256, from });
         }
         Ok(files)

@@ -2,8 +2,8 @@
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
+use digest::Digest;
 use maud::{DOCTYPE, Markup, PreEscaped, html};
-use sha2::{Digest, Sha256};
 
 use crate::palette;
 
@@ -55,5 +55,5 @@ fn style(own: &str) -> String {
 
 /// A source of a content security policy: the hash of an inline style or script.
 fn hash(text: &str) -> String {
-    format!("sha256-{}", STANDARD.encode(Sha256::digest(text.as_bytes())))
+    format!("sha256-{}", STANDARD.encode(Digest::of(text).bytes()))
 }

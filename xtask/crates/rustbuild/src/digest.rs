@@ -3,8 +3,8 @@
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
+use digest::Hasher;
 use fault::{Fault, Kind};
-use store::Hasher;
 use walkdir::WalkDir;
 
 /// SHA-256, in hexadecimal, of what of a crate goes into its program: Cargo.toml, Cargo.lock, build.rs and src, by
@@ -39,7 +39,7 @@ pub(crate) fn of_crate(dir: &Path) -> Result<String> {
             hash.update(part);
         }
     }
-    Ok(hash.finish().1.to_string())
+    Ok(hash.finish().0.to_string())
 }
 
 #[cfg(test)]

@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
 use anyhow::Result;
+use digest::{Digest, hash_file};
 use fault::Kind;
 use progress::Progress;
 use serde::Serialize;
@@ -12,7 +13,7 @@ use walkdir::WalkDir;
 use crate::disk::{self, OnDisk};
 use crate::lock::Mode;
 use crate::manifest::{self, Manifest, SEAL};
-use crate::{Digest, Store, TOOL_CACHES, hash_file};
+use crate::{Store, TOOL_CACHES};
 
 /// What to remove besides what died half-made.
 #[derive(Clone, Copy, Debug, Default)]
@@ -220,7 +221,7 @@ impl Item {
                 Err(manifest::corrupt(&self.path, "a regular file", "something else"))
             }
             ItemKind::Input(Some(expected)) => {
-                let (_, found) = hash_file(&self.path)?;
+                let (found, _) = hash_file(&self.path)?;
                 if found == *expected { Ok(()) } else { Err(manifest::corrupt(&self.path, expected, found)) }
             }
             ItemKind::Stray => Err(manifest::corrupt(&self.path, "a directory", "something else")),

@@ -1,24 +1,15 @@
 //! Files from outside, by SHA-256: written once they are known to be right, and hashed again on every read.
 
 use std::fs::{self, File};
-use std::io::{ErrorKind, Read, Write};
+use std::io::{self, ErrorKind, Read, Write};
 use std::path::{Path, PathBuf};
 
 use anyhow::Result;
+use digest::{Digest, Expected, Hasher, each_chunk, hash_file};
 use fault::Fault;
 
-use crate::digest::{Digest, Hasher, each_chunk, hash_file};
 use crate::disk::{self, OnDisk};
 use crate::{Store, manifest};
-
-/// What an input has to be.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Expected {
-    /// Of its bytes.
-    pub sha256: Digest,
-    /// In bytes, where it is known.
-    pub size: Option<u64>,
-}
 
 impl Store {
     /// Where the input of this digest is, or would be. No statement that it is there or whole.
@@ -33,7 +24,7 @@ impl Store {
             Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
             other => other.on("read", &path)?,
         };
-        let (_, found) = hash_file(&path)?;
+        let (found, _) = hash_file(&path)?;
         if found != *sha256 {
             return Err(manifest::corrupt(&path, sha256, found));
         }
@@ -71,18 +62,17 @@ impl Store {
         }
         let temp = self.temp().fresh();
         let mut to = File::create_new(temp.path()).on("create", temp.path())?;
+        let what = format!("`{name}`");
         let mut hasher = Hasher::default();
-        each_chunk(from, Path::new(name), |bytes| {
+        let copied = each_chunk(from, |bytes| {
             hasher.update(bytes);
-            if expected.size.is_some_and(|size| hasher.size() > size) {
-                return Err(wrong(name, expected, &format!("more than {} bytes", hasher.size() - 1)));
+            if let Some(size) = expected.size.filter(|size| hasher.size() > *size) {
+                return Err(refused(expected.mismatch(&what, &format!("more than {size} bytes"))));
             }
             to.write_all(bytes).on("write to", temp.path())
-        })?;
-        let (size, found) = hasher.finish();
-        if found != expected.sha256 || expected.size.is_some_and(|expected| expected != size) {
-            return Err(wrong(name, expected, &format!("{found}, {size} bytes")));
-        }
+        });
+        copied.or_else(|error| Err(error.downcast::<io::Error>()?).on("read", Path::new(name)))?;
+        expected.check(&what, hasher.finish()).map_err(refused)?;
         to.sync_all().on("write to", temp.path())?;
         disk::set_mode(temp.path(), 0o644)?;
         let path = self.input_path(&expected.sha256);
@@ -91,9 +81,8 @@ impl Store {
     }
 }
 
-fn wrong(name: &str, expected: &Expected, found: &str) -> anyhow::Error {
-    let size = expected.size.map(|size| format!(", {size} bytes")).unwrap_or_default();
-    Fault::mismatch(format!("`{name}`"), format!("{}{size}", expected.sha256), found)
+fn refused(other: Fault) -> anyhow::Error {
+    other
         .help("nothing was kept; fetch it again, and if it stays so, do not trust where it comes from")
         .into()
 }

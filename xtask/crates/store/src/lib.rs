@@ -12,7 +12,6 @@
 //! Nothing has its name before it is complete, verified and synced, so a crash, `kill -9` or a full disk leaves
 //! nothing that is ever used. What is read is hashed again. Locks are `flock`s, which the kernel frees.
 
-mod digest;
 pub mod disk;
 mod gc;
 mod input;
@@ -31,13 +30,12 @@ use fault::{Fault, Kind};
 use crate::lock::{FileLock, Mode};
 use crate::temp::TempRoot;
 
-pub use crate::digest::{Digest, Hasher, hash_file};
 pub use crate::gc::{Cleaning, Removed, Report, Why};
-pub use crate::input::Expected;
 pub use crate::key::Key;
 pub use crate::manifest::{Entry, Manifest, SEAL};
 pub use crate::sealed::{Object, Tree, TreeId};
 pub use crate::temp::Scratch;
+pub use digest::{Digest, Expected};
 
 /// What a store's directory holds.
 const OURS: [&str; 6] = ["inputs", "trees", "objects", "locks", "lock", "tmp"];

@@ -7,12 +7,12 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
+use digest::{Digest, hash_file};
 use fault::{Fault, Kind};
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 use walkdir::WalkDir;
 
-use crate::digest::{Digest, hash_file};
 use crate::disk::{self, OnDisk};
 
 /// The seal's file name, in the directory that it seals.
@@ -163,7 +163,7 @@ impl Entry {
                 if meta.len() != *size {
                     return Err(corrupt(path, format!("{size} bytes"), format!("{} bytes", meta.len())));
                 }
-                let (_, found) = hash_file(path)?;
+                let (found, _) = hash_file(path)?;
                 if found == *sha256 { Ok(()) } else { Err(corrupt(path, sha256, found)) }
             }
         }
@@ -239,6 +239,6 @@ fn describe(path: &Path) -> Result<Entry> {
     if mode != file_mode(executable) {
         disk::set_mode(path, file_mode(executable))?;
     }
-    let (size, sha256) = hash_file(path)?;
+    let (sha256, size) = hash_file(path)?;
     Ok(Entry::File { size, sha256, executable })
 }

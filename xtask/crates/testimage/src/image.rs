@@ -6,13 +6,14 @@ use std::io::BufWriter;
 use std::path::PathBuf;
 
 use anyhow::{Context, Result};
+use digest::hash_file;
 use fault::{Fault, Kind};
 use oci::compress::{Compression, Gzip};
 use oci::image::{Image, LayerBlob, Spec};
 use oci::layout::{Contents, Names};
 use oci::platform::Platform;
 use oci::tree::{Entry, Source, Tree};
-use store::{Key, hash_file};
+use store::Key;
 use toolchain::Host;
 
 use crate::{Lab, Set, debian};
@@ -61,8 +62,8 @@ impl Lab<'_> {
         let release = self.release(release)?;
         let hashed = |(path, item): (&String, &Item)| {
             let what = match item {
-                Item::File(from) => hash_file(from)?.1.to_string(),
-                Item::SetUid(from) => format!("set-user-ID {}", hash_file(from)?.1),
+                Item::File(from) => hash_file(from)?.0.to_string(),
+                Item::SetUid(from) => format!("set-user-ID {}", hash_file(from)?.0),
                 Item::Text(text) => format!("= {text}"),
                 Item::Link(to) => format!("-> {to}"),
                 Item::Directory(mode) => format!("directory {mode:o}"),

@@ -5,8 +5,8 @@ use std::io::Read;
 use std::path::Path;
 
 use anyhow::{Context, Result};
+use digest::{Digest, hash_file};
 use fault::{Fault, Kind};
-use store::{Digest, hash_file};
 
 use crate::lock::{self, CaCertificates, Go, GoZip, Lock, PerHost, Wheels};
 use crate::{Host, Setup, gomod, pip, rust};
@@ -69,7 +69,7 @@ impl Setup<'_> {
             let _task = self.progress.task(&format!("fetch {module}@{version}"), None);
             let scratch = self.store.scratch_dir()?;
             let got = gomod::download(module, &version, scratch.path())?;
-            let (size, sha256) = hash_file(&got.zip)?;
+            let (sha256, size) = hash_file(&got.zip)?;
             Ok(GoZip { version, size, sha256, h1: got.sum })
         })?;
         Ok(Go { version: version.to_owned(), module: module.to_owned(), hosts })
@@ -86,7 +86,7 @@ impl Setup<'_> {
         let (archive, to) = (scratch.path().join("wheel"), scratch.path().join("unpacked"));
         std::fs::write(&archive, bytes).and_then(|()| std::fs::create_dir(&to)).context("writing a wheel")?;
         store::unzip::unzip(&archive, &to, "", store::unzip::Limits::default())?;
-        let (size, sha256) = hash_file(&to.join(&old.member.file))?;
+        let (sha256, size) = hash_file(&to.join(&old.member.file))?;
         let member = lock::File { file: old.member.file.clone(), size, sha256 };
         Ok(CaCertificates { version: version.to_owned(), project: old.project.clone(), wheel, member })
     }

@@ -6,10 +6,11 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
 use anyhow::Result;
+use digest::{Digest, hash_file};
 use fault::{Fault, Kind};
 use store::disk::OnDisk;
 use store::unzip::{Limits, unzip};
-use store::{Digest, Tree, TreeId, hash_file};
+use store::{Tree, TreeId};
 
 use crate::archive::Archive;
 use crate::lock::{File, Wheels};
@@ -96,7 +97,7 @@ impl Setup<'_> {
         let locked = &self.lock.ca_certificates;
         let tree = self.wheel_tree("ca-certificates", &locked.project, &locked.version, &locked.wheel)?;
         let path = tree.dir.join(&locked.member.file);
-        let (_, found) = hash_file(&path)?;
+        let (found, _) = hash_file(&path)?;
         if found != locked.member.sha256 {
             let what = format!("`{}` of {} {}", locked.member.file, locked.project, locked.version);
             return Err(Fault::mismatch(what, locked.member.sha256, found)

@@ -3,8 +3,8 @@
 use std::path::PathBuf;
 
 use anyhow::Result;
+use digest::{Digest, hash_file};
 use fault::{Fault, Kind};
-use store::{Digest, hash_file};
 
 use crate::{Host, Setup, lock};
 
@@ -37,7 +37,7 @@ impl Setup<'_> {
                 format!("`{}` is UPX {version}, the locked one is {}", program.display(), upx.version);
             return Err(Fault::new(Kind::Tool, message).help(install(upx, self.host)).into());
         }
-        let (_, sha256) = hash_file(&program)?;
+        let (sha256, _) = hash_file(&program)?;
         Ok(Upx { program, version, sha256, locked })
     }
 }

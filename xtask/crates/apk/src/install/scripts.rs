@@ -6,7 +6,6 @@ use anyhow::Result;
 use fault::{Fault, Kind};
 
 use super::{Added, Rootfs};
-use crate::digest::sha256_hex;
 use crate::package::ScriptKind;
 
 /// A script that apk would have run while installing what was added.
@@ -83,7 +82,7 @@ impl Rootfs {
                 package: name.to_owned(),
                 version: package.record.version.to_string(),
                 kind: script.kind,
-                sha256: sha256_hex(&script.body),
+                sha256: digest::Digest::of(&script.body).to_string(),
                 body: script.body.clone(),
             })
             .collect()

@@ -6,7 +6,6 @@ pub(crate) mod real_apk;
 
 use std::path::{Path, PathBuf};
 
-use apk::digest::Expected;
 use apk::key::Keyring;
 use apk::tree::Tree;
 
@@ -46,8 +45,9 @@ pub(crate) fn minirootfs(arch: &str) -> Option<Tree> {
     let path = format!("v3.15/releases/{arch}/alpine-minirootfs-3.15.11-{arch}.tar.gz");
     let file = mirror(&path)?;
     let sum = String::from_utf8(mirror(&format!("{path}.sha256"))?).unwrap();
-    let expected = Expected { size: None, sha256: sum.split_whitespace().next() };
-    Some(Tree::from_tar_gz(&file, expected, &path).unwrap())
+    let sha256 = sum.split_whitespace().next().unwrap().parse().unwrap();
+    let expected = digest::Expected { sha256, size: None };
+    Some(Tree::from_tar_gz(&file, Some(&expected), &path).unwrap())
 }
 
 pub(crate) const INDEX: &str = "v3.16/main/x86_64/APKINDEX.tar.gz";

@@ -4,12 +4,13 @@ use std::fs;
 use std::io::Write;
 use std::path::Path;
 
+use ::digest::Hashing;
 use anyhow::{Context, Result};
 use fault::Fault;
 use serde_json::{Value, json};
 
 use super::{MARK, blobs};
-use crate::digest::{Digest, Hashing};
+use crate::digest::{self, Digest};
 
 /// A directory that becomes a layout when all is in it: only then it has an index.
 #[derive(Debug)]
@@ -49,7 +50,7 @@ impl<'a> Incoming<'a> {
         files::write_with(&blobs::path(self.dir, &digest), 0o644, |out| {
             let mut out = Hashing::new(out);
             fill(&mut out)?;
-            let found = out.hasher.finish();
+            let found = digest::finish(out.hasher);
             if found != (digest, size) {
                 let say = |(digest, size)| format!("{digest}, {size} bytes");
                 return Err(Fault::mismatch("a blob that came", say((digest, size)), say(found)).into());

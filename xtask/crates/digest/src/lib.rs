@@ -1,20 +1,19 @@
-//! SHA-256, of bytes and of files.
+//! SHA-256: of bytes, of what is read or written, of files; and what size and SHA-256 a file has to have. Forms that
+//! others give it (`sha256:`, Go's `h1:`, Alpine's `Q2`) are theirs.
+
+mod hash;
 
 use std::fmt;
-use std::fs::File;
-use std::io::Read;
-use std::path::Path;
 use std::str::FromStr;
 
 use anyhow::Result;
 use fault::{Fault, Kind};
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
-use sha2::{Digest as _, Sha256};
+use sha2::Digest as _;
 
-use crate::disk::OnDisk;
-
-/// How much is read at once, in bytes.
-const CHUNK: usize = 256 << 10;
+pub use hash::{Hasher, Hashing, each_chunk, hash, hash_file};
+/// The algorithm as a type, for signatures that name it.
+pub use sha2::Sha256 as Algorithm;
 
 /// A SHA-256, written as 64 lowercase hexadecimal digits.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -23,7 +22,12 @@ pub struct Digest([u8; 32]);
 impl Digest {
     /// The digest of bytes in memory.
     pub fn of(bytes: impl AsRef<[u8]>) -> Self {
-        Self(Sha256::digest(bytes.as_ref()).into())
+        Self(Algorithm::digest(bytes.as_ref()).into())
+    }
+
+    /// Its bytes.
+    pub fn bytes(&self) -> &[u8; 32] {
+        &self.0
     }
 
     /// The first 12 digits: enough to tell versions of one tool apart.
@@ -69,57 +73,42 @@ impl<'de> Deserialize<'de> for Digest {
     }
 }
 
-/// A SHA-256 in the making that also counts bytes.
-#[derive(Default)]
-pub struct Hasher {
-    state: Sha256,
-    size: u64,
+/// What a file has to be: checked before anything in it is used.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Expected {
+    /// Of its bytes.
+    pub sha256: Digest,
+    /// In bytes, where it is known.
+    pub size: Option<u64>,
 }
 
-impl Hasher {
-    /// Takes more bytes in.
-    pub fn update(&mut self, bytes: &[u8]) {
-        self.state.update(bytes);
-        self.size += bytes.len() as u64;
+impl Expected {
+    /// What these bytes are.
+    pub fn of(bytes: &[u8]) -> Self {
+        Self { sha256: Digest::of(bytes), size: Some(bytes.len() as u64) }
     }
 
-    /// How many bytes were taken in, and their digest.
-    pub fn finish(self) -> (u64, Digest) {
-        (self.size, Digest(self.state.finalize().into()))
-    }
-
-    /// How many bytes were taken in so far.
-    pub fn size(&self) -> u64 {
-        self.size
-    }
-}
-
-/// The size in bytes and digest of a file.
-pub fn hash_file(path: &Path) -> Result<(u64, Digest)> {
-    let mut file = File::open(path).on("read", path)?;
-    let mut hasher = Hasher::default();
-    each_chunk(&mut file, path, |bytes| {
-        hasher.update(bytes);
-        Ok(())
-    })?;
-    Ok(hasher.finish())
-}
-
-/// Reads to the end, chunk by chunk, unless the user interrupts. `path` is what an error names.
-pub(crate) fn each_chunk(
-    from: &mut dyn Read,
-    path: &Path,
-    mut each: impl FnMut(&[u8]) -> Result<()>,
-) -> Result<()> {
-    let mut buffer = vec![0; CHUNK];
-    loop {
-        exec::interrupt::check()?;
-        match from.read(&mut buffer) {
-            Ok(0) => return Ok(()),
-            Ok(n) => each(&buffer[..n])?,
-            Err(error) if error.kind() == std::io::ErrorKind::Interrupted => {}
-            Err(error) => return Err(error).on("read", path),
+    /// Checks what was found of a file that errors call `what`.
+    ///
+    /// # Errors
+    /// [`Kind::Mismatch`] if it is another.
+    pub fn check(&self, what: &str, (sha256, size): (Digest, u64)) -> Result<(), Fault> {
+        if sha256 == self.sha256 && self.size.is_none_or(|expected| expected == size) {
+            return Ok(());
         }
+        Err(self.mismatch(what, &Self { sha256, size: Some(size) }))
+    }
+
+    /// The error for a file that is not this one.
+    pub fn mismatch(&self, what: &str, found: &dyn fmt::Display) -> Fault {
+        Fault::mismatch(what, self, found)
+    }
+}
+
+impl fmt::Display for Expected {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.sha256)?;
+        self.size.map_or(Ok(()), |size| write!(f, ", {size} bytes"))
     }
 }
 
@@ -143,6 +132,23 @@ mod tests {
         }
     }
 
+    #[test]
+    fn size_and_digest_are_checked() {
+        let expected = Expected::of(b"abc");
+        expected.check("x", (Digest::of(b"abc"), 3)).unwrap();
+        Expected { size: None, ..expected }.check("x", (expected.sha256, 4)).unwrap();
+        let error = expected.check("the index", (expected.sha256, 4)).unwrap_err();
+        assert_eq!(
+            error.to_string(),
+            format!(
+                "the index is not what was expected\n  expected {0}, 3 bytes\n  found    {0}, 4 bytes",
+                expected.sha256
+            )
+        );
+        assert_eq!(error.kind(), Kind::Mismatch);
+        assert!(expected.check("x", (Digest::of(b"abd"), 3)).is_err());
+    }
+
     proptest! {
         #[test]
         fn text_and_json_come_back(bytes in any::<[u8; 32]>()) {
@@ -150,13 +156,6 @@ mod tests {
             prop_assert_eq!(digest.to_string().parse::<Digest>().unwrap(), digest);
             let json = serde_json::to_string(&digest).unwrap();
             prop_assert_eq!(serde_json::from_str::<Digest>(&json).unwrap(), digest);
-        }
-
-        #[test]
-        fn a_file_hashes_as_its_bytes(bytes in proptest::collection::vec(any::<u8>(), 0..600_000)) {
-            let file = tempfile::NamedTempFile::new().unwrap();
-            std::fs::write(file.path(), &bytes).unwrap();
-            prop_assert_eq!(hash_file(file.path()).unwrap(), (bytes.len() as u64, Digest::of(&bytes)));
         }
     }
 }
