@@ -27,14 +27,17 @@ impl Doctor {
     pub(crate) fn run(&self, context: &Context) -> Result<()> {
         let how = How::default();
         let session = Session::open(context, &how)?;
-        let checks = doctor(&session.setup()?)?;
+        let setup = session.setup()?;
+        let foreign = session.catalog.arches.iter().filter(|arch| arch.architecture != setup.host.arch());
+        let emulators: Vec<_> = foreign.map(|arch| (arch.qemu.as_str(), arch.name.as_str())).collect();
+        let checks = doctor(&setup, &emulators)?;
         if context.json {
             context.print_json(&Report { version: 1, checks: &checks })?;
         } else {
             checks.iter().try_for_each(|check| write_out(&line(check)))?;
         }
         let missing: Vec<_> =
-            checks.iter().filter(|check| check.required && !check.ok).map(|check| check.name).collect();
+            checks.iter().filter(|check| check.required && !check.ok).map(|check| &*check.name).collect();
         if missing.is_empty() {
             return Ok(());
         }

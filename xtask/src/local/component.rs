@@ -36,7 +36,7 @@ impl Executor<'_> {
             Made::Rust { inputs } => {
                 let work = self.store.scratch_dir()?;
                 let job = rustbuild::Job {
-                    arch: inputs.arch,
+                    inputs: (**inputs).clone(),
                     source: self.sources.entrypoint(),
                     out: out.to_owned(),
                     offline: self.tools.setup.offline,

@@ -124,7 +124,7 @@ fn unwritable(error: anyhow::Error) -> anyhow::Error {
 
 fn spec(image: &plan::Image) -> Spec {
     Spec {
-        platform: image.platform,
+        platform: image.platform.clone(),
         created: image.created,
         env: image.env.clone(),
         entrypoint: image.entrypoint.clone(),

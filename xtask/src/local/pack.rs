@@ -37,7 +37,7 @@ impl Executor<'_> {
     ) -> Result<()> {
         // Both before minutes of packing.
         let upx = self.find_upx(upx)?;
-        let machine = Machine::of(recipe.target.goarch, self.tools.setup.host)?;
+        let machine = Machine::of(&recipe.target, self.tools.setup.host)?;
         fs::copy(plain, out).context("the program cannot be copied")?;
         fs::set_permissions(out, Permissions::from_mode(0o755)).context("the program's mode")?;
         let task = self.progress.task(&format!("pack {} with UPX", recipe.name()), None);

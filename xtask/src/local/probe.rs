@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context as _, Result};
 use exec::Finished;
 use fault::{Fault, Kind};
-use gobuild::Program;
+use gobuild::{Program, Target};
 use toolchain::Host;
 
 /// Where the CNI plugins' packages are.
@@ -53,19 +53,15 @@ pub(crate) struct Machine {
 }
 
 impl Machine {
-    /// For programs of a GOARCH, on this host.
+    /// For programs of a target, on this host.
     ///
     /// # Errors
     /// `Tool` if it takes a qemu that is not installed.
-    pub(crate) fn of(arch: &str, host: Host) -> Result<Self> {
+    pub(crate) fn of(target: &Target, host: Host) -> Result<Self> {
+        let Target { goarch: arch, qemu, .. } = target;
         if arch == host.arch() {
             return Ok(Self { emulator: None });
         }
-        let qemu = match arch {
-            "amd64" => "qemu-x86_64",
-            "arm64" => "qemu-aarch64",
-            _ => "qemu-arm",
-        };
         let found = exec::which(&format!("{qemu}-static")).or_else(|| exec::which(qemu));
         match found {
             Some(emulator) => Ok(Self { emulator: Some(emulator) }),

@@ -92,7 +92,7 @@ pub(crate) fn build(session: &Session<'_>, parameters: &Parameters, image: &Foun
     let attributes = Attributes::of(&session.catalog);
     if let Scope::Image(arch) = attributes.get(&parameters.attribute)?.scope {
         let source = session.sources.entrypoint();
-        let inputs = rustbuild::inputs(rustbuild::Arch::by_name(arch.name.as_str())?, &source)?;
+        let inputs = rustbuild::inputs(arch, &source)?;
         let lock =
             std::fs::read_to_string(source.join("Cargo.lock")).context("the entrypoint's Cargo.lock")?;
         build.crates = crates::linked(&metadata(session, &inputs.target, image)?, &lock)?;

@@ -18,7 +18,6 @@ use oci::compress::{Compression, Gzip};
 use oci::image::{Image, LayerBlob, Spec};
 use oci::layer::{self, Options};
 use oci::layout::{Contents, Names};
-use oci::platform::Platform;
 use progress::{Progress, Silent};
 use serde::{Deserialize, Serialize};
 
@@ -140,7 +139,7 @@ pub fn assemble(dir: &Path, out: &Path, fast: bool) -> Result<()> {
     let mut blob = tempfile::NamedTempFile::new_in(out.parent().context("a layout needs a directory")?)?;
     let layer = layer::write(&tree, &options, &mut blob, &Silent)?;
     let spec = Spec {
-        platform: Platform::new("amd64", None)?,
+        platform: "linux/amd64".parse()?,
         created: MTIME,
         env: [].into(),
         entrypoint: Vec::new(),

@@ -148,18 +148,28 @@ impl Release {
     }
 }
 
-/// An architecture.
+/// An architecture, by all its names.
 #[derive(Clone, Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub struct Arch {
     /// As in attributes and tags: `arm32v7`.
     pub name: Name,
     /// Alpine's name for it: `armv7`.
     pub alpine: String,
-    /// OCI `architecture`.
+    /// OCI `architecture`, which is Go's GOARCH.
     pub architecture: String,
     /// OCI `variant`.
     pub variant: Option<String>,
+    /// The name and value of Go's setting that chooses the instruction set: `GOARM`, `7`.
+    pub go_level: (String, String),
+    /// zig's name for it, with musl: `arm-linux-musleabihf`.
+    pub zig: String,
+    /// Rust's: `armv7-unknown-linux-musleabihf`.
+    pub rust: String,
+    /// `e_machine` of its ELF files.
+    pub elf_machine: u16,
+    /// The emulator of its programs: `qemu-arm`.
+    pub qemu: String,
 }
 
 impl Arch {

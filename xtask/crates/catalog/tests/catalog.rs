@@ -136,13 +136,13 @@ fn a_release_has_the_programs_that_its_versions_have() {
     let own = "cni-plugins = \"v0.9.1\"";
     assert_eq!(vlan("until = \"v0.9.1\"", own), [true, true]);
 
-    insta::assert_snapshot!(refused(&with_plugins("since = \"v1.9.0\"", own)), @"catalog.toml:139: `vlan` is not among the CNI plugins of v0.9.1, which this component takes");
-    insta::assert_snapshot!(refused(&with_plugins("until = \"v0.9.0\"", own)), @"catalog.toml:139: `vlan` is not among the CNI plugins of v0.9.1, which this component takes");
-    insta::assert_snapshot!(refused(&with_plugins("", "cni-plugins = \"0.9\"")), @"catalog.toml:140: `0.9` is not a version `vX.Y.Z`");
-    insta::assert_snapshot!(refused(&with_plugins("since = \"1.9\"", "")), @"catalog.toml:219: `1.9` is not a version `vX.Y.Z`, `until` none older than `since`");
-    insta::assert_snapshot!(refused(&with_plugins("since = \"v1.9.0\"\nuntil = \"v1.8.9\"", "")), @"catalog.toml:220: `v1.8.9` is not a version `vX.Y.Z`, `until` none older than `since`");
+    insta::assert_snapshot!(refused(&with_plugins("since = \"v1.9.0\"", own)), @"catalog.toml:149: `vlan` is not among the CNI plugins of v0.9.1, which this component takes");
+    insta::assert_snapshot!(refused(&with_plugins("until = \"v0.9.0\"", own)), @"catalog.toml:149: `vlan` is not among the CNI plugins of v0.9.1, which this component takes");
+    insta::assert_snapshot!(refused(&with_plugins("", "cni-plugins = \"0.9\"")), @"catalog.toml:150: `0.9` is not a version `vX.Y.Z`");
+    insta::assert_snapshot!(refused(&with_plugins("since = \"1.9\"", "")), @"catalog.toml:229: `1.9` is not a version `vX.Y.Z`, `until` none older than `since`");
+    insta::assert_snapshot!(refused(&with_plugins("since = \"v1.9.0\"\nuntil = \"v1.8.9\"", "")), @"catalog.toml:230: `v1.8.9` is not a version `vX.Y.Z`, `until` none older than `since`");
     let kubelet = "programs = [\"kubelet\"]";
-    insta::assert_snapshot!(refused(&with(kubelet, &format!("{kubelet}\n{own}"))), @"catalog.toml:118: `kubelet` is not among the CNI plugins of v0.9.1, which this component takes");
+    insta::assert_snapshot!(refused(&with(kubelet, &format!("{kubelet}\n{own}"))), @"catalog.toml:128: `kubelet` is not among the CNI plugins of v0.9.1, which this component takes");
 }
 
 #[test]
@@ -270,7 +270,7 @@ fn upstreams_flags_are_those_of_the_version() {
 #[test]
 fn upstreams_flags_out_of_order_are_refused() {
     insta::assert_snapshot!(refused(&with_upstream("from = \"v1.26.0\"\n", "")), @"catalog.toml: [[compile.upstream]]: of a closure the newest entry comes first, the one without `from` last");
-    insta::assert_snapshot!(refused(&with_upstream("tags = [\"old\"]", "from = \"v1.26.0\"")), @"catalog.toml:189: [[compile.upstream]]: of a closure the newest entry comes first, the one without `from` last");
-    insta::assert_snapshot!(refused(&with_upstream("v1.26.0", "1.26")), @"catalog.toml:184: `1.26` is not a version `vX.Y.Z`");
-    insta::assert_snapshot!(refused(&with_upstream("cgo = [\"kubelet\"]", "cgo = [\"kublet\"]")), @"catalog.toml:186: there is no program `kublet`");
+    insta::assert_snapshot!(refused(&with_upstream("tags = [\"old\"]", "from = \"v1.26.0\"")), @"catalog.toml:199: [[compile.upstream]]: of a closure the newest entry comes first, the one without `from` last");
+    insta::assert_snapshot!(refused(&with_upstream("v1.26.0", "1.26")), @"catalog.toml:194: `1.26` is not a version `vX.Y.Z`");
+    insta::assert_snapshot!(refused(&with_upstream("cgo = [\"kubelet\"]", "cgo = [\"kublet\"]")), @"catalog.toml:196: there is no program `kublet`");
 }

@@ -32,7 +32,7 @@ pub fn generate(
     progress: &dyn Progress,
 ) -> Result<Closure> {
     let task = progress.task(&format!("pins of {}", spec.dir().display()), None);
-    let target = Target::by_name("amd64")?;
+    let target = Target::plain("amd64");
     let go_sum = known.map_or("", |closure| &closure.go_sum);
     let start = format!("module {MODULE}\n\ngo {GO_LINE}\n");
     let work = Work::new(work, &start, go_sum)?;

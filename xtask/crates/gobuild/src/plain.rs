@@ -20,7 +20,7 @@ pub struct Plain<'a> {
     pub name: &'a str,
     /// What its modules are pinned by.
     pub closure: &'a Closure,
-    /// The architecture, as in attributes.
+    /// The architecture, by Go's name.
     pub arch: &'a str,
     /// The `main` packages, by import path.
     pub packages: &'a [String],
@@ -80,7 +80,7 @@ impl Plain<'_> {
     ) -> Result<()> {
         let mut errors = String::new();
         let finished = tools
-            .go_fetching(&Target::by_name(self.arch)?, work)?
+            .go_fetching(&Target::plain(self.arch), work)?
             .env("CGO_ENABLED", "0")
             .args(command)
             .arg(format!("-p={}", jobs.max(1)))
@@ -112,7 +112,7 @@ impl Plain<'_> {
     fn copy_files(&self, tools: &Tools, work: &Work, out: &Path) -> Result<()> {
         let Some((module, files)) = self.files else { return Ok(()) };
         let listed = tools
-            .go(&Target::by_name(self.arch)?, work)?
+            .go(&Target::plain(self.arch), work)?
             .args(["list", "-m", "-mod=readonly", "-f", "{{.Dir}}", module])
             .run()?;
         let dir = PathBuf::from(String::from_utf8(listed.stdout).context("a module's directory")?.trim_end());

@@ -44,25 +44,34 @@ impl Program {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Target {
     /// GOARCH.
-    pub goarch: &'static str,
-    /// The names and values of the settings that choose the instruction set.
-    pub level: (&'static str, &'static str),
-    /// zig's name for it.
-    pub zig: &'static str,
+    pub goarch: String,
+    /// The name and value of the setting that chooses the instruction set; else Go's lowest is taken.
+    pub level: Option<(String, String)>,
+    /// zig's name for it; without one nothing of C is compiled.
+    pub zig: Option<String>,
+    /// `e_machine` of its ELF files.
+    #[serde(skip)]
+    pub elf_machine: u16,
+    /// The emulator of its programs.
+    #[serde(skip)]
+    pub qemu: String,
 }
 
 impl Target {
-    /// By the name images use: `amd64`, `arm64` or `arm32v7`.
-    pub fn by_name(arch: &str) -> Result<Self> {
-        let (goarch, level, zig) = match arch {
-            "amd64" => ("amd64", ("GOAMD64", "v1"), "x86_64-linux-musl"),
-            "arm64" => ("arm64", ("GOARM64", "v8.0"), "aarch64-linux-musl"),
-            "arm32v7" => ("arm", ("GOARM", "7"), "arm-linux-musleabihf"),
-            _ => {
-                return Err(Fault::new(Kind::Unknown, format!("`{arch}` is not a known architecture")).into());
-            }
-        };
-        Ok(Self { goarch, level, zig })
+    /// An architecture of images.
+    pub fn of(arch: &catalog::Arch) -> Self {
+        Self {
+            goarch: arch.architecture.clone(),
+            level: Some(arch.go_level.clone()),
+            zig: Some(arch.zig.clone()),
+            elf_machine: arch.elf_machine,
+            qemu: arch.qemu.clone(),
+        }
+    }
+
+    /// One by its GOARCH, for what has no C and is not checked: modules that are asked for, and programs that run here.
+    pub(crate) fn plain(goarch: &str) -> Self {
+        Self { goarch: goarch.to_owned(), level: None, zig: None, elf_machine: 0, qemu: String::new() }
     }
 }
 

@@ -51,10 +51,10 @@ impl Tools {
                 .into());
         }
         compiler.push(" cc -target ");
-        compiler.push(target.zig);
-        let go = self.go_root.join("bin/go");
-        let (level, value) = target.level;
-        Ok(Run::new(go)
+        compiler.push(target.zig.as_deref().unwrap_or("none"));
+        let run = Run::new(self.go_root.join("bin/go"));
+        let run = target.level.iter().fold(run, |run, (name, value)| run.env(name, value));
+        Ok(run
             .cwd(work.module())
             .env("PATH", self.go_root.join("bin"))
             .env("GOROOT", &self.go_root)
@@ -69,8 +69,7 @@ impl Tools {
             .env("TMPDIR", work.temporary())
             .env("GOPROXY", "off")
             .env("GOOS", "linux")
-            .env("GOARCH", target.goarch)
-            .env(level, value)
+            .env("GOARCH", &target.goarch)
             .env("CGO_ENABLED", "1")
             .env("CGO_CFLAGS", "-O2 -g")
             .env("CC", compiler)
@@ -82,12 +81,12 @@ impl Tools {
 
     /// The same, for programs that run here.
     pub(crate) fn go_here<'a>(&self, work: &Work) -> Result<Run<'a>> {
-        let (target, arch) = match std::env::consts::ARCH {
-            "x86_64" => ("amd64", "amd64"),
-            "aarch64" => ("arm64", "arm64"),
-            other => ("amd64", other),
+        let arch = match std::env::consts::ARCH {
+            "x86_64" => "amd64",
+            "aarch64" => "arm64",
+            other => other,
         };
-        Ok(self.go(&Target::by_name(target)?, work)?.env("GOARCH", arch).env("CGO_ENABLED", "0"))
+        Ok(self.go(&Target::plain(arch), work)?.env("CGO_ENABLED", "0"))
     }
 
     /// The same, but able to fetch modules unless that is forbidden.

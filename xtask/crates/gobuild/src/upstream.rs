@@ -73,7 +73,7 @@ fn ask(args: &[&str], tools: &Tools, work: &Path) -> Result<Upstream> {
         return Err(fault.help("leave it out, or give what is known: see --help").into());
     }
     let work = Work::new(work, "module containerized-kubelet\n", "")?;
-    let run = tools.go_fetching(&Target::by_name("amd64")?, &work)?;
+    let run = tools.go_fetching(&Target::plain("amd64"), &work)?;
     let out = run.args(["list", "-m", "-json"]).args(args).finish()?;
     if !out.status.success() {
         let message = format!("the go command cannot list {}:\n{}", args.join(" "), out.stderr_tail);

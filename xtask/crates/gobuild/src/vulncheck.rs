@@ -25,7 +25,7 @@ pub struct Vulncheck<'a> {
 }
 
 impl<'a> Vulncheck<'a> {
-    /// Builds it for this machine's architecture (`arch` as in attributes) from the closure in `root`, `images/go`; in a
+    /// Builds it for this machine's architecture (`arch` by Go's name) from the closure in `root`, `images/go`; in a
     /// moment once Go's build cache has it. `work` is a directory for temporary files.
     pub fn build(root: &Path, arch: &str, tools: &'a Tools, work: &Path) -> Result<Self> {
         let read = |name: &str| {
@@ -33,7 +33,7 @@ impl<'a> Vulncheck<'a> {
             fs::read_to_string(&file).with_context(|| format!("reading {}", file.display()))
         };
         let work = Work::new(work, &read("go.mod")?, &read("go.sum")?)?;
-        let run = tools.go_fetching(&Target::by_name(arch)?, &work)?.env("CGO_ENABLED", "0");
+        let run = tools.go_fetching(&Target::plain(arch), &work)?.env("CGO_ENABLED", "0");
         let out = run.args(["build", "-mod=readonly", "-o"]).arg(work.output()).arg(PACKAGE).finish()?;
         if !out.status.success() {
             let message = format!("govulncheck cannot be built:\n{}", out.stderr_tail);

@@ -85,7 +85,7 @@ fn build(spec: &Spec, layers: &[LayerBlob]) -> Result<ImageConfiguration> {
     let mut config = ImageConfigurationBuilder::default()
         .created(&*created)
         .os(Os::Linux)
-        .architecture(spec.platform.architecture())
+        .architecture(spec.platform.architecture().clone())
         .config(run.build()?)
         .rootfs(RootFsBuilder::default().typ("layers").diff_ids(diff_ids).build()?)
         .history(history);

@@ -66,7 +66,7 @@ impl Image {
     pub fn new(spec: &Spec, layers: Vec<LayerBlob>) -> Result<Self> {
         let config = json::canonical(&config::document(spec, &layers)?)?;
         let manifest = json::canonical(&manifest::build(spec, &config, &layers)?)?;
-        Ok(Self { platform: spec.platform, config, manifest, layers })
+        Ok(Self { platform: spec.platform.clone(), config, manifest, layers })
     }
 
     /// The digest of the manifest: the digest of the image.

@@ -15,18 +15,18 @@ use crate::json;
 pub struct Index {
     /// The index itself, as canonical JSON.
     pub bytes: Vec<u8>,
-    /// The images, in order of their platforms.
+    /// The images.
     pub images: Vec<Image>,
 }
 
 impl Index {
-    /// An index of images, in order of their platforms whatever the order they are given in.
+    /// An index of images, in the order they are given in.
     ///
     /// # Errors
     /// [`Kind::Data`] for two images of one platform, and for none at all.
-    pub fn new(mut images: Vec<Image>, annotations: &BTreeMap<String, String>) -> Result<Self> {
-        images.sort_by_key(|image| image.platform);
-        if images.is_empty() || images.windows(2).any(|pair| pair[0].platform == pair[1].platform) {
+    pub fn new(images: Vec<Image>, annotations: &BTreeMap<String, String>) -> Result<Self> {
+        let again = |at: usize| images[..at].iter().any(|image| image.platform == images[at].platform);
+        if images.is_empty() || (1..images.len()).any(again) {
             return Err(Fault::new(Kind::Data, "an index needs images, each of another platform").into());
         }
         let manifests = images.iter().map(Image::descriptor).collect::<Result<Vec<_>>>()?;

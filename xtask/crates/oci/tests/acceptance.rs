@@ -15,7 +15,6 @@ use oci::image::{Image, LayerBlob, Spec};
 use oci::index::Index;
 use oci::layer::{self, Options};
 use oci::layout::{self, Contents, Names};
-use oci::platform::Platform;
 use oci::read::{Item, What};
 use oci::tree::{Entry, Tree};
 use progress::Silent;
@@ -41,25 +40,25 @@ fn run(program: &str, args: &[&str]) -> String {
 const GZIP: [Compression; 2] = [Compression::Gzip(Gzip::Fast), Compression::Gzip(Gzip::Best)];
 const ZSTD: [Compression; 2] = [Compression::Zstd; 2];
 
-fn image(dir: &Path, platform: Platform, [fast, best]: [Compression; 2]) -> Image {
+fn image(dir: &Path, platform: &str, [fast, best]: [Compression; 2]) -> Image {
     let mut base = Tree::new();
     base.insert("tmp", Entry::directory(0o1777)).unwrap();
     base.insert("etc/mtab", Entry::symlink("/proc/mounts")).unwrap();
     let mut upper = Tree::new();
     let long = format!("opt/{}/{}", "d".repeat(120), "f".repeat(110));
     upper.insert(&long, Entry::file(0o600, &b"deep"[..])).unwrap();
-    upper.insert("usr/bin/kubelet", Entry::file(0o4755, format!("{platform:?}").as_bytes())).unwrap();
+    upper.insert("usr/bin/kubelet", Entry::file(0o4755, platform.as_bytes())).unwrap();
     upper.insert("usr/bin/kubeadm", Entry::hard_link("usr/bin/kubelet")).unwrap();
     upper.insert("usr/bin/ping", Entry::file(0o755, &b"x"[..]).xattr("user.note", *b"a\nb")).unwrap();
     let layers = [("base", base, fast), ("upper", upper, best)].map(|(name, tree, compression)| {
-        let path = dir.join(format!("{platform:?}-{name}"));
+        let path = dir.join(format!("{}-{name}", platform.replace('/', "-")));
         let options = Options { mtime: 1_670_529_103, compression };
         let layer = layer::write(&tree, &options, fs::File::create(&path).unwrap(), &Silent).unwrap();
         LayerBlob { layer, path, created_by: name.to_owned() }
     });
     let map = |key: &str, value: &str| BTreeMap::from([(key.to_owned(), value.to_owned())]);
     let spec = Spec {
-        platform,
+        platform: platform.parse().unwrap(),
         created: 1_670_529_103,
         env: map("PATH", "/usr/bin"),
         entrypoint: vec!["/usr/bin/kubelet".to_owned()],
@@ -88,8 +87,8 @@ fn layouts() -> (TempDir, PathBuf, PathBuf) {
 
 fn layouts_of(layers: [Compression; 2]) -> (TempDir, PathBuf, PathBuf) {
     let dir = tempfile::tempdir().unwrap();
-    let images = [Platform::Amd64, Platform::Arm64, Platform::ArmV7]
-        .map(|platform| image(dir.path(), platform, layers));
+    let images =
+        ["linux/amd64", "linux/arm64/v8", "linux/arm/v7"].map(|platform| image(dir.path(), platform, layers));
     let (one, all) = (dir.path().join("one"), dir.path().join("all"));
     layout::write(&one, &Contents::image(&images[0], &names()).unwrap(), &Silent).unwrap();
     let index = Index::new(images.into(), &BTreeMap::new()).unwrap();
@@ -147,7 +146,7 @@ fn umoci_unpacks_what_the_tree_says() {
     assert_eq!(mode("usr/bin/kubelet"), 0o4755);
     assert_eq!(meta("usr/bin/kubelet").ino(), meta("usr/bin/kubeadm").ino());
     assert_eq!(meta("usr/bin/kubelet").mtime(), 1_670_529_103);
-    assert_eq!(fs::read(bundle.join("rootfs/usr/bin/kubeadm")).unwrap(), b"Amd64");
+    assert_eq!(fs::read(bundle.join("rootfs/usr/bin/kubeadm")).unwrap(), b"linux/amd64");
     assert_eq!(fs::read_link(bundle.join("rootfs/etc/mtab")).unwrap(), Path::new("/proc/mounts"));
     let long = format!("opt/{}/{}", "d".repeat(120), "f".repeat(110));
     assert_eq!(mode(&long), 0o600);
@@ -256,7 +255,7 @@ fn containerd_unpacks_zstd_layers() {
     containerd.ctr(&[&["image", "mount"][..], &native, &[NAME, root.to_str().unwrap()]].concat());
     let kubeadm = fs::read(root.join("usr/bin/kubeadm"));
     run("umount", &[root.to_str().unwrap()]);
-    assert_eq!(kubeadm.unwrap(), b"Amd64");
+    assert_eq!(kubeadm.unwrap(), b"linux/amd64");
 }
 
 /// crane validates what it pulls or reads from a docker-save archive; skopeo makes one of a layout.
@@ -328,7 +327,7 @@ fn spelled(dir: &Path) -> PathBuf {
     };
     let none = BTreeMap::new();
     let spec = Spec {
-        platform: Platform::Amd64,
+        platform: "linux/amd64".parse().unwrap(),
         created: 1,
         env: none.clone(),
         entrypoint: vec!["/plain/x".to_owned()],

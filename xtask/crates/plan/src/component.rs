@@ -185,7 +185,7 @@ fn recipe(
         })
         .collect();
     let common = Common { edits, join: &sources.join };
-    let target = Target::by_name(arch.name.as_str())?;
+    let target = Target::of(arch);
     Recipe::new(programs, pins, target, stamps, flags, compilers, common)
 }
 

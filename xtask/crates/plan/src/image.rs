@@ -59,7 +59,7 @@ pub(crate) fn plan(
     Ok(Image {
         attribute: attribute.name.clone(),
         reference: attribute.reference() + &options.suffix(),
-        platform: Platform::new(&arch.architecture, arch.variant.as_deref())?,
+        platform: arch.platform().parse()?,
         created: oci::date::parse(attribute.release.date.as_str())?,
         env: environment(attribute),
         entrypoint: attribute.product.entrypoint.clone(),

@@ -222,8 +222,7 @@ impl Builder<'_> {
                 }));
             }
             Kind::Rust(single) => {
-                let arch = rustbuild::Arch::by_name(self.arch.name.as_str())?;
-                let inputs = rustbuild::inputs(arch, &self.sources.entrypoint())?;
+                let inputs = rustbuild::inputs(self.arch, &self.sources.entrypoint())?;
                 self.sources.same_tools(&inputs)?;
                 let name = format!("entrypoint {}", self.arch.name);
                 let made = Component { name, made: Made::Rust { inputs: Box::new(inputs) } };

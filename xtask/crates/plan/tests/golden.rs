@@ -11,7 +11,6 @@ use catalog::Catalog;
 use oci::compress::{Compression, Gzip};
 use oci::image::{Image, LayerBlob, Spec};
 use oci::index::Index;
-use oci::platform::Platform;
 use oci::tree::{Entry, Tree};
 use plan::{Options, Plan, Sources};
 use progress::{Progress, Silent};
@@ -127,18 +126,18 @@ fn tree() -> Tree {
     tree
 }
 
-fn file(dir: &Path, platform: Platform, compression: Compression) -> PathBuf {
-    dir.join(format!("{platform:?}-{compression:?}"))
+fn file(dir: &Path, platform: &str, compression: Compression) -> PathBuf {
+    dir.join(format!("{}-{compression:?}", platform.replace('/', "-")))
 }
 
-fn image(dir: &Path, platform: Platform, compression: Compression) -> Image {
+fn image(dir: &Path, platform: &str, compression: Compression) -> Image {
     let path = file(dir, platform, compression);
     let options = oci::layer::Options { mtime: 1_670_529_103, compression };
     let task = Silent.task("layer", None);
     let layer = oci::layer::write(&tree(), &options, fs::File::create(&path).unwrap(), &*task).unwrap();
     let map = |key: &str, value: &str| BTreeMap::from([(key.to_owned(), value.to_owned())]);
     let spec = Spec {
-        platform,
+        platform: platform.parse().unwrap(),
         created: 1_670_529_103,
         env: map("PATH", "/usr/bin"),
         entrypoint: vec!["/usr/bin/entrypoint".to_owned()],
@@ -155,13 +154,13 @@ fn digests_stay() {
     let dir = tempfile::tempdir().unwrap();
     let mut text = String::new();
     for compression in [Compression::Gzip(Gzip::Best), Compression::Gzip(Gzip::Fast), Compression::Zstd] {
-        let image = image(dir.path(), Platform::Amd64, compression);
-        let layer = fs::read(file(dir.path(), Platform::Amd64, compression)).unwrap();
+        let image = image(dir.path(), "linux/amd64", compression);
+        let layer = fs::read(file(dir.path(), "linux/amd64", compression)).unwrap();
         let (layer, size) = (oci::digest::Digest::of(&layer), layer.len());
         writeln!(text, "{}\n  layer {layer} {size}\n  manifest {}", compression.encoder(), image.digest())
             .unwrap();
     }
-    let images = [Platform::Amd64, Platform::Arm64, Platform::ArmV7]
+    let images = ["linux/amd64", "linux/arm64/v8", "linux/arm/v7"]
         .map(|platform| image(dir.path(), platform, Compression::Gzip(Gzip::Best)));
     let index = Index::new(images.into(), &BTreeMap::from([("a".to_owned(), "b".to_owned())])).unwrap();
     writeln!(text, "index {}", index.digest()).unwrap();

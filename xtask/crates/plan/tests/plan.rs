@@ -314,3 +314,44 @@ fn an_index_may_be_over_some_architectures_of_the_catalog() {
     let error = of(&["amd64", "riscv64"]).unwrap_err();
     assert_eq!(error.to_string(), "there is no architecture `riscv64`");
 }
+
+/// All that who adds an architecture writes: into images/catalog.toml, and nowhere else.
+#[test]
+fn an_architecture_is_added_in_the_catalog_alone() {
+    let rootfs = format!("path = \"rootfs.tar.gz\"\nsize = 1\nsha256 = \"{}\"\n", "0".repeat(64));
+    let added = format!(
+        r#"
+[[arch]]
+name = "riscv64"
+alpine = "riscv64"
+architecture = "riscv64"
+go-level = ["GORISCV64", "rva20u64"]
+zig = "riscv64-linux-musl"
+rust = "riscv64gc-unknown-linux-musl"
+elf-machine = 243
+qemu = "qemu-riscv64"
+
+[base.alpine.rootfs.riscv64]
+{rootfs}"#
+    );
+    let text = catalog();
+    let at = text.find("[base.alpine.rootfs.arm32v7]").unwrap();
+    let (arch, base) = added.split_at(added.find("[base").unwrap());
+    let text = format!("{}{base}\n{}{arch}", &text[..at], &text[at..]);
+    let plan = plan_with(&text, &["kubelet-v1_26_0-cni-riscv64"], &Options::default()).unwrap();
+    let platforms: Vec<_> = plan.images.values().map(|image| image.platform.to_string()).collect();
+    assert_eq!(platforms, ["linux/riscv64"]);
+    let targets: BTreeSet<_> = plan
+        .components
+        .values()
+        .filter_map(|component| match &component.made {
+            Made::Go { recipe, .. } => recipe.target.zig.clone(),
+            Made::Rust { inputs } => Some(inputs.target.clone()),
+            Made::Certificates { .. } => None,
+        })
+        .collect();
+    assert_eq!(
+        targets.into_iter().collect::<Vec<_>>(),
+        ["riscv64-linux-musl", "riscv64gc-unknown-linux-musl"]
+    );
+}

@@ -4,13 +4,13 @@ use std::path::Path;
 
 use fault::{Fault, Kind};
 
-use crate::route::Arch;
+use crate::Inputs;
 
-/// Checks that these bytes are a static program for `arch` in which none of `paths` appears.
-pub(crate) fn check(bytes: &[u8], arch: Arch, paths: &[&Path]) -> Result<(), Fault> {
-    let wrong = |what: String| Fault::new(Kind::Failed, format!("the entrypoint for {} {what}", arch.name()));
+/// Checks that these bytes are a static program of the inputs' architecture in which none of `paths` appears.
+pub(crate) fn check(bytes: &[u8], inputs: &Inputs, paths: &[&Path]) -> Result<(), Fault> {
+    let wrong = |what: String| Fault::new(Kind::Failed, format!("the entrypoint for {} {what}", inputs.arch));
     let header = Header::read(bytes).ok_or_else(|| wrong("is not an ELF program".into()))?;
-    if header.machine != arch.machine() {
+    if header.machine != inputs.elf_machine {
         return Err(wrong(format!("is built for another machine (ELF machine {})", header.machine)));
     }
     if header.interpreter {
@@ -75,7 +75,20 @@ mod tests {
     }
 
     fn says(bytes: &[u8]) -> String {
-        check(bytes, Arch::Amd64, &[Path::new("/"), Path::new("/build/here")])
+        let inputs = Inputs {
+            format: 2,
+            arch: "amd64".to_owned(),
+            target: String::new(),
+            elf_machine: 62,
+            rust: String::new(),
+            zig: String::new(),
+            zigbuild: String::new(),
+            rustflags: Vec::new(),
+            profile: Vec::new(),
+            arguments: Vec::new(),
+            source: String::new(),
+        };
+        check(bytes, &inputs, &[Path::new("/"), Path::new("/build/here")])
             .map_or_else(|fault| fault.to_string(), |()| "fine".into())
     }
 

@@ -24,7 +24,7 @@ pub struct Built {
 
 /// Builds the program of `job` and writes it to its file.
 pub fn build(tools: &Tools, dirs: &Dirs, job: &Job, progress: &dyn Progress) -> Result<Built> {
-    let name = format!("entrypoint {}", job.arch.name());
+    let name = format!("entrypoint {}", job.inputs.arch);
     let task = progress.task(&name, None);
     let home = dirs.work.join("home");
     fs::create_dir_all(&home).with_context(|| format!("cannot make {}", home.display()))?;
@@ -32,7 +32,7 @@ pub fn build(tools: &Tools, dirs: &Dirs, job: &Job, progress: &dyn Progress) -> 
     rustup::ensure(tools, dirs, job.offline, progress)?;
 
     let mut run = Run::new(&tools.zigbuild)
-        .args(["zigbuild", "--release", "--locked", "--target", job.arch.target(), "--manifest-path"])
+        .args(["zigbuild", "--release", "--locked", "--target", &job.inputs.target, "--manifest-path"])
         .arg(job.source.join("Cargo.toml"))
         .args(["--bin", PROGRAM])
         .args(route::ARGUMENTS)
@@ -54,10 +54,10 @@ pub fn build(tools: &Tools, dirs: &Dirs, job: &Job, progress: &dyn Progress) -> 
     }
     environment(run, tools, dirs).run().with_context(|| format!("compiling the {name}"))?;
 
-    let made = dirs.work.join("target").join(job.arch.target()).join("release").join(PROGRAM);
+    let made = dirs.work.join("target").join(&job.inputs.target).join("release").join(PROGRAM);
     let bytes = fs::read(&made).with_context(|| format!("cannot read {}", made.display()))?;
     let places = [&tools.toolchain, &dirs.cargo_home, &dirs.work, &job.source];
-    artifact::check(&bytes, job.arch, &places.map(PathBuf::as_path))?;
+    artifact::check(&bytes, &job.inputs, &places.map(PathBuf::as_path))?;
     write(&job.out, &bytes)?;
     Ok(Built { size: u64::try_from(bytes.len())?, sha256: Digest::of(&bytes).to_string() })
 }

@@ -1,4 +1,4 @@
-//! Compiles the entrypoint of the images: Rust by cargo-zigbuild, which links with zig, for three arches.
+//! Compiles the entrypoint of the images: Rust by cargo-zigbuild, which links with zig, for each architecture.
 //!
 //! One route for everyone, so that everyone gets the same bytes: [`route`] is its definition, [`inputs`] all that the
 //! bytes depend on (hash it for a cache key), [`fetch`] makes a later build possible without a network, [`build`] builds.
@@ -16,7 +16,7 @@ use std::path::PathBuf;
 
 pub use compile::{Built, build};
 pub use fetch::fetch;
-pub use route::{Arch, Inputs, inputs};
+pub use route::{Inputs, inputs};
 
 /// The programs of the build. Their versions are checked against [`route`]'s.
 #[derive(Clone, Debug)]
@@ -60,8 +60,8 @@ pub struct Dirs {
 /// One program to build.
 #[derive(Clone, Debug)]
 pub struct Job {
-    /// For which architecture.
-    pub arch: Arch,
+    /// What it depends on, its architecture among it.
+    pub inputs: Inputs,
     /// The crate: a directory with Cargo.toml, Cargo.lock and src. It is only read.
     pub source: PathBuf,
     /// The file to write, mode 0755, complete or not at all.

@@ -3,8 +3,8 @@
 use std::path::Path;
 
 use anyhow::Result;
-use fault::{Fault, Kind};
-use serde::{Deserialize, Serialize};
+use catalog::Arch;
+use serde::Serialize;
 
 use crate::digest;
 
@@ -18,57 +18,6 @@ pub const ZIG: &str = "0.13.0";
 pub const ZIGBUILD: &str = "0.24.0";
 /// The name of the program, in cargo and on disk.
 pub const PROGRAM: &str = "entrypoint";
-
-/// An architecture of the images.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Arch {
-    /// 64-bit x86.
-    Amd64,
-    /// 64-bit ARM.
-    Arm64,
-    /// 32-bit ARM v7 with hardware floating point.
-    Arm32v7,
-}
-
-impl Arch {
-    /// All of them.
-    pub const ALL: [Arch; 3] = [Arch::Amd64, Arch::Arm64, Arch::Arm32v7];
-
-    /// The name in tags and attributes.
-    pub const fn name(self) -> &'static str {
-        match self {
-            Arch::Amd64 => "amd64",
-            Arch::Arm64 => "arm64",
-            Arch::Arm32v7 => "arm32v7",
-        }
-    }
-
-    /// The one of this name.
-    pub fn by_name(name: &str) -> Result<Self> {
-        Self::ALL.into_iter().find(|arch| arch.name() == name).ok_or_else(|| {
-            Fault::new(Kind::Unknown, format!("the entrypoint is not built for `{name}`")).into()
-        })
-    }
-
-    /// Rust's name for it.
-    pub const fn target(self) -> &'static str {
-        match self {
-            Arch::Amd64 => "x86_64-unknown-linux-musl",
-            Arch::Arm64 => "aarch64-unknown-linux-musl",
-            Arch::Arm32v7 => "armv7-unknown-linux-musleabihf",
-        }
-    }
-
-    /// `e_machine` of its ELF files.
-    pub(crate) const fn machine(self) -> u16 {
-        match self {
-            Arch::Amd64 => 62,
-            Arch::Arm64 => 183,
-            Arch::Arm32v7 => 40,
-        }
-    }
-}
 
 /// Flags of rustc, without those that take paths out. The standard library is built along, so it is zig's musl that must be
 /// used, not one of rustc's.
@@ -92,14 +41,17 @@ const PROFILE: [(&str, &str); 9] = [
 pub(crate) const ARGUMENTS: [&str; 2] = ["-Zbuild-std=std,panic_abort", "-Zbuild-std-features="];
 
 /// All that the bytes of the program depend on. Two equal values mean equal bytes.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Inputs {
     /// Version of this description.
     pub format: u32,
-    /// For which architecture.
-    pub arch: Arch,
+    /// For which architecture, as in attributes.
+    pub arch: String,
     /// Rust's name for it.
     pub target: String,
+    /// `e_machine` of its ELF files.
+    #[serde(skip)]
+    pub elf_machine: u16,
     /// The version and commit of rustc.
     pub rust: String,
     /// The version of zig.
@@ -117,11 +69,12 @@ pub struct Inputs {
 }
 
 /// What the program built from the crate in `source` depends on. Reads the sources and nothing else.
-pub fn inputs(arch: Arch, source: &Path) -> Result<Inputs> {
+pub fn inputs(arch: &Arch, source: &Path) -> Result<Inputs> {
     Ok(Inputs {
         format: 2,
-        arch,
-        target: arch.target().to_owned(),
+        arch: arch.name.to_string(),
+        target: arch.rust.clone(),
+        elf_machine: arch.elf_machine,
         rust: format!("{RUST} ({RUST_COMMIT})"),
         zig: ZIG.to_owned(),
         zigbuild: ZIGBUILD.to_owned(),
@@ -155,12 +108,13 @@ mod tests {
         std::fs::write(dir.path().join("Cargo.toml"), "[package]").unwrap();
         std::fs::write(dir.path().join("Cargo.lock"), "").unwrap();
         std::fs::create_dir(dir.path().join("src")).unwrap();
-        let of = |arch| inputs(arch, dir.path()).unwrap();
-        assert_eq!(of(Arch::Amd64), of(Arch::Amd64));
-        assert_ne!(of(Arch::Amd64), of(Arch::Arm64));
-        let json = serde_json::to_string(&of(Arch::Arm32v7)).unwrap();
+        let text = std::fs::read_to_string("../../../images/catalog.toml").unwrap();
+        let arches = catalog::Catalog::parse(&text, "catalog.toml").unwrap().arches;
+        let of = |arch: usize| inputs(&arches[arch], dir.path()).unwrap();
+        assert_eq!(of(0), of(0));
+        assert_ne!(of(0), of(1));
+        let json = serde_json::to_string(&of(2)).unwrap();
         assert!(!json.contains(dir.path().to_str().unwrap()), "{json}");
-        assert_eq!(serde_json::from_str::<Inputs>(&json).unwrap(), of(Arch::Arm32v7));
         assert!(
             json.contains(r#""arch":"arm32v7","target":"armv7-unknown-linux-musleabihf","rust":"#),
             "{json}"

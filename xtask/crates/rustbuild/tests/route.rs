@@ -7,7 +7,8 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use rustbuild::{Arch, Built, Dirs, Job, Rustup, Tools};
+use catalog::{Arch, Catalog};
+use rustbuild::{Built, Dirs, Job, Rustup, Tools};
 
 fn tools(test: &str) -> Option<Tools> {
     let program = |name: &str| std::env::var_os(name).map(PathBuf::from).filter(|path| path.is_file());
@@ -32,7 +33,9 @@ fn home() -> PathBuf {
 
 fn arches() -> Vec<Arch> {
     let wanted = std::env::var("RUSTBUILD_TEST_ARCHES").unwrap_or_else(|_| "amd64".to_owned());
-    Arch::ALL.into_iter().filter(|arch| wanted.split(',').any(|name| name == arch.name())).collect()
+    let text = fs::read_to_string(source().join("../catalog.toml")).unwrap();
+    let all = Catalog::parse(&text, "catalog.toml").unwrap().arches;
+    all.into_iter().filter(|arch| wanted.split(',').any(|name| arch.name == *name)).collect()
 }
 
 fn source() -> PathBuf {
@@ -83,42 +86,39 @@ fn the_same_bytes_from_another_place_without_a_network() {
 
     for arch in arches() {
         let build = |dirs: &Dirs, source: &Path, name: &str, offline: bool, jobs: Option<usize>| -> Built {
-            let out = scratch.path().join(name).join(arch.name());
-            let job = Job { arch, source: source.into(), out: out.clone(), offline, jobs };
+            let out = scratch.path().join(name).join(arch.name.as_str());
+            let inputs = rustbuild::inputs(&arch, source).unwrap();
+            let job = Job { inputs, source: source.into(), out: out.clone(), offline, jobs };
             let begin = std::time::Instant::now();
             let built = rustbuild::build(&tools, dirs, &job, &progress::Silent).unwrap();
-            eprintln!("{}: {built:?} in {} s", arch.name(), begin.elapsed().as_secs());
+            eprintln!("{}: {built:?} in {} s", arch.name, begin.elapsed().as_secs());
             assert_eq!(fs::metadata(out).unwrap().len(), built.size);
             built
         };
         let one = build(&first, &source(), "one", true, None);
         let two = build(&second, &moved, "two", true, Some(1));
-        assert_eq!(one, two, "{}", arch.name());
-        let inputs = |source: &Path| rustbuild::inputs(arch, source).unwrap();
+        assert_eq!(one, two, "{}", arch.name);
+        let inputs = |source: &Path| rustbuild::inputs(&arch, source).unwrap();
         assert_eq!(inputs(&source()), inputs(&moved));
         assert!(one.size < 700_000, "{} bytes", one.size);
-        runs(&scratch.path().join("one").join(arch.name()), arch);
+        runs(&scratch.path().join("one").join(arch.name.as_str()), &arch);
     }
 }
 
 /// Runs it, under qemu for a foreign arch: as `mount`, and as the parent of a program.
-fn runs(program: &Path, arch: Arch) {
-    let emulator = match arch {
-        Arch::Amd64 => None,
-        Arch::Arm64 => Some("qemu-aarch64-static"),
-        Arch::Arm32v7 => Some("qemu-arm-static"),
-    };
-    let native = cfg!(target_arch = "x86_64") && arch == Arch::Amd64;
-    if !native && emulator.is_none_or(|emulator| exec::which(emulator).is_none()) {
-        eprintln!("not run: {} on this machine", arch.name());
+fn runs(program: &Path, arch: &Arch) {
+    let native = arch.rust.starts_with(std::env::consts::ARCH);
+    let emulator = (!native).then(|| format!("{}-static", arch.qemu));
+    if emulator.as_ref().is_some_and(|emulator| exec::which(emulator).is_none()) {
+        eprintln!("not run: {} on this machine", arch.name);
         return;
     }
     let link = program.with_file_name("mount");
     let _ = fs::remove_file(&link);
     fs::hard_link(program, &link).unwrap();
     let run = |program: &Path, args: &[&str]| {
-        let mut command = Command::new(emulator.map_or(program, |name| Path::new(name)));
-        command.args(emulator.map(|_| program)).args(args).output().unwrap()
+        let mut command = Command::new(emulator.as_ref().map_or(program, |name| Path::new(name)));
+        command.args(emulator.as_ref().map(|_| program)).args(args).output().unwrap()
     };
     let version = run(&link, &["--version"]);
     assert!(String::from_utf8_lossy(&version.stdout).starts_with("mount of "), "{version:?}");

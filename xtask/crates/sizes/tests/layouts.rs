@@ -9,7 +9,6 @@ use oci::digest::Digest;
 use oci::image::{Image, LayerBlob, Spec};
 use oci::layer;
 use oci::layout::{Contents, Limits, Names};
-use oci::platform::Platform;
 use oci::tree::{Entry, Tree};
 use progress::Silent;
 use sizes::measure::{self, Scales};
@@ -43,7 +42,7 @@ fn bench(layers: &[Row<'_>]) -> Bench {
     let blobs: Vec<LayerBlob> = layers.iter().enumerate().map(blob).collect();
     let annotations = [("io.containerized-kubelet.omitted".to_owned(), "crictl,x".to_owned())];
     let spec = Spec {
-        platform: Platform::Amd64,
+        platform: "linux/amd64".parse().unwrap(),
         created: 1,
         env: BTreeMap::new(),
         entrypoint: Vec::new(),

@@ -11,7 +11,6 @@ use fault::{Fault, Kind};
 use oci::compress::{Compression, Gzip};
 use oci::image::{Image, LayerBlob, Spec};
 use oci::layout::{Contents, Names};
-use oci::platform::Platform;
 use oci::tree::{Entry, Source, Tree};
 use store::Key;
 use toolchain::Host;
@@ -123,11 +122,11 @@ impl Lab<'_> {
 
 fn spec(content: &Content, created: u64) -> Result<Spec> {
     let platform = match Host::current()? {
-        Host::LinuxAmd64 => Platform::Amd64,
-        Host::LinuxArm64 => Platform::Arm64,
+        Host::LinuxAmd64 => "linux/amd64",
+        Host::LinuxArm64 => "linux/arm64/v8",
     };
     Ok(Spec {
-        platform,
+        platform: platform.parse()?,
         created,
         env: BTreeMap::from([("PATH".to_owned(), PATH.to_owned())]),
         entrypoint: content.entrypoint.clone(),

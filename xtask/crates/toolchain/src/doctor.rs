@@ -1,5 +1,6 @@
 //! What this machine has, what it lacks, and the command that fixes it.
 
+use std::borrow::Cow;
 use std::path::Path;
 
 use anyhow::Result;
@@ -18,7 +19,7 @@ const DISK: u64 = 12 << 30;
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Check {
     /// What: `go`, `rust`.
-    pub name: &'static str,
+    pub name: Cow<'static, str>,
     /// Is it as needed?
     pub ok: bool,
     /// Does a build fail without it, and not add it by itself?
@@ -31,14 +32,19 @@ pub struct Check {
     pub repair: Option<String>,
 }
 
-/// Looks at everything; what costs a fetch or a full hash is not done here.
-pub fn doctor(setup: &Setup) -> Result<Vec<Check>> {
+/// Looks at everything; what costs a fetch or a full hash is not done here. `emulators` are qemu's programs, each with the
+/// architecture whose programs it runs.
+pub fn doctor(setup: &Setup, emulators: &[(&str, &str)]) -> Result<Vec<Check>> {
     let mut checks = rust_checks(setup);
     checks.push(go());
     checks.push(pip_check());
     checks.extend(stored(setup)?);
     checks.push(upx_check(setup));
     checks.extend(runtimes());
+    checks.extend(emulators.iter().map(|(qemu, arch)| {
+        let expected = format!("to run {arch} programs on {}", setup.host.arch());
+        installed((*qemu).to_owned().into(), &format!("{qemu}-static"), &expected, "qemu-user-static")
+    }));
     checks.push(disk(setup.store.root()));
     // A program that was interrupted is not one that is missing.
     exec::interrupt::check()?;
@@ -50,7 +56,7 @@ fn rust_checks(setup: &Setup) -> Vec<Check> {
     // A toolchain from other archives is a finding, not an end.
     let found = rust::find(locked);
     let mut checks = vec![Check {
-        name: "rust",
+        name: "rust".into(),
         ok: matches!(found, Ok(Some(_))),
         required: true,
         found: match &found {
@@ -79,7 +85,7 @@ fn rust_checks(setup: &Setup) -> Vec<Check> {
 fn added(name: &'static str, ok: bool, expected: &str, repair: String) -> Check {
     let found = if ok { "installed" } else { "not installed; a build adds it" };
     Check {
-        name,
+        name: name.into(),
         ok,
         required: false,
         found: found.to_owned(),
@@ -98,7 +104,7 @@ fn go() -> Check {
         run.run().ok().map(|done| String::from_utf8_lossy(&done.stdout).trim().to_owned())
     });
     Check {
-        name: "go",
+        name: "go".into(),
         ok: said.as_deref().is_some_and(new_enough),
         required: true,
         found: said.unwrap_or_else(|| "none in PATH".to_owned()),
@@ -117,7 +123,7 @@ fn new_enough(version: &str) -> bool {
 fn pip_check() -> Check {
     let said = pip::python().and_then(|run| run.args(["-m", "pip", "--version"]).run());
     Check {
-        name: "pip",
+        name: "pip".into(),
         ok: said.is_ok(),
         required: true,
         found: match said {
@@ -153,11 +159,11 @@ fn stored(setup: &Setup) -> Result<Vec<Check>> {
             &lock.ca_certificates.wheel.sha256,
         ),
     ];
-    let check = |(name, tree, version, sha256): (_, _, &String, _)| {
+    let check = |(name, tree, version, sha256): (&'static str, _, &String, _)| {
         let id = store::TreeId { name: tree, version, sha256 };
         let found = setup.store.find_tree(&id)?;
         Ok(Check {
-            name,
+            name: Cow::from(name),
             ok: found.is_some(),
             required: false,
             found: found.map_or_else(
@@ -174,7 +180,7 @@ fn stored(setup: &Setup) -> Result<Vec<Check>> {
 fn upx_check(setup: &Setup) -> Check {
     let found = setup.find_upx(true);
     Check {
-        name: "upx",
+        name: "upx".into(),
         ok: found.as_ref().is_ok_and(|upx| upx.locked),
         required: false,
         found: found.map_or_else(|_| "none in PATH".to_owned(), |found| found.version),
@@ -189,25 +195,27 @@ fn runtimes() -> impl Iterator<Item = Check> {
         ("ctr", "ctr", "to import images into containerd: ctr", "containerd"),
         ("runc", "runc", "to run images: runc", "runc"),
         ("docker", "docker", "to load images into docker", "docker.io"),
-        ("qemu-aarch64", "qemu-aarch64-static", "to run arm64 programs on amd64", "qemu-user-static"),
-        ("qemu-arm", "qemu-arm-static", "to run arm32v7 programs on amd64", "qemu-user-static"),
         ("vm-amd64", "qemu-system-x86_64", "to boot a machine: qemu-system-x86_64", "qemu-system-x86"),
         ("vm-arm64", "qemu-system-aarch64", "to boot a machine: qemu-system-aarch64", "qemu-system-arm"),
         ("vm-arm32v7", "qemu-system-arm", "to boot a machine: qemu-system-arm", "qemu-system-arm"),
         ("vm-packages", "mmdebstrap", "to make a machine's system: mmdebstrap", "mmdebstrap"),
         ("vm-disk", "qemu-img", "to make a machine's disk: qemu-img", "qemu-utils"),
     ];
-    programs.into_iter().map(|(name, program, expected, package)| {
-        let path = exec::which(program);
-        Check {
-            name,
-            ok: path.is_some(),
-            required: false,
-            found: path.map_or_else(|| "none in PATH".to_owned(), |path| path.display().to_string()),
-            expected: expected.to_owned(),
-            repair: Some(format!("apt-get install {package}")),
-        }
-    })
+    programs
+        .into_iter()
+        .map(|(name, program, expected, package)| installed(name.into(), program, expected, package))
+}
+
+fn installed(name: Cow<'static, str>, program: &str, expected: &str, package: &str) -> Check {
+    let path = exec::which(program);
+    Check {
+        name,
+        ok: path.is_some(),
+        required: false,
+        found: path.map_or_else(|| "none in PATH".to_owned(), |path| path.display().to_string()),
+        expected: expected.to_owned(),
+        repair: Some(format!("apt-get install {package}")),
+    }
 }
 
 fn disk(root: &Path) -> Check {
@@ -215,7 +223,7 @@ fn disk(root: &Path) -> Check {
         rustix::fs::statvfs(root).map(|stat| stat.f_bavail.saturating_mul(stat.f_frsize)).unwrap_or_default();
     let gib = |bytes: u64| bytes >> 30;
     Check {
-        name: "disk",
+        name: "disk".into(),
         ok: free >= DISK,
         required: true,
         found: format!("{} GiB free at `{}`", gib(free), root.display()),

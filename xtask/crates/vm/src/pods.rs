@@ -9,7 +9,6 @@ use oci::compress::{Compression, Gzip};
 use oci::image::{Image, LayerBlob, Spec};
 use oci::layer::{self, Options};
 use oci::layout::{self, Contents, Names};
-use oci::platform::Platform;
 use oci::tree::{Entry, Tree};
 use progress::Silent;
 
@@ -37,10 +36,11 @@ pub(crate) fn make(arch: Arch, busybox: &Path, to: &Path) -> Result<()> {
     let layer = layer::write(&tree, &options, File::create(&blob)?, &Silent)?;
     let spec = Spec {
         platform: match arch {
-            Arch::Amd64 => Platform::Amd64,
-            Arch::Arm64 => Platform::Arm64,
-            Arch::Arm32v7 => Platform::ArmV7,
-        },
+            Arch::Amd64 => "linux/amd64",
+            Arch::Arm64 => "linux/arm64/v8",
+            Arch::Arm32v7 => "linux/arm/v7",
+        }
+        .parse()?,
         created: 0,
         env: BTreeMap::from([("PATH".to_owned(), "/bin".to_owned())]),
         entrypoint: vec!["/bin/sleep".to_owned()],

@@ -115,7 +115,7 @@ impl Explain {
         let policy = plan::go_content(&session.catalog, &self.component)?.pack;
         // Before minutes of compiling.
         session.upx()?;
-        let machine = Machine::of(&arch.architecture, session.setup()?.host)?;
+        let machine = Machine::of(&gobuild::Target::of(arch), session.setup()?.host)?;
         session.ensure_closures(&plan::go_closures(&session.catalog, &self.component, release, &options)?)?;
         let component = |pack| {
             let (catalog, sources) = (&session.catalog, &session.sources);

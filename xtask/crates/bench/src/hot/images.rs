@@ -11,7 +11,6 @@ use oci::digest::Digest;
 use oci::image::{Image, LayerBlob, Spec};
 use oci::layer::Layer;
 use oci::layout::{Contents, Names};
-use oci::platform::Platform;
 use oci::read::{Encoding, Limits, list};
 use plan::{Options, Plan, Sources};
 use progress::Silent;
@@ -121,7 +120,7 @@ fn with_deep(setup: &Setup<'_>, names: u64) -> Result<PathBuf> {
 /// A layout of one image with this layer and tag.
 pub(super) fn layout(scratch: &Path, layer: Layer, blob: PathBuf, tag: &str) -> Result<PathBuf> {
     let spec = Spec {
-        platform: Platform::new("amd64", None)?,
+        platform: "linux/amd64".parse()?,
         created: 1,
         env: [].into(),
         entrypoint: vec!["/program".to_owned()],

@@ -59,8 +59,14 @@ pub fn images() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../images/go")
 }
 
+pub fn target(name: &str) -> Target {
+    let text = std::fs::read_to_string(images().join("../catalog.toml")).unwrap();
+    let catalog = catalog::Catalog::parse(&text, "catalog.toml").unwrap();
+    Target::of(catalog.arches.iter().find(|arch| arch.name == *name).unwrap())
+}
+
 pub fn host_target() -> Target {
-    Target::by_name(if cfg!(target_arch = "aarch64") { "arm64" } else { "amd64" }).unwrap()
+    target(if cfg!(target_arch = "aarch64") { "arm64" } else { "amd64" })
 }
 
 pub fn edits() -> Edits {

@@ -9,7 +9,6 @@ use super::*;
 use crate::compress::{Compression, Gzip};
 use crate::image::{LayerBlob, Spec};
 use crate::layer;
-use crate::platform::Platform;
 use crate::tree::{Entry, Tree};
 
 struct Bench {
@@ -17,21 +16,21 @@ struct Bench {
     contents: Contents,
 }
 
-fn image(dir: &Path, platform: Platform) -> Image {
+fn image(dir: &Path, platform: &str) -> Image {
     let layers = ["base", "kubelet"].map(|name| {
         let mut tree = Tree::new();
-        let content = format!("{name} {platform:?}");
+        let content = format!("{name} {platform}");
         // The base is shared by all platforms.
         let content = if name == "base" { name } else { &content };
         tree.insert(&format!("opt/{name}"), Entry::file(0o755, content.as_bytes())).unwrap();
-        let path = dir.join(format!("{name}-{platform:?}.tar.gz"));
+        let path = dir.join(format!("{name}-{}.tar.gz", platform.replace('/', "-")));
         let options = layer::Options { mtime: 1, compression: Compression::Gzip(Gzip::Fast) };
         let layer = layer::write(&tree, &options, fs::File::create(&path).unwrap(), &Silent).unwrap();
         LayerBlob { layer, path, created_by: name.to_owned() }
     });
     let none = BTreeMap::new();
     let spec = Spec {
-        platform,
+        platform: platform.parse().unwrap(),
         created: 1,
         env: none.clone(),
         entrypoint: vec!["/opt/kubelet".to_owned()],
@@ -45,7 +44,7 @@ fn image(dir: &Path, platform: Platform) -> Image {
 
 fn bench() -> Bench {
     let dir = tempfile::tempdir().unwrap();
-    let contents = Contents::image(&image(dir.path(), Platform::ArmV7), &Names::default()).unwrap();
+    let contents = Contents::image(&image(dir.path(), "linux/arm/v7"), &Names::default()).unwrap();
     Bench { dir, contents }
 }
 
@@ -102,14 +101,14 @@ fn a_layout_is_written_matched_opened_and_verified() {
     assert_eq!((layer.permissions().mode() & 0o7777, layer.nlink()), (0o644, 1));
     let layout = open(&bench.to(), &Limits::default()).unwrap();
     let sizes = layout.sizes(&layout.images[0]).unwrap();
-    assert_eq!(sizes, image(bench.dir.path(), Platform::ArmV7).sizes());
+    assert_eq!(sizes, image(bench.dir.path(), "linux/arm/v7").sizes());
 }
 
 #[test]
 fn an_index_holds_all_images_and_shared_layers_once() {
     let dir = tempfile::tempdir().unwrap();
     let images =
-        [Platform::ArmV7, Platform::Amd64, Platform::Arm64].map(|platform| image(dir.path(), platform));
+        ["linux/arm/v7", "linux/amd64", "linux/arm64/v8"].map(|platform| image(dir.path(), platform));
     let index = Index::new(images.into(), &BTreeMap::new()).unwrap();
     let names = Names { reference: Some("v1".to_owned()), containerd: Some("example.org/k:v1".to_owned()) };
     let contents = Contents::index(&index, &names).unwrap();
@@ -246,11 +245,11 @@ fn hostile_documents_are_refused() {
 #[test]
 fn a_diff_id_that_lies_is_found() {
     let dir = tempfile::tempdir().unwrap();
-    let mut layers = image(dir.path(), Platform::Amd64).layers;
+    let mut layers = image(dir.path(), "linux/amd64").layers;
     layers[1].layer.diff_id = Digest::of(b"another archive");
     let none = BTreeMap::new();
     let spec = Spec {
-        platform: Platform::Amd64,
+        platform: "linux/amd64".parse().unwrap(),
         created: 1,
         env: none.clone(),
         entrypoint: Vec::new(),
