@@ -7,7 +7,6 @@ use std::sync::Arc;
 
 use anyhow::{Context as _, Result};
 use catalog::{Attributes, Catalog};
-use exec::Run;
 use fault::{Fault, Kind};
 use progress::Progress;
 use serde::Serialize;
@@ -71,8 +70,7 @@ impl Context {
 
     /// What git says in the checkout; none where there is no git, or it fails.
     pub(crate) fn git<S: AsRef<OsStr>>(&self, args: &[S]) -> Result<Option<String>> {
-        let run = Run::new("git").args(args).cwd(&self.root);
-        let run = ["PATH", "HOME", "GIT_DIR", "GIT_WORK_TREE"].into_iter().fold(run, Run::inherit);
+        let run = exec::git().args(args).cwd(&self.root);
         Ok(run.answer()?.map(|done| String::from_utf8_lossy(&done.stdout).into_owned()))
     }
 

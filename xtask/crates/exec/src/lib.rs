@@ -196,6 +196,12 @@ fn read_lines(from: impl Read, mut on_line: Option<&mut Listener<'_>>) -> String
     tail.into_iter().collect::<Vec<_>>().join("\n")
 }
 
+/// git, which may ask the user's helpers for a password, and nobody else.
+pub fn git() -> Run<'static> {
+    let run = Run::new("git").env("GIT_TERMINAL_PROMPT", "0");
+    ["PATH", "HOME", "GIT_DIR", "GIT_WORK_TREE"].into_iter().fold(run, Run::inherit)
+}
+
 /// The full path of a program in PATH, if it is there and executable.
 pub fn which(name: &str) -> Option<PathBuf> {
     which_in(std::env::var_os("PATH")?, name)

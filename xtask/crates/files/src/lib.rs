@@ -2,9 +2,11 @@
 //! files alone; what is read is a regular file that no link leads to.
 
 mod marked;
+mod place;
 mod read;
 mod write;
 
 pub use marked::replace_marked;
+pub use place::{exchange, rename, set_aside};
 pub use read::{DOCUMENT, open, open_below, read_named, read_required, read_text};
 pub use write::{write, write_with};

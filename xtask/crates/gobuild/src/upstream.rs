@@ -3,7 +3,6 @@
 use std::path::Path;
 
 use anyhow::{Context, Result};
-use exec::Run;
 use fault::{Fault, Kind};
 use serde::Deserialize;
 
@@ -51,9 +50,8 @@ pub fn release(version: &str, tools: &Tools, work: &Path) -> Result<Upstream> {
 /// `TAG^{}`.
 pub fn commit_of_tag(repository: &str, tag: &str, tools: &Tools) -> Result<String> {
     let (plain, peeled) = (format!("refs/tags/{tag}"), format!("refs/tags/{tag}^{{}}"));
-    let run = tools.host.connect(Run::new("git")).args(["ls-remote", "--", repository, &plain, &peeled]);
-    // Nobody is asked for a password.
-    let out = run.env("GIT_TERMINAL_PROMPT", "0").finish()?;
+    let out =
+        tools.host.connect(exec::git()).args(["ls-remote", "--", repository, &plain, &peeled]).finish()?;
     if !out.status.success() {
         let message = format!("git cannot list the tags of {repository}:\n{}", out.stderr_tail);
         return Err(Fault::new(Kind::Unavailable, message).help("give the commit: --commit SHA").into());

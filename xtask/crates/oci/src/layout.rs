@@ -31,10 +31,13 @@ pub use write::{matches, write};
 
 /// Is this directory meant to be a layout?
 pub fn is_there(dir: &Path) -> bool {
-    dir.join("oci-layout").exists()
+    dir.join(MARK_FILE).exists()
 }
 
-/// The content of the file `oci-layout`.
+/// The file that makes a directory a layout.
+pub(crate) const MARK_FILE: &str = "oci-layout";
+
+/// Its content.
 pub(crate) const MARK: &[u8] = br#"{"imageLayoutVersion":"1.0.0"}"#;
 /// The annotation that names an image within a layout: the tag.
 const REF_NAME: &str = "org.opencontainers.image.ref.name";

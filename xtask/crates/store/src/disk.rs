@@ -69,21 +69,12 @@ pub(crate) fn sync_dir(path: &Path) -> Result<()> {
 
 /// Renames within the store, and makes it last.
 pub(crate) fn rename(from: &Path, to: &Path) -> Result<()> {
-    fs::rename(from, to).on("rename into", to)?;
-    match to.parent() {
-        Some(parent) => sync_dir(parent),
-        None => Ok(()),
-    }
+    files::rename(from, to).on("rename into", to)
 }
 
-/// Moves out of sight what is to be removed; says where it is then. That is still `from` on file systems that cannot
-/// move a directory (overlayfs, one of a lower layer).
+/// Moves out of sight what is to be removed, where that can be; says where it is then.
 pub(crate) fn set_aside(from: &Path, to: &Path) -> Result<PathBuf> {
-    match fs::rename(from, to) {
-        Ok(()) => Ok(to.to_owned()),
-        Err(error) if error.kind() == io::ErrorKind::CrossesDevices => Ok(from.to_owned()),
-        Err(error) => Err(storage("move", from, &error).into()),
-    }
+    files::set_aside(from, to).on("move", from)
 }
 
 /// Sets a file's mode whatever the umask is.

@@ -9,7 +9,7 @@ use anyhow::{Context, Result};
 use fault::Fault;
 use serde_json::{Value, json};
 
-use super::{MARK, blobs};
+use super::{MARK, MARK_FILE, blobs};
 use crate::digest::{self, Digest};
 
 /// A directory that becomes a layout when all is in it: only then it has an index.
@@ -69,7 +69,7 @@ impl<'a> Incoming<'a> {
             "mediaType": "application/vnd.oci.image.index.v1+json",
             "manifests": manifests,
         });
-        files::write(&self.dir.join("oci-layout"), MARK)?;
+        files::write(&self.dir.join(MARK_FILE), MARK)?;
         files::write(&self.dir.join("index.json"), &serde_json::to_vec(&index)?)
     }
 }

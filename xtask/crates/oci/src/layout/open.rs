@@ -13,7 +13,7 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use super::attachment::{self, Attachment};
-use super::{CONTAINERD_NAME, MARK, blobs, docker};
+use super::{CONTAINERD_NAME, MARK, MARK_FILE, blobs, docker};
 use crate::digest::Digest;
 use crate::json;
 use crate::read::{self, Encoding};
@@ -95,7 +95,7 @@ pub struct Layout {
 /// [`Kind::Mismatch`] for a blob that is not what its descriptor says, [`Kind::Data`] for what is not a layout, of another media
 /// type or over a limit, and what the file system gives.
 pub fn open(dir: &Path, limits: &Limits) -> Result<Layout> {
-    let mark: Value = parse("oci-layout", &blobs::top(dir, "oci-layout", limits.document)?)?;
+    let mark: Value = parse(MARK_FILE, &blobs::top(dir, MARK_FILE, limits.document)?)?;
     if mark["imageLayoutVersion"] != "1.0.0" {
         let message = format!(
             "oci-layout: expected imageLayoutVersion \"1.0.0\", found {}",
@@ -244,7 +244,7 @@ impl Layout {
     pub fn top(&self) -> Result<[(&'static str, Vec<u8>); 2]> {
         let mut index = serde_json::to_value(&self.index)?;
         index["manifests"] = serde_json::to_value(&self.roots)?;
-        Ok([("oci-layout", MARK.to_vec()), ("index.json", json::canonical(&index)?)])
+        Ok([(MARK_FILE, MARK.to_vec()), ("index.json", json::canonical(&index)?)])
     }
 
     /// All that the roots reach: indexes, manifests, configs and layers, some of them several times.

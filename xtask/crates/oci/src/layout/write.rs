@@ -4,19 +4,14 @@ use std::ffi::OsStr;
 use std::fs::{self, File, Permissions};
 use std::io::{self, Write};
 use std::os::unix::fs::PermissionsExt;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use anyhow::{Context, Result};
 use fault::{Fault, Kind};
 use progress::Task;
-use rustix::fs::{CWD, RenameFlags, renameat_with};
-use rustix::io::Errno;
 
-use super::{Blob, Bytes, Contents, MARK};
+use super::{Blob, Bytes, Contents, MARK, MARK_FILE};
 use crate::digest::{Digest, hash_reader};
-
-/// How often the last rename is tried when other writers come and go in between.
-const TRIES: usize = 100;
 
 /// Writes a layout to `to`, making directories above it as needed. It is built beside `to` and renamed when it is
 /// complete and every blob verified, so `to` is at all times absent, the old layout or the new one. Files are 0644 and
@@ -47,7 +42,7 @@ pub fn write(to: &Path, contents: &Contents, task: &dyn Task) -> Result<()> {
         .tempdir_in(parent)
         .with_context(|| format!("cannot write to {}", parent.display()))?;
     fill(dir.path(), contents, task).with_context(|| format!("writing the layout {}", to.display()))?;
-    exchange(dir.path(), &to).with_context(|| format!("cannot move the layout to {}", to.display()))
+    files::exchange(dir.path(), &to).with_context(|| format!("cannot move the layout to {}", to.display()))
 }
 
 fn fill(dir: &Path, contents: &Contents, task: &dyn Task) -> Result<()> {
@@ -65,7 +60,7 @@ fn fill(dir: &Path, contents: &Contents, task: &dyn Task) -> Result<()> {
         task.advance(blob.size);
     }
     write_file(&dir.join("index.json"), &contents.index_json)?;
-    write_file(&dir.join("oci-layout"), MARK)?;
+    write_file(&dir.join(MARK_FILE), MARK)?;
     for made in [&blobs, &dir.join("blobs"), dir] {
         fs::set_permissions(made, Permissions::from_mode(0o755))?;
     }
@@ -108,15 +103,15 @@ fn check_replaceable(to: &Path) -> Result<()> {
     };
     let names = entries.map(|entry| Ok(entry?.file_name())).collect::<io::Result<Vec<_>>>()?;
     let foreign =
-        names.iter().find(|name| !["oci-layout", "index.json", "blobs"].iter().any(|own| *own == **name));
+        names.iter().find(|name| ![MARK_FILE, "index.json", "blobs"].iter().any(|own| *own == **name));
     if let Some(name) = foreign {
         return Err(not_ours(
             to,
             &format!("it holds {:?}, which is not part of a layout", name.to_string_lossy()),
         ));
     }
-    if !names.is_empty() && !names.iter().any(|name| name == "oci-layout") {
-        return Err(not_ours(to, "it has no `oci-layout`"));
+    if !names.is_empty() && !names.iter().any(|name| name == MARK_FILE) {
+        return Err(not_ours(to, &format!("it has no `{MARK_FILE}`")));
     }
     Ok(())
 }
@@ -125,36 +120,6 @@ fn not_ours(to: &Path, why: &str) -> anyhow::Error {
     Fault::new(Kind::Usage, format!("{} is not an image layout: {why}", to.display()))
         .help("choose a directory that does not exist yet, or move this one away")
         .into()
-}
-
-/// Puts `new` where `to` is, in one step. What was there ends where `new` was, which its owner removes.
-fn exchange(new: &Path, to: &Path) -> Result<()> {
-    for _ in 0..TRIES {
-        match renameat_with(CWD, new, CWD, to, RenameFlags::NOREPLACE) {
-            Err(Errno::EXIST) => {}
-            Err(Errno::INVAL | Errno::NOSYS) => return Ok(replace_in_steps(new, to)?),
-            done => return Ok(done?),
-        }
-        match renameat_with(CWD, new, CWD, to, RenameFlags::EXCHANGE) {
-            // Another writer has just removed it.
-            Err(Errno::NOENT) => {}
-            done => return Ok(done?),
-        }
-    }
-    Err(Fault::new(Kind::Storage, "other processes keep replacing it").into())
-}
-
-/// For file systems without those renames (some network ones): for a moment nothing is at `to`.
-fn replace_in_steps(new: &Path, to: &Path) -> io::Result<()> {
-    let mut old = new.as_os_str().to_owned();
-    old.push(".old");
-    let old = PathBuf::from(old);
-    match fs::rename(to, &old) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return fs::rename(new, to),
-        moved => moved?,
-    }
-    fs::rename(new, to).inspect_err(|_| drop(fs::rename(&old, to)))?;
-    fs::remove_dir_all(&old)
 }
 
 /// Whether exactly this layout is at `to`: the index, every blob by size and digest, and no other file.
@@ -172,7 +137,7 @@ pub fn matches(to: &Path, contents: &Contents) -> Result<bool> {
     let count = |dir: &Path| fs::read_dir(dir).map(Iterator::count).unwrap_or_default();
     // The cheap questions first.
     if !same(&to.join("index.json"), &contents.index_json)
-        || !same(&to.join("oci-layout"), MARK)
+        || !same(&to.join(MARK_FILE), MARK)
         || count(to) != 3
         || count(&to.join("blobs")) != 1
         || count(&blobs) != contents.blobs.len()
