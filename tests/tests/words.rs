@@ -209,7 +209,7 @@ fn what_people_read_has_no_retired_words() -> Result<()> {
         for entry in files {
             let entry = entry?;
             let name = entry.path().strip_prefix(&top)?.to_string_lossy().into_owned();
-            let read = ["rs", "md", "snap", "yml", "toml", "nix"];
+            let read = ["go", "md", "nix", "rs", "sh", "snap", "toml", "yml"];
             let extension = entry.path().extension().and_then(|extension| extension.to_str());
             // This file names them.
             if !entry.file_type().is_file()

@@ -54,7 +54,7 @@ func (p *Package) report(lines map[string]bool) {
 	p.literals(lines)
 }
 
-// The argument of an index. Those of `f(g())` are not told apart.
+// The argument of an index. Those of `f(g())` are not distinguished.
 func (c call) arg(index int) place {
 	if index >= len(c.Args) {
 		return place{c.CallExpr, c.in, 0}

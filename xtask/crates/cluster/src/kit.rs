@@ -49,7 +49,8 @@ pub struct Kit {
     pub(crate) guide: Guide,
     pub(crate) runtime: Runtime,
     pub(crate) nodes: Nodes,
-    accel: Accel,
+    /// What runs the instructions of virtual machines; none where there are none.
+    accel: Option<Accel>,
     release: String,
     system: System,
     /// The node's own image is the first.
@@ -81,9 +82,8 @@ impl Kit {
         };
         let system = System::of(&flavour, &store, progress)?;
         let accel = match setup.nodes {
-            Nodes::Vm => Accel::find(&system, &store, progress)?,
-            // Nothing is emulated.
-            Nodes::Namespaces => Accel::Kvm,
+            Nodes::Vm => Some(Accel::find(&system, &store, progress)?),
+            Nodes::Namespaces => None,
         };
         let lab = Lab::new(setup.root, store, progress)?;
         let dir = TempDir::with_prefix("cluster-").context("cannot make a temporary directory")?;
@@ -146,7 +146,7 @@ impl Kit {
 
     /// Are processors emulated? All takes ten to twenty times as long then.
     pub fn emulated(&self) -> bool {
-        self.accel == Accel::Tcg
+        self.accel == Some(Accel::Tcg)
     }
 
     /// A machine of the network's with containerd, the node's image where the runtime's user has it, and others that are needed

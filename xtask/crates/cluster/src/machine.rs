@@ -35,7 +35,8 @@ impl Nodes {
 pub(crate) struct Parts<'a> {
     pub(crate) number: u8,
     pub(crate) system: &'a System,
-    pub(crate) accel: Accel,
+    /// Of virtual machines.
+    pub(crate) accel: Option<Accel>,
     /// In MiB; machines of namespaces share all that this one has.
     pub(crate) memory: u32,
     /// Empty disks, in bytes.
@@ -87,12 +88,13 @@ impl Network {
     pub(crate) fn boot(&self, parts: Parts<'_>) -> Result<Machine> {
         match self {
             Self::Virtual(network) => {
+                let accel = parts.accel.context("a virtual machine, and nothing to run it")?;
                 let options = Options {
                     memory: parts.memory,
                     disks: parts.disks.to_vec(),
                     images: parts.images,
                     network: Some(network.card(parts.number)?),
-                    ..Options::new(parts.accel, Console::Log(parts.console))
+                    ..Options::new(accel, Console::Log(parts.console))
                 };
                 Ok(Machine::Virtual(Box::new(vm::Machine::boot(parts.system, &options)?)))
             }

@@ -108,7 +108,7 @@ hold() {
 }
 booted() { [ "$(get "node/$1" '{.status.nodeInfo.bootID}')" != "$(cat /var/lib/e2e/boot)" ]; }
 # All run, and no container is one of before.
-anew() {
+replaced() {
   local ids
   ids=$(ids_on "$1")
   same "$(comm -12 <(echo "$ids") /var/lib/e2e/ids)" ''
@@ -117,7 +117,7 @@ anew() {
 held() {
   await 1200 booted "$1"
   await 900 kubectl wait --for=condition=Ready "node/$1" --timeout=20s >/dev/null
-  await 1200 anew "$1"
+  await 1200 replaced "$1"
   local namespace
   for namespace in default kube-system; do
     await 900 kubectl --namespace "$namespace" wait --for=condition=Ready pods --selector='!e2e,k8s-app!=kube-dns' --field-selector="spec.nodeName=$1" --timeout=20s >/dev/null

@@ -124,7 +124,7 @@ func tell(place, text string) {
 	fmt.Printf("%s\t%s\n", place, strings.Join(slices.Sorted(maps.Keys(names)), " "))
 }
 
-// guess adds whatever may be a name in the actions of a text that is no template by itself; false if an action is not whole,
+// guess adds whatever may be a name in the actions of a text that is not a template by itself; false if an action is not whole,
 // or other text is to be put into it.
 func guess(text string, names map[string]bool) bool {
 	for _, part := range strings.Split(text, action)[1:] {
