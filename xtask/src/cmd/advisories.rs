@@ -162,7 +162,7 @@ impl Advisories {
             let Report { programs, alpine } = &report;
             return context.print_json(&Answer { version: 1, programs, alpine: alpine.as_deref() });
         }
-        write_out(&told(&report))
+        write_out(&render_text(&report))
     }
 }
 
@@ -254,25 +254,30 @@ fn advisories(messages: &[Value]) -> Vec<Advisory> {
 }
 
 /// For people.
-fn told(report: &Report) -> String {
+fn render_text(report: &Report) -> String {
     let mut lines = Vec::new();
     for Scanned { image, program, advisories } in &report.programs {
         lines.push(format!("{} {program}: {} known vulnerabilities", image.layout, advisories.len()));
-        lines.extend(advisories.iter().map(line));
+        lines.extend(by_module(advisories, ""));
     }
     if lines.is_empty() {
         lines.push("there is no Go program in these images".to_owned());
     }
-    lines.extend(self::alpine::told(report.alpine.as_deref().unwrap_or_default()));
+    lines.extend(self::alpine::render_text(report.alpine.as_deref().unwrap_or_default()));
     lines.join("\n")
 }
 
-fn line(advisory: &Advisory) -> String {
-    let Advisory { id, aliases, summary, module, found, fixed } = advisory;
-    let also = if aliases.is_empty() { String::new() } else { format!(" ({})", aliases.join(", ")) };
-    let fixed = fixed.as_ref().map_or("not fixed".to_owned(), |fixed| format!("fixed in {fixed}"));
-    let summary = if summary.is_empty() { String::new() } else { format!(": {summary}") };
-    format!("  {id}{also}: {module} {found}, {fixed}{summary}")
+/// A line for each module, followed by `note`, and below it one for each of its vulnerabilities.
+fn by_module(advisories: &[Advisory], note: &str) -> Vec<String> {
+    let mut modules: BTreeMap<_, Vec<String>> = BTreeMap::new();
+    for Advisory { id, aliases, summary, module, found, fixed } in advisories {
+        let also = if aliases.is_empty() { String::new() } else { format!(" ({})", aliases.join(", ")) };
+        let fixed = fixed.as_ref().map_or("not fixed".to_owned(), |fixed| format!("fixed in {fixed}"));
+        let summary = if summary.is_empty() { String::new() } else { format!(": {summary}") };
+        modules.entry((module, found)).or_default().push(format!("    {id}{also}, {fixed}{summary}"));
+    }
+    let lines = |((module, found), of)| [vec![format!("  {module} {found}{note}")], of].concat();
+    modules.into_iter().flat_map(lines).collect()
 }
 
 #[cfg(test)]
@@ -289,13 +294,24 @@ mod tests {
             place.as_object_mut().unwrap().extend(extra.as_object().unwrap().clone());
             json!({"finding": {"osv": "GO-1", "fixed_version": "v1.0.1", "trace": [place]}})
         };
-        let all = advisories(&[osv, finding(json!({})), finding(json!({"package": "a.b/c/d"}))]);
+        let mut all = advisories(&[osv, finding(json!({})), finding(json!({"package": "a.b/c/d"}))]);
         assert_eq!(all.len(), 1);
+        all.push(Advisory {
+            id: "GO-3".to_owned(),
+            module: "a.b/d".to_owned(),
+            found: "v2.0.0".to_owned(),
+            ..Advisory::default()
+        });
+        all.push(Advisory { id: "GO-2".to_owned(), fixed: None, aliases: Vec::new(), ..all[0].clone() });
         let image = Image { layout: "i".to_owned(), title: "i".to_owned(), digest: "sha256:0".to_owned() };
         let programs = vec![Scanned { image, program: "usr/bin/p".to_owned(), advisories: all }];
-        insta::assert_snapshot!(told(&Report { programs, alpine: None }), @r"
-        i usr/bin/p: 1 known vulnerabilities
-          GO-1 (CVE-1): a.b/c v1.0.0, fixed in v1.0.1: s
+        insta::assert_snapshot!(render_text(&Report { programs, alpine: None }), @r"
+        i usr/bin/p: 3 known vulnerabilities
+          a.b/c v1.0.0
+            GO-1 (CVE-1), fixed in v1.0.1: s
+            GO-2, not fixed: s
+          a.b/d v2.0.0
+            GO-3, not fixed
         ");
     }
 

@@ -100,7 +100,7 @@ fn advisory(finding: Finding, origin: &str, found: &str, own: Option<Branch>) ->
 }
 
 /// For people, a line each.
-pub(super) fn told(all: &[Packages]) -> Vec<String> {
+pub(super) fn render_text(all: &[Packages]) -> Vec<String> {
     let mut lines = Vec::new();
     for Packages { image, branch, count: packages, vulnerable, unknown } in all {
         let image = &image.layout;
@@ -112,14 +112,9 @@ pub(super) fn told(all: &[Packages]) -> Vec<String> {
         let branch = branch.as_deref().unwrap_or("an unknown branch");
         lines.push(format!("{image}: {packages} packages of Alpine {branch}: {count} known vulnerabilities"));
         for Vulnerable { packages, advisories, .. } in vulnerable {
-            for advisory in advisories {
-                let line = super::line(advisory);
-                lines.push(if *packages == [advisory.module.as_str()] {
-                    line
-                } else {
-                    format!("{line} [{}]", packages.join(", "))
-                });
-            }
+            let itself = advisories.iter().all(|advisory| *packages == [advisory.module.as_str()]);
+            let built = if itself { String::new() } else { format!(" [{}]", packages.join(", ")) };
+            lines.extend(super::by_module(advisories, &built));
         }
         if !unknown.is_empty() {
             lines.push(format!(
