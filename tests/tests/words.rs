@@ -51,6 +51,23 @@ const RETIRED: [(&str, &str); 40] = [
     ("if need be", "if needed"),
 ];
 
+/// What is not called so any more, and what it is called: the names of types and functions in Rust.
+const RENAMED: [(&str, &str); 13] = [
+    ("Again", "Rebuilt"),
+    ("Bill", "Sbom"),
+    ("Lacking", "Skipped"),
+    ("News", "ReleaseStatus"),
+    ("Scales", "Measurer"),
+    ("See", "FileVisitor"),
+    ("Stamps", "LinkerVars"),
+    ("Universe", "PackageIndex"),
+    ("disown", "remove_owner"),
+    ("fate", "removal_reason"),
+    ("fitting", "candidates_for"),
+    ("take_back", "backtrack"),
+    ("told", "render_text"),
+];
+
 /// Words of others that are quoted: the file, the phrase, and who writes so. One that is not needed is a failure.
 const QUOTED: [(&str, &str, &str); 0] = [];
 
@@ -234,6 +251,43 @@ fn what_people_read_has_no_retired_words() -> Result<()> {
     for (file, phrase, _) in QUOTED {
         ensure!(used.iter().any(|(name, found)| name == file && *found == phrase), "{file}: no `{phrase}`");
     }
+    Ok(())
+}
+
+/// The retired names that a file of Rust gives to something.
+fn renamed(text: &str) -> Vec<(&'static str, &'static str)> {
+    let word = |char: char| char.is_alphanumeric() || char == '_';
+    let defined = |line: &str, name: &str| {
+        ["enum ", "fn ", "struct ", "trait ", "type "].iter().any(|kind| {
+            let found = line.split_once(&format!("{kind}{name}"));
+            found.is_some_and(|(before, after)| !before.ends_with(word) && !after.starts_with(word))
+        })
+    };
+    let lines = || text.lines().filter(|line| !line.trim_start().starts_with("//"));
+    RENAMED.into_iter().filter(|(name, _)| lines().any(|line| defined(line, name))).collect()
+}
+
+#[test]
+fn nothing_has_a_retired_name() -> Result<()> {
+    let top = tests::root();
+    let (mut seen, mut wrong) = (0, String::new());
+    for entry in WalkDir::new(top.join("xtask")).into_iter().chain(WalkDir::new(top.join("tests"))) {
+        let path = entry?.into_path();
+        // This file names them.
+        if path.extension().is_none_or(|extension| extension != "rs")
+            || path.ends_with("tests/tests/words.rs")
+        {
+            continue;
+        }
+        seen += 1;
+        let text = fs::read_to_string(&path).with_context(|| format!("reading {}", path.display()))?;
+        for (name, instead) in renamed(&text) {
+            writeln!(wrong, "{}: `{name}`: call it `{instead}`", path.display())?;
+        }
+    }
+    ensure!(wrong.is_empty(), "retired names (CONTRIBUTING.md, \"Style\"):\n{wrong}");
+    ensure!(seen > 500, "only {seen} files were read");
+    assert_eq!(renamed("pub(crate) struct Bill<'a> {\nfn told_all() {}\n// fn told()").len(), 1);
     Ok(())
 }
 

@@ -39,7 +39,7 @@ pub(crate) type Numbers = (u32, u32, u32);
 
 /// What is different upstream. Versions are as in `v1.34.1`, minors as in `1.34`.
 #[derive(Debug, Default, PartialEq, Eq, Serialize)]
-pub(crate) struct News {
+pub(crate) struct ReleaseStatus {
     /// Minors of the catalog that have a newer patch: the newest one.
     pub(crate) patches: Vec<Newer>,
     /// Supported minors that the catalog lacks: their newest patch.
@@ -70,7 +70,7 @@ pub(crate) struct Ended {
     pub(crate) ended: Date,
 }
 
-impl News {
+impl ReleaseStatus {
     pub(crate) fn is_empty(&self) -> bool {
         *self == Self::default()
     }
@@ -123,7 +123,7 @@ impl Support {
     }
 
     /// Compares the catalog's releases with those that there are, on a day. Pre-releases are not releases.
-    pub(crate) fn news(&self, have: &[Numbers], there: &[Numbers], today: Date) -> News {
+    pub(crate) fn news(&self, have: &[Numbers], there: &[Numbers], today: Date) -> ReleaseStatus {
         let newest = |all: &[Numbers]| {
             let mut newest = BTreeMap::new();
             for &(major, minor, patch) in all {
@@ -134,7 +134,7 @@ impl Support {
         };
         let (ours, theirs) = (newest(have), newest(there));
         let oldest = ours.keys().next().copied().unwrap_or_default();
-        let mut news = News::default();
+        let mut news = ReleaseStatus::default();
         for (&(major, minor), &patch) in &theirs {
             let (name, version) = (format!("{major}.{minor}"), format!("v{major}.{minor}.{patch}"));
             let ends = self.ends(&name);
@@ -169,7 +169,7 @@ mod tests {
         [[minor]]\nminor = \"1.26\"\nreleased = \"2022-12-09\"\nended = \"2024-02-28\"\n\
         [[minor]]\nminor = \"1.34\"\nreleased = \"2025-08-27\"\n";
 
-    fn news(have: &[Numbers], there: &[Numbers], today: &str) -> News {
+    fn news(have: &[Numbers], there: &[Numbers], today: &str) -> ReleaseStatus {
         Support::parse(TABLE, "t").unwrap().news(have, there, today.parse().unwrap())
     }
 

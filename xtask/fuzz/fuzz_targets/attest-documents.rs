@@ -1,7 +1,7 @@
 //! SBOM and provenance, as anyone attached them to an image.
 #![no_main]
 
-use attest::bill::Bill;
+use attest::sbom::Sbom;
 use attest::{check, provenance};
 use libfuzzer_sys::fuzz_target;
 
@@ -12,7 +12,7 @@ fuzz_target!(|bytes: &[u8]| {
     if let Ok(said) = provenance::read(bytes, DIGEST) {
         assert!(said.commit.is_none_or(|commit| commit.len() == 40));
     }
-    let bill = Bill {
+    let bill = Sbom {
         name: "image".to_owned(),
         version: "v1".to_owned(),
         digest: DIGEST.to_owned(),

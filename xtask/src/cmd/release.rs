@@ -13,7 +13,7 @@ use plan::{Options, Plan};
 use registry::Reference;
 use serde::Serialize;
 
-use self::matrix::{Lacking, Matrix};
+use self::matrix::{Matrix, Skipped};
 use crate::context::{Context, write_out};
 use crate::local::Built;
 use crate::project::attach::{Signer, attach, known_commit};
@@ -70,7 +70,7 @@ pub(crate) struct Release {
 struct Report {
     version: u32,
     published: Vec<Published>,
-    lacking: Vec<Lacking>,
+    lacking: Vec<Skipped>,
     /// Blobs sent, and their bytes.
     sent: usize,
     bytes: u64,
@@ -92,7 +92,7 @@ impl Release {
         let matrix = Matrix::of(&session, &self.what, &self.omit.names)?;
         self.omit.check(&session.catalog, matrix.names.iter().map(String::as_str))?;
         for lacking in &matrix.lacking {
-            let Lacking { attributes, why, help } = lacking;
+            let Skipped { attributes, why, help } = lacking;
             context.progress.note(&format!("left out: {}: {why} ({help})", attributes.join(", ")));
         }
         let plan = self.plan(&session, &matrix.names)?;

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use anyhow::Result;
-use attest::bill::Bill;
+use attest::sbom;
 use fault::{Fault, Kind};
 use oci::layout::Found;
 
@@ -61,7 +61,7 @@ impl Sbom {
         if build.is_none() {
             context.progress.note("this checkout has not built that image: its crates and the version of its CA certificates are not known");
         }
-        let bill = Bill::of(&layout, image, build.as_ref())?;
+        let bill = sbom::Sbom::of(&layout, image, build.as_ref())?;
         let bytes = match self.format {
             Format::Spdx => attest::spdx::write(&bill)?,
             Format::Cyclonedx => attest::cyclonedx::write(&bill)?,

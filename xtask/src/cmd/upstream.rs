@@ -9,7 +9,7 @@ use serde::Serialize;
 
 use crate::context::{Context, write_out};
 use crate::project::session::{How, Session};
-use crate::support::{self, News, Numbers, Support};
+use crate::support::{self, Numbers, ReleaseStatus, Support};
 
 /// Say which Kubernetes releases are new, and which of the catalog's have reached their end of life.
 ///
@@ -40,7 +40,7 @@ struct Answer<'a> {
     version: u32,
     today: Date,
     #[serde(flatten)]
-    news: &'a News,
+    news: &'a ReleaseStatus,
 }
 
 impl Upstream {
@@ -58,7 +58,7 @@ impl Upstream {
         if context.json {
             context.print_json(&Answer { version: 1, today, news: &news })?;
         } else {
-            write_out(&told(&news, &table.source))?;
+            write_out(&render_text(&news, &table.source))?;
         }
         if self.check && !news.is_empty() {
             return Err(Fault::new(
@@ -72,7 +72,13 @@ impl Upstream {
     }
 
     /// By what the module proxy knows, with the dates of what is new.
-    fn asked(&self, context: &Context, table: &Support, have: &[Numbers], today: Date) -> Result<News> {
+    fn asked(
+        &self,
+        context: &Context,
+        table: &Support,
+        have: &[Numbers],
+        today: Date,
+    ) -> Result<ReleaseStatus> {
         let session = Session::open(context, &self.how)?;
         let (tools, work) = (session.tools()?, session.store.scratch_dir()?);
         let versions = gobuild::upstream::versions(tools.go()?, work.path())?;
@@ -97,7 +103,7 @@ fn numbers<'a>(words: impl Iterator<Item = &'a str>, name: &str) -> Result<Vec<N
 }
 
 /// For people: a line each.
-fn told(news: &News, source: &str) -> String {
+fn render_text(news: &ReleaseStatus, source: &str) -> String {
     let mut lines = Vec::new();
     for newer in news.patches.iter().chain(&news.minors) {
         let what =

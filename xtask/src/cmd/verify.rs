@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use anyhow::{Context as _, Result};
-use attest::bill::Bill;
+use attest::sbom::Sbom;
 use attest::sign::Public;
 use attest::{check, provenance, spdx};
 use fault::{Fault, Kind};
@@ -93,7 +93,7 @@ impl Verify {
         let digest = image.descriptor.digest().to_string();
         let mut done = vec!["manifest", "layers"];
         // Reads every layer, with its size, digest and diff ID.
-        let bill = Bill::of(layout, image, None)?;
+        let bill = Sbom::of(layout, image, None)?;
         if let Some(key) = key {
             key.verify(layout, &digest)?;
             done.push("signature");

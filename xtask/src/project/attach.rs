@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use anyhow::Result;
-use attest::bill::Bill;
+use attest::sbom::Sbom;
 use attest::sign::Private;
 use attest::{cyclonedx, provenance, spdx};
 use oci::layout::{Document, Layout};
@@ -40,7 +40,7 @@ pub(crate) fn attach(
         let again = rebuild::rebuild(session, &parameters)?;
         again.same_as(layout, image)?;
         let digest = image.descriptor.digest().to_string();
-        let bill = Bill::of(layout, image, Some(&rebuild::build(session, &parameters, image)?))?;
+        let bill = Sbom::of(layout, image, Some(&rebuild::build(session, &parameters, image)?))?;
         let inputs = provenance::Inputs {
             plan: &again.plan,
             parameters: &parameters,

@@ -1,8 +1,8 @@
 //! Builds an image again, as it or its provenance says, to compare.
 
 use anyhow::{Context as _, Result};
-use attest::bill::Build;
 use attest::provenance::Parameters;
+use attest::sbom::Build;
 use attest::{compare, crates};
 use catalog::{Attributes, Content, Scope};
 use fault::{Fault, Kind};
@@ -14,14 +14,14 @@ use super::identity;
 use super::session::{Session, What};
 
 /// An image that was built again.
-pub(crate) struct Again {
+pub(crate) struct Rebuilt {
     /// By which plan.
     pub(crate) plan: Plan,
     layout: Layout,
     _dir: TempDir,
 }
 
-impl Again {
+impl Rebuilt {
     /// Demands that an image of a layout is the same.
     pub(crate) fn same_as(&self, layout: &Layout, image: &Found) -> Result<()> {
         let own = self.layout.images.first().context("an image was built, but there is none")?;
@@ -30,13 +30,13 @@ impl Again {
 }
 
 /// Builds an image; what is in the store is taken from there.
-pub(crate) fn rebuild(session: &Session<'_>, parameters: &Parameters) -> Result<Again> {
+pub(crate) fn rebuild(session: &Session<'_>, parameters: &Parameters) -> Result<Rebuilt> {
     let what = What::again(parameters, parameters.compression()?);
     let plan = session.plan(&what)?;
     let dir = TempDir::new()?;
     let built = session.executor()?.build(&plan, dir.path())?;
     let layout = sizes::measure::open(&built.first().context("nothing was built")?.layout)?;
-    Ok(Again { plan, layout, _dir: dir })
+    Ok(Rebuilt { plan, layout, _dir: dir })
 }
 
 /// How to build an image again, by what it says of itself.

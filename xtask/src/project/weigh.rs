@@ -11,7 +11,7 @@ use oci::layout::Found;
 use plan::{Options, Plan};
 use sizes::Image;
 use sizes::budget::Set;
-use sizes::measure::{self, Scales};
+use sizes::measure::{self, Measurer};
 use sizes::record::Record;
 
 use super::identity;
@@ -158,14 +158,14 @@ pub(crate) fn layout(context: &Context, catalog: &Catalog, dir: &Path) -> Result
 /// The same of a layout that people know by another name: what it was pulled by.
 pub(crate) fn named(context: &Context, catalog: &Catalog, dir: &Path, layout_name: &str) -> Result<Weighed> {
     let owner = |layer: &str, path: &str| component(context, catalog, layer, path);
-    let mut scales = Scales::new(&owner);
+    let mut measurer = Measurer::new(&owner);
     let task = context.progress.task(&format!("weigh {layout_name}"), None);
     let layout = measure::open_foreign(dir, layout_name)?;
     let mut weighed = Weighed::new();
     for image in &layout.images {
         let name = catalogued(catalog, image).unwrap_or_else(|| free(&weighed, image.platform()));
         task.detail(&name);
-        let found = scales.weigh(&layout, image).with_context(|| layout_name.to_owned())?;
+        let found = measurer.measure(&layout, image).with_context(|| layout_name.to_owned())?;
         let twice = weighed.insert(name.clone(), found).is_some();
         ensure!(!twice, Fault::new(Kind::Data, format!("{layout_name}: two images are {name}")));
     }

@@ -121,7 +121,7 @@ impl Rootfs {
             placing.put(self, entry).with_context(|| format!("placing `{}`", entry.path))?;
         }
         let Placing { directories, written, taken, .. } = placing;
-        disown(&mut self.database, &taken);
+        remove_owner(&mut self.database, &taken);
         let mut touched: HashSet<String> = directories.iter().map(|dir| format!("/{}", dir.path)).collect();
         let scripts = package.scripts.clone();
         let installed =
@@ -371,7 +371,7 @@ impl Placing<'_> {
 }
 
 /// Takes what other packages took over out of the lists of those that had it.
-fn disown(database: &mut Database, taken: &HashMap<String, HashSet<String>>) {
+fn remove_owner(database: &mut Database, taken: &HashMap<String, HashSet<String>>) {
     for package in &mut database.packages {
         let Some(taken) = taken.get(&package.record.name) else { continue };
         for directory in &mut package.directories {

@@ -37,7 +37,7 @@ pub struct Request<'r, 'a> {
 /// Finds the packages to install: all of them, those installed already too, in the order in which to install
 /// them, each after what it needs as far as that is possible.
 pub fn resolve<'a>(request: &Request<'_, 'a>) -> Result<Vec<&'a Record>> {
-    let universe = Universe::new(request);
+    let universe = PackageIndex::new(request);
     let mut search = search::Search::new(&universe, request.world);
     search.run()?;
     let chosen = order::order(&universe, request.world, search.chosen());
@@ -59,12 +59,12 @@ struct Provider<'a> {
     version: Option<&'a Version>,
 }
 
-struct Universe<'a> {
+struct PackageIndex<'a> {
     candidates: Vec<Candidate<'a>>,
     providers: HashMap<&'a str, Vec<Provider<'a>>>,
 }
 
-impl<'a> Universe<'a> {
+impl<'a> PackageIndex<'a> {
     fn new(request: &Request<'_, 'a>) -> Self {
         let mut universe = Self { candidates: Vec::new(), providers: HashMap::new() };
         let mut seen = HashMap::new();

@@ -6,7 +6,7 @@ use anyhow::Result;
 use fault::{Fault, Kind};
 use serde_json::Value;
 
-use crate::bill::Bill;
+use crate::sbom::Sbom;
 
 /// Name and version of a package, and the digest of its file, if it is one.
 type Line = (String, String, String);
@@ -16,7 +16,7 @@ type Line = (String, String, String);
 ///
 /// # Errors
 /// [`Kind::Mismatch`] with the first difference; [`Kind::Data`] for what is not an SPDX document.
-pub fn spdx(document: &[u8], found: &Bill) -> Result<()> {
+pub fn spdx(document: &[u8], found: &Sbom) -> Result<()> {
     let value: Value = serde_json::from_slice(document).map_err(|error| damaged(&error.to_string()))?;
     if value["spdxVersion"] != "SPDX-2.3" {
         return Err(damaged("it is not SPDX 2.3"));

@@ -3,8 +3,8 @@
 use anyhow::Result;
 use serde_json::{Value, json};
 
-use crate::bill::{Bill, Component, Kind};
 use crate::licence::Licence;
+use crate::sbom::{Component, Kind, Sbom};
 use catalog::label;
 
 /// The media type.
@@ -15,7 +15,7 @@ const IMAGE: &str = "image";
 ///
 /// # Errors
 /// None that can be caused.
-pub fn write(bill: &Bill) -> Result<Vec<u8>> {
+pub fn write(bill: &Sbom) -> Result<Vec<u8>> {
     let parts = || bill.components.iter().enumerate().filter(|(_, part)| part.kind != Kind::Tool);
     let own =
         json!({"type": "application", "name": "containerized-kubelet", "version": env!("CARGO_PKG_VERSION")});

@@ -4,7 +4,6 @@
 //! write; [`provenance`] says what an image was built from; [`sign`] signs by key, as cosign does; [`compare`] finds the
 //! first difference of two images. All documents are functions of the image and the build's inputs: no clock, no chance.
 
-pub mod bill;
 pub mod check;
 pub mod compare;
 pub mod contents;
@@ -13,6 +12,7 @@ pub mod cyclonedx;
 mod licence;
 pub mod provenance;
 mod purl;
+pub mod sbom;
 pub mod sign;
 pub mod spdx;
 

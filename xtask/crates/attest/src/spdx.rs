@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use anyhow::Result;
 use serde_json::{Value, json};
 
-use crate::bill::{Bill, Component, Kind};
 use crate::licence::Licence;
+use crate::sbom::{Component, Kind, Sbom};
 
 /// The media type.
 pub const MEDIA_TYPE: &str = "application/spdx+json";
@@ -17,7 +17,7 @@ const IMAGE: &str = "SPDXRef-Image";
 ///
 /// # Errors
 /// None that can be caused.
-pub fn write(bill: &Bill) -> Result<Vec<u8>> {
+pub fn write(bill: &Sbom) -> Result<Vec<u8>> {
     let mut names = BTreeMap::new();
     let mut packages = vec![image(bill, &mut names)];
     let mut relations = vec![relation("SPDXRef-DOCUMENT", "DESCRIBES", IMAGE)];
@@ -61,7 +61,7 @@ fn relation(from: &str, kind: &str, to: &str) -> Value {
     json!({"spdxElementId": from, "relationshipType": kind, "relatedSpdxElement": to})
 }
 
-fn image(bill: &Bill, names: &mut BTreeMap<String, String>) -> Value {
+fn image(bill: &Sbom, names: &mut BTreeMap<String, String>) -> Value {
     let hex = bill.digest.strip_prefix("sha256:").unwrap_or(&bill.digest);
     let mut image = json!({
         "SPDXID": IMAGE,

@@ -86,14 +86,14 @@ pub(crate) fn live(side: &Side, options: &Options, task: &dyn Task) -> Result<Sa
     task.detail("start");
     let kubelet = Kubelet::start_with(&containerd, &name, &command, &settings)?;
     let measured = Life { containerd: &containerd, kubelet: &kubelet, side, options, task }.measure();
-    let sample = measured.map_err(|error| told(error, &kubelet.log()))?;
+    let sample = measured.map_err(|error| with_log(error, &kubelet.log()))?;
     kubelet.terminate()?;
     containerd.host.stop()?;
     Ok(sample)
 }
 
 /// An error with the end of what the kubelet logged.
-fn told(error: anyhow::Error, log: &str) -> anyhow::Error {
+fn with_log(error: anyhow::Error, log: &str) -> anyhow::Error {
     if fault::is(&error, Kind::Interrupted) {
         return error;
     }
@@ -307,7 +307,7 @@ kubelet_pod_worker_duration_seconds_count{operation_type=\"sync\"} 17
     #[test]
     fn an_error_shows_the_end_of_the_log() {
         let log = (1..=12).map(|line| format!("line {line}")).collect::<Vec<_>>().join("\n");
-        let text = format!("{:#}", told(anyhow::anyhow!("it ended"), &log));
+        let text = format!("{:#}", with_log(anyhow::anyhow!("it ended"), &log));
         assert!(text.contains("| line 3\n") && text.contains("| line 12: it ended"), "{text}");
         assert!(!text.contains("line 2\n"), "{text}");
     }

@@ -33,7 +33,7 @@ pub use generate::{check, generate};
 pub use host::HostGo;
 pub use modfile::{HEADER, ModFile, PathVersion, Replacement};
 pub use modules::fetch;
-pub use recipe::{Common, Compilers, Flags, JoinSource, Program, Recipe, Release, Stamps, Target};
+pub use recipe::{Common, Compilers, Flags, JoinSource, LinkerVars, Program, Recipe, Release, Target};
 pub use sumfile::{SumFile, hash_dir};
 pub use templates::Templates;
 pub use tools::Tools;

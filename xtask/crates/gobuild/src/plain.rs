@@ -9,7 +9,7 @@ use progress::{Progress, Task};
 
 use crate::closure::Closure;
 use crate::modules::problem;
-use crate::recipe::{Stamps, Target};
+use crate::recipe::{LinkerVars, Target};
 use crate::tools::{Tools, Work};
 
 /// What there is to build. Unlike a [`crate::Recipe`], it does not promise equal bytes: modules are verified as the go
@@ -33,7 +33,7 @@ pub struct Plain<'a> {
     /// Build tags.
     pub tags: &'a [&'a str],
     /// What the linker writes into package variables.
-    pub stamps: &'a Stamps,
+    pub stamps: &'a LinkerVars,
 }
 
 impl Plain<'_> {

@@ -133,9 +133,9 @@ impl Flags {
 
 /// Strings the linker writes into package variables.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
-pub struct Stamps(BTreeMap<String, String>);
+pub struct LinkerVars(BTreeMap<String, String>);
 
-impl Stamps {
+impl LinkerVars {
     /// Nothing is stamped.
     pub fn new() -> Self {
         Self::default()
@@ -235,7 +235,7 @@ pub struct Recipe {
     /// Build tags, and flags of the compiler and the linker.
     pub flags: Flags,
     /// What the linker writes into package variables.
-    pub stamps: Stamps,
+    pub stamps: LinkerVars,
     /// The version of Go, as in `1.26.8`.
     pub go: String,
     /// The version of zig, as in `0.13.0`.
@@ -268,7 +268,7 @@ impl Recipe {
         mut programs: Vec<Program>,
         closure: crate::Closure,
         target: Target,
-        stamps: Stamps,
+        stamps: LinkerVars,
         flags: Flags,
         compilers: Compilers<'_>,
         common: Common<'_>,
@@ -345,17 +345,17 @@ mod tests {
     #[test]
     fn stamps_are_sorted_and_only_words() {
         let mut release = Release { version: "v1.26.0", commit: None, date: "2022-12-08T19:51:45Z" };
-        let flags = Stamps::new().kubernetes(release).flags().unwrap();
+        let flags = LinkerVars::new().kubernetes(release).flags().unwrap();
         assert!(flags.contains(" -X k8s.io/component-base/version.gitCommit= -X "), "{flags}");
         release.commit = Some("b46a3f8");
         let module = "github.com/kubernetes-sigs/cri-tools";
-        let flags = Stamps::new().kubernetes(release).crictl(module, "v1.26.0").flags().unwrap();
+        let flags = LinkerVars::new().kubernetes(release).crictl(module, "v1.26.0").flags().unwrap();
         assert!(flags.contains(" -X k8s.io/component-base/version.gitCommit=b46a3f8 -X "), "{flags}");
         assert!(flags.contains(" -X k8s.io/component-base/version.gitMinor=26 "), "{flags}");
         assert!(flags.starts_with(
             " -X github.com/kubernetes-sigs/cri-tools/pkg/version.Version=v1.26.0 -X k8s.io/client-go"
         ));
-        let error = Stamps::new().cni("v0.9.1 -X evil=1").flags().unwrap_err();
+        let error = LinkerVars::new().cni("v0.9.1 -X evil=1").flags().unwrap_err();
         insta::assert_snapshot!(error, @"`v0.9.1 -X evil=1` cannot be stamped into github.com/containernetworking/plugins/pkg/utils/buildversion.BuildVersion: letters, digits and -+._:/ only");
     }
 

@@ -7,7 +7,7 @@ use std::fs;
 use std::path::Path;
 
 use common::{COMPILERS, Scratch, ask, call, host_target, images, run, serve, tools};
-use gobuild::{Closure, Common, Edits, Flags, JoinSource, Program, Recipe, Stamps, Tools, compile};
+use gobuild::{Closure, Common, Edits, Flags, JoinSource, LinkerVars, Program, Recipe, Tools, compile};
 use progress::Silent;
 
 const FILES: [(&str, &str); 11] = [
@@ -66,8 +66,16 @@ fn program(name: &str, init_flags: bool) -> Program {
 fn recipe(closure: &Closure, programs: Vec<Program>) -> Recipe {
     let join = JoinSource::read(&images().join("join")).unwrap();
     let shared = Common { edits: &Edits::default(), join: &join };
-    Recipe::new(programs, closure.clone(), host_target(), Stamps::new(), Flags::default(), COMPILERS, shared)
-        .unwrap()
+    Recipe::new(
+        programs,
+        closure.clone(),
+        host_target(),
+        LinkerVars::new(),
+        Flags::default(),
+        COMPILERS,
+        shared,
+    )
+    .unwrap()
 }
 
 #[test]

@@ -9,7 +9,8 @@ use std::path::{Path, PathBuf};
 
 use common::{COMPILERS, Scratch, call, edits, host_target, images, run, tools};
 use gobuild::{
-    Closure, Common, Edits, Flags, JoinSource, Program, Recipe, Release, Spec, Stamps, Tools, compile, fetch,
+    Closure, Common, Edits, Flags, JoinSource, LinkerVars, Program, Recipe, Release, Spec, Tools, compile,
+    fetch,
 };
 use progress::Silent;
 
@@ -23,13 +24,13 @@ fn kubeadm(tools: &Tools, dir: &Path, pruned: bool) -> PathBuf {
     let spec =
         Spec::Kubeadm { release: RELEASE.version.into(), crictl: CRICTL.into(), package: PACKAGE.into() };
     let crictl = Program { name: "crictl".into(), package: PACKAGE.into(), init_flags: false };
-    let stamps = Stamps::new().kubernetes(RELEASE).crictl(gobuild::module_of(PACKAGE), CRICTL);
+    let stamps = LinkerVars::new().kubernetes(RELEASE).crictl(gobuild::module_of(PACKAGE), CRICTL);
     build(tools, dir, pruned, &spec, vec![Program::kubernetes("kubeadm"), crictl], stamps)
 }
 
 fn kube_proxy(tools: &Tools, dir: &Path, pruned: bool) -> PathBuf {
     let spec = Spec::Kube { release: RELEASE.version.into() };
-    let stamps = Stamps::new().kubernetes(RELEASE);
+    let stamps = LinkerVars::new().kubernetes(RELEASE);
     build(tools, dir, pruned, &spec, vec![Program::kubernetes("kube-proxy")], stamps)
 }
 
@@ -39,7 +40,7 @@ fn build(
     pruned: bool,
     spec: &Spec,
     programs: Vec<Program>,
-    stamps: Stamps,
+    stamps: LinkerVars,
 ) -> PathBuf {
     let closure = Closure::read(&images(), spec).unwrap();
     // As in images/catalog.toml, so that what is compiled is compiled once.

@@ -9,7 +9,7 @@ use std::path::Path;
 use common::{COMPILERS, Scratch, ask, call, edits, host_target, images, run, serve, tools};
 use gobuild::units::{self, Outcome};
 use gobuild::{
-    Closure, Common, Edits, Flags, JoinSource, Program, Recipe, Spec, Stamps, Tools, compile, fetch,
+    Closure, Common, Edits, Flags, JoinSource, LinkerVars, Program, Recipe, Spec, Tools, compile, fetch,
 };
 use progress::Silent;
 
@@ -98,7 +98,7 @@ fn recipe(closure: &Closure, name: &str, flags: Flags) -> Recipe {
     let program =
         Program { name: name.into(), package: format!("example.test/text/{name}"), init_flags: false };
     let common = Common { edits: &edits, join: &join };
-    Recipe::new(vec![program], closure.clone(), host_target(), Stamps::new(), flags, COMPILERS, common)
+    Recipe::new(vec![program], closure.clone(), host_target(), LinkerVars::new(), flags, COMPILERS, common)
         .unwrap()
 }
 
@@ -182,7 +182,8 @@ fn templates_pass_their_own_unit_tests() {
         let common = Common { edits, join: &join };
         let programs = vec![Program::cni("main", "loopback")];
         let (closure, flags) = (closure.clone(), flags(true, true));
-        let recipe = Recipe::new(programs, closure, host_target(), Stamps::new(), flags, COMPILERS, common);
+        let recipe =
+            Recipe::new(programs, closure, host_target(), LinkerVars::new(), flags, COMPILERS, common);
         units::run(&recipe.unwrap(), &tools, &packages, edited, 2, dir.path(), &Silent).unwrap()
     };
     let plain = outcomes(&edits, false);

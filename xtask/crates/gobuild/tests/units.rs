@@ -4,7 +4,7 @@ mod common;
 
 use common::{Scratch, edits, host_target, images, tools};
 use gobuild::units::{self, Outcome, Outcomes};
-use gobuild::{Closure, Common, Compilers, Flags, JoinSource, Program, Recipe, Spec, Stamps, Tools};
+use gobuild::{Closure, Common, Compilers, Flags, JoinSource, LinkerVars, Program, Recipe, Spec, Tools};
 use progress::Silent;
 
 /// The newest release of the catalog, and its crictl.
@@ -48,7 +48,7 @@ fn both(tools: &Tools, packages: &[&str]) -> [Outcomes; 2] {
     let common = Common { edits: &edits, join: &join };
     let compilers = Compilers { go: common::COMPILERS.go, zig: common::COMPILERS.zig };
     let recipe =
-        Recipe::new(programs, closure, host_target(), Stamps::new(), flags, compilers, common).unwrap();
+        Recipe::new(programs, closure, host_target(), LinkerVars::new(), flags, compilers, common).unwrap();
     [true, false].map(|edited| units::run(&recipe, tools, packages, edited, 2, dir.path(), &Silent).unwrap())
 }
 

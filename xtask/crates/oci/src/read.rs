@@ -162,13 +162,18 @@ pub fn list(from: impl Read, encoding: Encoding, limits: &Limits) -> Result<List
 
 /// Is shown each regular file of a layer as it is read: its path, size and content, of which it may leave any part
 /// unread.
-pub type See<'a> = dyn FnMut(&str, u64, &mut dyn Read) -> Result<()> + 'a;
+pub type FileVisitor<'a> = dyn FnMut(&str, u64, &mut dyn Read) -> Result<()> + 'a;
 
 /// As [`list`], and shows the content of regular files to `see` on the way.
 ///
 /// # Errors
 /// As [`list`], and what `see` gives.
-pub fn list_with(from: impl Read, encoding: Encoding, limits: &Limits, see: &mut See<'_>) -> Result<Listing> {
+pub fn list_with(
+    from: impl Read,
+    encoding: Encoding,
+    limits: &Limits,
+    see: &mut FileVisitor<'_>,
+) -> Result<Listing> {
     list_tar(decoded(from, encoding, limits)?, limits, see)
 }
 
@@ -226,7 +231,7 @@ fn decoded<'a>(
     Ok(Limited::new(from, limits.tar_size))
 }
 
-fn list_tar(from: impl Read, limits: &Limits, see: &mut See<'_>) -> Result<Listing> {
+fn list_tar(from: impl Read, limits: &Limits, see: &mut FileVisitor<'_>) -> Result<Listing> {
     let data_end = Rc::new(Cell::new(0));
     let mut archive = Archive::new(Padded::new(Hashing::new(from), Rc::clone(&data_end)));
     let mut reader = Reader {
@@ -285,7 +290,7 @@ struct Reader<'a, 's> {
     extended: BTreeMap<String, Vec<u8>>,
     /// The bytes of all extended headers.
     headers: u64,
-    see: &'a mut See<'s>,
+    see: &'a mut FileVisitor<'s>,
 }
 
 impl Reader<'_, '_> {

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use anyhow::Result;
 use catalog::{Arch, Catalog, Name, Pack, Release};
 use fault::{Fault, Kind};
-use gobuild::{Closure, Common, Compilers, Edits, Flags, Program, Recipe, Spec, Stamps, Target};
+use gobuild::{Closure, Common, Compilers, Edits, Flags, LinkerVars, Program, Recipe, Spec, Target};
 use serde::Serialize;
 use store::Key;
 
@@ -167,7 +167,7 @@ pub(crate) fn go_unedited(
 
 fn recipe(
     sources: &Sources,
-    (spec, stamps): (Spec, Stamps),
+    (spec, stamps): (Spec, LinkerVars),
     flags: Flags,
     edits: &Edits,
     release: &Release,
@@ -194,9 +194,9 @@ pub(crate) fn closure(
     catalog: &Catalog,
     release: &Release,
     programs: &[&catalog::Program],
-) -> Result<(Spec, Stamps)> {
+) -> Result<(Spec, LinkerVars)> {
     let closures: BTreeSet<catalog::Closure> = programs.iter().map(|program| program.closure).collect();
-    let stamps = Stamps::new();
+    let stamps = LinkerVars::new();
     let stamped = gobuild::Release {
         version: release.version.as_str(),
         commit: release.commit.as_ref().map(Name::as_str),
@@ -229,11 +229,11 @@ fn closure_unedited(
     sources: &Sources,
     release: &Release,
     program: &catalog::Program,
-) -> Result<(Spec, Stamps)> {
+) -> Result<(Spec, LinkerVars)> {
     let (spec, stamps) = closure(catalog, release, &[program])?;
     match &spec {
         Spec::Kubeadm { crictl, package, .. } => {
-            let stamps = Stamps::new().crictl(gobuild::module_of(package), crictl);
+            let stamps = LinkerVars::new().crictl(gobuild::module_of(package), crictl);
             Ok((Spec::Crictl { version: crictl.clone(), package: package.clone() }, stamps))
         }
         // Where no pin raises a version, the release's own is the same.

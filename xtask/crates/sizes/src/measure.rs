@@ -38,14 +38,14 @@ pub fn limits() -> Limits {
 pub type Owner<'a> = dyn Fn(&str, &str) -> Option<String> + 'a;
 
 /// Weighs images; a layer that several share is read once.
-pub struct Scales<'a> {
+pub struct Measurer<'a> {
     owner: &'a Owner<'a>,
     /// By digest, diff ID and media type, which are what is verified, and by name, which decides on components.
     done: BTreeMap<[String; 4], Layer>,
 }
 
-impl<'a> Scales<'a> {
-    /// Scales that ask `owner` for the component of a file, by layer and path.
+impl<'a> Measurer<'a> {
+    /// One that asks `owner` for the component of a file, by layer and path.
     pub fn new(owner: &'a Owner<'a>) -> Self {
         Self { owner, done: BTreeMap::new() }
     }
@@ -54,7 +54,7 @@ impl<'a> Scales<'a> {
     ///
     /// # Errors
     /// As [`Layout::contents`]; [`Kind::Data`] for too many layers.
-    pub fn weigh(&mut self, layout: &Layout, image: &Found) -> Result<Image> {
+    pub fn measure(&mut self, layout: &Layout, image: &Found) -> Result<Image> {
         let descriptors = image.manifest.layers();
         if descriptors.len() > MAX_LAYERS {
             let (digest, count) = (image.descriptor.digest(), descriptors.len());

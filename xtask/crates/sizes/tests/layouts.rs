@@ -11,7 +11,7 @@ use oci::layer;
 use oci::layout::{Contents, Limits, Names};
 use oci::tree::{Entry, Tree};
 use progress::Silent;
-use sizes::measure::{self, Scales};
+use sizes::measure::{self, Measurer};
 use tempfile::TempDir;
 
 const OPTIONS: layer::Options = layer::Options { mtime: 1, compression: Compression::Gzip(Gzip::Fast) };
@@ -68,7 +68,7 @@ impl Bench {
     fn weigh(&self, limits: &Limits) -> anyhow::Result<sizes::Image> {
         let owner = |layer: &str, path: &str| (path != "etc/x").then(|| layer.to_owned());
         let layout = oci::layout::open(&self.layout(), limits)?;
-        Scales::new(&owner).weigh(&layout, &layout.images[0])
+        Measurer::new(&owner).measure(&layout, &layout.images[0])
     }
 
     /// The exit code, and what is said in one line a cause, with digests shortened.

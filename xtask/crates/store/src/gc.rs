@@ -105,7 +105,7 @@ impl Store {
         let mut report = Report::default();
         for item in self.items(cleaning.all)? {
             exec::interrupt::check()?;
-            let Some(why) = item.fate(cleaning)? else {
+            let Some(why) = item.removal_reason(cleaning)? else {
                 if !matches!(item.kind, ItemKind::ToolCache) {
                     report.kept += 1;
                     report.kept_bytes += item.bytes;
@@ -193,7 +193,7 @@ fn sealed(path: PathBuf, kind: ItemKind) -> Result<Item> {
 }
 
 impl Item {
-    fn fate(&self, cleaning: Cleaning) -> Result<Option<Why>> {
+    fn removal_reason(&self, cleaning: Cleaning) -> Result<Option<Why>> {
         if cleaning.all {
             return Ok(Some(Why::All));
         }

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result};
 use fault::{Fault, Kind};
 use gobuild::plain::Plain;
-use gobuild::{Closure, Edits, Spec, Stamps};
+use gobuild::{Closure, Edits, LinkerVars, Spec};
 use store::{Key, Object};
 use toolchain::Host;
 
@@ -250,13 +250,13 @@ impl Lab<'_> {
         let stamps = match set {
             Set::ControlPlane { release } | Set::Suite { release } => {
                 let release = self.release(release)?;
-                Stamps::new().kubernetes(gobuild::Release {
+                LinkerVars::new().kubernetes(gobuild::Release {
                     version: release.version.as_str(),
                     commit: release.commit.as_ref().map(catalog::Name::as_str),
                     date: release.date.as_str(),
                 })
             }
-            Set::CoreDns { .. } | Set::Crictl => Stamps::new(),
+            Set::CoreDns { .. } | Set::Crictl => LinkerVars::new(),
         };
         let (packages, tests, own) = (set.packages(), set.tests(), set.own());
         let closure_text = (&closure.go_mod, &closure.go_sum);

@@ -13,12 +13,12 @@ use crate::project::session::Session;
 pub(super) struct Matrix {
     /// The indexes, in the catalog's order.
     pub(super) names: Vec<String>,
-    pub(super) lacking: Vec<Lacking>,
+    pub(super) lacking: Vec<Skipped>,
 }
 
 /// Indexes that cannot be planned because a lock is missing.
 #[derive(Serialize)]
-pub(super) struct Lacking {
+pub(super) struct Skipped {
     pub(super) attributes: Vec<String>,
     pub(super) why: String,
     /// What makes the lock.
@@ -48,7 +48,7 @@ impl Matrix {
                 }
                 Some((why, help)) => match matrix.lacking.iter_mut().find(|lacking| lacking.why == why) {
                     Some(lacking) => lacking.attributes.push(name.clone()),
-                    None => matrix.lacking.push(Lacking { attributes: vec![name.clone()], why, help }),
+                    None => matrix.lacking.push(Skipped { attributes: vec![name.clone()], why, help }),
                 },
             }
         }

@@ -33,7 +33,7 @@ fn database(files: &[(&str, Value)]) -> Database {
 }
 
 /// What is reported of a package, a line each.
-fn told(database: &Database, branch: &str, origin: &str, version: &str) -> Vec<String> {
+fn found(database: &Database, branch: &str, origin: &str, version: &str) -> Vec<String> {
     let known = database.look_up(Branch::parse(branch).unwrap(), origin, &Version::parse(version).unwrap());
     let named = (!known.named).then(|| "not named".to_owned());
     let findings = known.findings.into_iter().map(|Finding { vulnerability, branch, fixed }| {
@@ -89,9 +89,9 @@ fn a_version_is_compared_with_the_one_that_repaired_it() {
         ("musl", "1.2.2_pre1-r9", vec!["CVE-2020-28928 v3.15 1.2.2_pre2-r0"]),
         ("ssl_client", "1.34.1-r2", vec!["not named"]),
     ] {
-        assert_eq!(told(&database, "v3.15", origin, version), expected, "{origin} {version}");
+        assert_eq!(found(&database, "v3.15", origin, version), expected, "{origin} {version}");
     }
-    assert_eq!(told(&database, "v3.16", "busybox", "1.34.1-r2"), ["not named"]);
+    assert_eq!(found(&database, "v3.16", "busybox", "1.34.1-r2"), ["not named"]);
 }
 
 #[test]
@@ -111,14 +111,17 @@ fn what_newer_branches_repaired_counts_unless_the_own_one_says_otherwise() {
             ]),
         ),
     ]);
-    assert_eq!(told(&database, "v3.15", "zlib", "1.2-r3"), ["CVE-4 v3.22 1.3-r0", "CVE-5 edge 1.4-r0"]);
+    assert_eq!(found(&database, "v3.15", "zlib", "1.2-r3"), ["CVE-4 v3.22 1.3-r0", "CVE-5 edge 1.4-r0"]);
     assert_eq!(
-        told(&database, "v3.15", "zlib", "1.2-r2"),
+        found(&database, "v3.15", "zlib", "1.2-r2"),
         ["CVE-2 v3.15 1.2-r3", "CVE-3 v3.15 1.2-r3", "CVE-4 v3.22 1.3-r0", "CVE-5 edge 1.4-r0"]
     );
     // v3.22 says of both that they do not matter.
-    assert_eq!(told(&database, "v3.22", "zlib", "1.3-r0"), Vec::<String>::new());
-    assert_eq!(told(&database, "v3.15", "musl", "1.2.2-r8"), ["not named", "CVE-2025-26519 v3.22 1.2.5-r11"]);
+    assert_eq!(found(&database, "v3.22", "zlib", "1.3-r0"), Vec::<String>::new());
+    assert_eq!(
+        found(&database, "v3.15", "musl", "1.2.2-r8"),
+        ["not named", "CVE-2025-26519 v3.22 1.2.5-r11"]
+    );
 }
 
 #[test]
@@ -159,8 +162,8 @@ fn a_directory_has_files_of_several_branches_or_of_one() {
     write("a/b/main.json", "not looked for so deep");
     let read = Database::read(dir.path()).unwrap();
     assert_eq!(read.branches().map(|branch| branch.to_string()).collect::<Vec<_>>(), ["v3.15", "v3.22"]);
-    assert_eq!(told(&read, "v3.15", "zlib", "1-r0"), ["CVE-1 v3.15 2-r0"]);
-    assert_eq!(told(&read, "v3.15", "zlib-ng", "1-r0"), ["CVE-2 v3.15 2-r0"]);
+    assert_eq!(found(&read, "v3.15", "zlib", "1-r0"), ["CVE-1 v3.15 2-r0"]);
+    assert_eq!(found(&read, "v3.15", "zlib-ng", "1-r0"), ["CVE-2 v3.15 2-r0"]);
 }
 
 /// What reading a directory with this file is refused with.

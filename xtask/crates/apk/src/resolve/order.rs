@@ -2,13 +2,13 @@
 
 use std::collections::{HashMap, HashSet};
 
-use super::{Universe, provides};
+use super::{PackageIndex, provides};
 use crate::depend::Dependency;
 
 /// Orders the chosen packages: for the world's names in the order of their bytes, first what a package needs
 /// in the order it says so, then it, then those that come along once it is there. Where needs go in circles
 /// the package that was come to first waits for the others.
-pub(super) fn order(universe: &Universe<'_>, world: &[Dependency], chosen: Vec<usize>) -> Vec<usize> {
+pub(super) fn order(universe: &PackageIndex<'_>, world: &[Dependency], chosen: Vec<usize>) -> Vec<usize> {
     let mut providers: HashMap<&str, usize> = HashMap::new();
     for &at in &chosen {
         for (name, _) in provides(universe.record(at)) {
@@ -40,7 +40,7 @@ pub(super) fn order(universe: &Universe<'_>, world: &[Dependency], chosen: Vec<u
 }
 
 struct Ordering<'u, 'a> {
-    universe: &'u Universe<'a>,
+    universe: &'u PackageIndex<'a>,
     providers: HashMap<&'a str, usize>,
     along: HashMap<&'a str, Vec<usize>>,
     started: HashSet<usize>,

@@ -8,7 +8,7 @@ use fault::{Fault, Kind};
 
 use super::asked::Asked;
 use super::explain::{self, Failure};
-use super::{Provider, Universe, provides};
+use super::{PackageIndex, Provider, provides};
 use crate::depend::Dependency;
 use crate::limits;
 
@@ -43,7 +43,7 @@ struct Choice {
 }
 
 pub(super) struct Search<'u, 'a> {
-    universe: &'u Universe<'a>,
+    universe: &'u PackageIndex<'a>,
     world: &'a [Dependency],
     choices: Vec<Choice>,
     chosen: HashSet<usize>,
@@ -61,7 +61,7 @@ pub(super) struct Search<'u, 'a> {
 }
 
 impl<'u, 'a> Search<'u, 'a> {
-    pub(super) fn new(universe: &'u Universe<'a>, world: &'a [Dependency]) -> Self {
+    pub(super) fn new(universe: &'u PackageIndex<'a>, world: &'a [Dependency]) -> Self {
         let mut search = Self {
             universe,
             world,
@@ -95,7 +95,7 @@ impl<'u, 'a> Search<'u, 'a> {
                 Ok(Some((at, others))) => self.choose(at, others, false),
                 Err(failure) => {
                     first.get_or_insert_with(|| explain::explain(self, &failure));
-                    if !self.take_back() {
+                    if !self.backtrack() {
                         break;
                     }
                     let of = |choice: &Choice| {
@@ -125,7 +125,7 @@ impl<'u, 'a> Search<'u, 'a> {
                 continue;
             }
             at += 1;
-            let (fitting, may_be_decided) = self.fitting(dependency);
+            let (fitting, may_be_decided) = self.candidates_for(dependency);
             match fitting.as_slice() {
                 // Another choice may bring one of those that provide it.
                 [] if may_be_decided => {
@@ -157,7 +157,7 @@ impl<'u, 'a> Search<'u, 'a> {
 
     /// The candidates that would do for a dependency now, the preferred first; and whether there are others that would do
     /// if something asked for them.
-    fn fitting(&self, dependency: &Dependency) -> (Vec<usize>, bool) {
+    fn candidates_for(&self, dependency: &Dependency) -> (Vec<usize>, bool) {
         let mut fitting: Vec<Provider<'a>> = Vec::new();
         let mut may_be_decided = false;
         for provider in self.universe.providers(&dependency.name) {
@@ -318,7 +318,7 @@ impl<'u, 'a> Search<'u, 'a> {
     }
 
     /// Takes back choices to the last that had an alternative, and makes that; false if there is none.
-    fn take_back(&mut self) -> bool {
+    fn backtrack(&mut self) -> bool {
         while let Some(mut choice) = self.choices.pop() {
             let at = choice.chosen;
             self.chosen.remove(&at);
@@ -389,7 +389,7 @@ impl<'u, 'a> Search<'u, 'a> {
         providers.filter_map(|provider| Some((provider.at, self.obstacle(dependency, *provider)?))).collect()
     }
 
-    pub(super) fn universe(&self) -> &'u Universe<'a> {
+    pub(super) fn universe(&self) -> &'u PackageIndex<'a> {
         self.universe
     }
 

@@ -4,7 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use anyhow::Result;
-use attest::bill::Bill;
+use attest::sbom::Sbom;
 use catalog::{Attributes, Catalog, Scope};
 use fault::{Fault, Kind};
 use oci::digest::Digest;
@@ -14,7 +14,7 @@ use oci::layout::{Contents, Names};
 use oci::read::{Encoding, Limits, list};
 use plan::{Options, Plan, Sources};
 use progress::Silent;
-use sizes::measure::Scales;
+use sizes::measure::Measurer;
 
 use super::layers::{compress, deep, spread, tree, without_directories};
 use super::{DEPTHS, FILES, HotPath, Setup, Work};
@@ -79,7 +79,7 @@ fn sbom(layout: PathBuf) -> Work {
     Box::new(move || {
         let layout = sizes::measure::open(&layout)?;
         for image in &layout.images {
-            attest::spdx::write(&Bill::of(&layout, image, None)?)?;
+            attest::spdx::write(&Sbom::of(&layout, image, None)?)?;
         }
         Ok(())
     })
@@ -88,8 +88,8 @@ fn sbom(layout: PathBuf) -> Work {
 fn weighed(layout: PathBuf) -> Work {
     Box::new(move || {
         let layout = sizes::measure::open(&layout)?;
-        let mut scales = Scales::new(&|_, _| None);
-        layout.images.iter().try_for_each(|image| scales.weigh(&layout, image).map(drop))
+        let mut measurer = Measurer::new(&|_, _| None);
+        layout.images.iter().try_for_each(|image| measurer.measure(&layout, image).map(drop))
     })
 }
 

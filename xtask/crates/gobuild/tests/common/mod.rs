@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use gobuild::{
-    Common, Compilers, Edits, Flags, HostGo, JoinSource, Program, Recipe, Release, Spec, Stamps, Target,
+    Common, Compilers, Edits, Flags, HostGo, JoinSource, LinkerVars, Program, Recipe, Release, Spec, Target,
     Tools,
 };
 
@@ -76,10 +76,10 @@ pub fn edits() -> Edits {
 pub fn recipe(spec: &Spec, programs: Vec<Program>, target: Target) -> Recipe {
     let closure = gobuild::Closure::read(&images(), spec).unwrap();
     let stamps = match spec {
-        Spec::Cni { version, .. } => Stamps::new().cni(version),
-        Spec::Programs { .. } | Spec::Crictl { .. } => Stamps::new(),
+        Spec::Cni { version, .. } => LinkerVars::new().cni(version),
+        Spec::Programs { .. } | Spec::Crictl { .. } => LinkerVars::new(),
         Spec::Kube { .. } | Spec::KubeUnedited { .. } | Spec::Kubeadm { .. } => {
-            Stamps::new().kubernetes(RELEASE)
+            LinkerVars::new().kubernetes(RELEASE)
         }
     };
     let join = JoinSource::read(&images().join("join")).unwrap();

@@ -317,7 +317,12 @@ impl Layout {
     ///
     /// # Errors
     /// As [`Layout::verify`] and [`read::list_with`]; [`Kind::Data`] if there is no such layer.
-    pub fn contents(&self, image: &Found, index: usize, see: &mut read::See<'_>) -> Result<read::Listing> {
+    pub fn contents(
+        &self,
+        image: &Found,
+        index: usize,
+        see: &mut read::FileVisitor<'_>,
+    ) -> Result<read::Listing> {
         let (digest, file, descriptor, diff_id) = self.verified_layer(image, index)?;
         let encoding = self.encoding(descriptor)?;
         let listing = read::list_with(file, encoding, &self.limits.layer, see)

@@ -53,7 +53,7 @@ pub struct Component {
 
 /// All that is in an image.
 #[derive(Clone, Debug)]
-pub struct Bill {
+pub struct Sbom {
     /// What the image is called.
     pub name: String,
     /// The release.
@@ -85,7 +85,7 @@ pub struct Build {
     pub certificates: String,
 }
 
-impl Bill {
+impl Sbom {
     /// Reads an image and lists what is in it; `build` is given only if it is known to be this image's.
     ///
     /// # Errors
