@@ -14,9 +14,11 @@ use tests::registry::Registry;
 use tests::xtask::Xtask;
 use tests::{cmd, host, image, scratch, skip, wait_for, xtask};
 
-/// A release whose crictl is served everywhere, and which crictl that is.
-const ATTR: &str = "kubelet-v1_37_2-kubeadm-amd64";
-const CRICTL: &str = "v1.37.0";
+/// Releases, and the crictl that each has; but for the first with `FULL`.
+const RELEASES: [(&str, &str); 4] =
+    [("v1.37.2", "v1.37.0"), ("v1.36.3", "v1.34.0"), ("v1.35.4", "v1.34.0"), ("v1.34.4", "v1.34.0")];
+/// Where the runtime writes what containers say.
+const LOGS: &str = "/var/log";
 /// Where the registry is, on the host's loopback address.
 const REGISTRY: &str = "127.0.0.1:5000";
 /// Where it keeps what it has, as the host sees it.
@@ -29,11 +31,11 @@ struct Node {
 }
 
 impl Node {
-    fn new(scratch: &Path) -> Result<Self> {
+    fn new(scratch: &Path, attr: &str) -> Result<Self> {
         let out = scratch.join("out");
         // With crictl, which other tests leave out.
-        Xtask::new()?.ok(&["build", ATTR, "--out", out.to_str().context("not UTF-8")?])?;
-        let rootfs = image::unpack(&out.join(ATTR), &scratch.join("bundle"))?;
+        Xtask::new()?.ok(&["build", attr, "--out", out.to_str().context("not UTF-8")?])?;
+        let rootfs = image::unpack(&out.join(attr), &scratch.join("bundle"))?;
         Ok(Self { containerd: Containerd::start(scratch)?, rootfs })
     }
 
@@ -46,6 +48,7 @@ impl Node {
         bundle.env("KUBELET_IMAGE_VARIANT=kubeadm");
         bundle.bind("/run/containerd", false);
         bundle.bind("/etc/kubernetes", false);
+        bundle.bind(LOGS, false);
         let out = bundle.run(host, "runc")?;
         ensure!(
             out.status.success(),
@@ -95,16 +98,26 @@ fn it_speaks_to_containerd() -> Result<()> {
         || skip::without(&containerd::PROGRAMS)?
         || skip::without(&bundle::PROGRAMS)?
         || skip::without(&["docker-registry"])?
-        || !xtask::at_hand(ATTR)? && skip::unless_full("a kubelet with kubeadm and crictl, compiled")
     {
         return Ok(());
     }
+    for (number, (release, crictl)) in RELEASES.into_iter().enumerate() {
+        let attr = format!("kubelet-{}-kubeadm-amd64", release.replace('.', "_"));
+        let is_compiled = number == 0 && xtask::at_hand(&attr)?;
+        if is_compiled || !skip::unless_full(&format!("{attr}, compiled with crictl")) {
+            speaks(&attr, release, crictl).with_context(|| attr.clone())?;
+        }
+    }
+    Ok(())
+}
+
+fn speaks(attr: &str, release: &str, crictl: &str) -> Result<()> {
     let scratch = scratch::dir()?;
-    let node = Node::new(scratch.path())?;
+    let node = Node::new(scratch.path(), attr)?;
     let host = &node.containerd.host;
 
     let version = node.crictl(&["--version"])?;
-    ensure!(version.contains(CRICTL), "{version}");
+    ensure!(version.contains(crictl), "{version}");
     let version = node.crictl(&["version"])?;
     ensure!(
         version.contains("RuntimeName:  containerd") && version.contains("RuntimeApiVersion:  v1"),
@@ -125,10 +138,10 @@ fn it_speaks_to_containerd() -> Result<()> {
 
     // The host's network: nobody set up CNI here.
     let pod = json!({"metadata": {"name": "web", "namespace": "default", "uid": "1", "attempt": 1},
-        "log_directory": "/var/log",
+        "log_directory": LOGS,
         "linux": {"cgroup_parent": host.cgroup(), "security_context": {"namespace_options": {"network": 2}}}});
     let container = json!({"metadata": {"name": "one"}, "image": {"image": POD_IMAGE}, "log_path": "one.log",
-        "command": ["/bin/sh", "-c", "echo said; exec sleep 100000"], "linux": {}});
+        "command": ["/bin/sh", "-c", "echo one; echo two; exec sleep 100000"], "linux": {}});
     for (file, content) in [("pod.json", &pod), ("container.json", &container)] {
         fs::write(host.path("/etc/kubernetes").join(file), content.to_string())?;
     }
@@ -142,6 +155,18 @@ fn it_speaks_to_containerd() -> Result<()> {
     let states: Vec<_> = running["containers"].as_array().context("no containers")?.iter().collect();
     ensure!(states.len() == 1 && states[0]["state"] == "CONTAINER_RUNNING", "{running}");
     ensure!(states[0]["id"] == *created && states[0]["podSandboxId"] == *id, "{running}");
+    // What it said, and as much of that as is asked for.
+    let logs = |words: &[&str]| node.crictl(&[&["logs"], words, &[&*created]].concat());
+    wait_for("log", Duration::from_secs(20), || Ok((logs(&[])? == "one\ntwo\n").then_some(())))?;
+    assert_eq!(logs(&["--tail", "1"])?, "two\n");
+    assert_eq!(logs(&["--tail", "0"])?, "");
+    assert_eq!(logs(&["--limit-bytes", "5"])?, "one\nt");
+    assert_eq!(logs(&["--since", "2099-01-01T00:00:00Z"])?, "");
+    ensure!(logs(&["--timestamps"])?.lines().all(|line| line.starts_with("20")), "no times");
+    for by in [&["exec", "--sync"][..], &["exec"]] {
+        let words = [by, &[&*created, "/bin/sh", "-c", "echo here"]].concat();
+        assert_eq!(node.crictl(&words)?.trim_end(), "here", "{by:?}");
+    }
     // A user's template may name keys, and the methods of numbers.
     let template = "{{.status.metadata.name}} {{.info.pid.Int64}}";
     let said = node.crictl(&["inspect", "--output=go-template", "--template", template, &created])?;
@@ -154,6 +179,6 @@ fn it_speaks_to_containerd() -> Result<()> {
     let told = cmd::ok(
         std::process::Command::new(node.rootfs.join("usr/bin/kubeadm")).args(["version", "-o", "short"]),
     )?;
-    assert_eq!(told.trim(), "v1.37.2");
+    assert_eq!(told.trim(), release);
     node.containerd.host.stop()
 }

@@ -10,7 +10,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
 use fault::{Fault, Kind};
@@ -22,6 +22,8 @@ use crate::templates::{Templates, is_go_file};
 
 /// Where they are, below `images/go`.
 pub(crate) const FILE: &str = "edits.toml";
+/// Where the copies are, beside a go.mod.
+const COPIES: &str = "edited";
 
 /// What the closures and modules of all releases are changed by.
 #[derive(Clone, Debug, Default, Deserialize)]
@@ -64,6 +66,9 @@ pub struct Edit {
     /// The versions that were looked at and need none.
     #[serde(default)]
     pub without: Vec<String>,
+    /// Another module, of whose versions it depends whether it is needed.
+    #[serde(default, skip_serializing)]
+    pub beside: Option<Beside>,
     /// The file, relative to the module.
     pub file: String,
     /// How the line begins that starts the declaration with these lines: `func init()`.
@@ -76,6 +81,16 @@ pub struct Edit {
     /// What for, and what is different then.
     #[serde(skip_serializing)]
     pub why: String,
+}
+
+/// A module in versions beside which an edit applies.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Beside {
+    /// The module's path.
+    pub module: String,
+    /// The first of these versions.
+    pub since: String,
 }
 
 impl Edit {
@@ -163,8 +178,12 @@ impl Edits {
     /// The edits of modules that a closure has, but those that its versions need not.
     pub(crate) fn of(&self, go_mod: &str) -> Result<Vec<Edit>> {
         let file = ModFile::parse("go.mod", go_mod)?;
+        let is_beside = |Beside { module, since }: &Beside| {
+            file.used(module).is_some_and(|(_, version)| !older(&version, since))
+        };
         let wanted = |edit: &&Edit| {
             file.used(&edit.module).is_some_and(|(_, version)| !edit.without.contains(&version))
+                && edit.beside.as_ref().is_none_or(is_beside)
         };
         // What other versions need not is not part of the key either.
         let own = |edit: &Edit| Edit { without: Vec::new(), ..edit.clone() };
@@ -245,7 +264,7 @@ pub(crate) fn apply(edits: &[Edit], go_mod: &str, listing: &Listing, module: &Pa
     }
     let mut file = ModFile::parse("go.mod", go_mod)?;
     for (path, (from, files)) in changed {
-        let inside = Path::new("edited").join(path);
+        let inside = Path::new(COPIES).join(path);
         copy(from, &module.join(&inside)).with_context(|| format!("copying {path}"))?;
         for (name, text) in files {
             fs::write(module.join(&inside).join(name), text)
@@ -257,6 +276,15 @@ pub(crate) fn apply(edits: &[Edit], go_mod: &str, listing: &Listing, module: &Pa
     }
     fs::write(module.join("go.mod"), file.text(&[])).context("writing go.mod")?;
     Ok(left_out)
+}
+
+/// Where a package's files are once edits are made: in the copy of its module, if it has one.
+pub(crate) fn place(dir: &Path, listing: &Listing, module: &Path) -> PathBuf {
+    let copied = listing.modules.iter().find_map(|((path, _), from)| {
+        let copy = module.join(COPIES).join(path);
+        dir.strip_prefix(from).ok().filter(|_| copy.is_dir()).map(|rest| copy.join(rest))
+    });
+    copied.unwrap_or_else(|| dir.to_owned())
 }
 
 /// Copies a module, its files writable: the module cache's are not.
@@ -326,6 +354,29 @@ mod tests {
         let done = apply(&edits, GO_MOD, &listing(from.path(), version), to.path());
         assert_eq!(fs::read_to_string(from.path().join("a/b.go")).unwrap(), text);
         (done, to)
+    }
+
+    #[test]
+    fn an_edit_for_versions_of_another_module_is_made_beside_these_alone() {
+        let beside = |since: &str| {
+            let more = format!("file = \"a/b.go\"\nbeside = {{ module = \"e.x/p\", since = \"{since}\" }}");
+            edits("file = \"a/b.go\"", &more).unwrap()
+        };
+        let count = |since: &str, go_mod: &str| beside(since).of(go_mod).unwrap().len();
+        assert_eq!([count("v1.4.0", GO_MOD), count("v1.3.9", GO_MOD), count("v1.4.1", GO_MOD)], [1, 1, 0]);
+        let without = GO_MOD.replace("\te.x/p v1.4.0\n", "");
+        assert_eq!(count("v1.0.0", &without), 0);
+    }
+
+    #[test]
+    fn a_package_is_where_its_module_was_copied_to() {
+        let (_, to) = applied(SOURCE, "v1.0.0");
+        let from = Path::new("/cache/e.x/m@v1.0.0");
+        let listing = listing(from, "v1.0.0");
+        assert_eq!(place(&from.join("a"), &listing, to.path()), to.path().join("edited/e.x/m/a"));
+        let other = Path::new("/cache/e.x/other@v1.0.0/a");
+        assert_eq!(place(other, &listing, to.path()), other);
+        assert_eq!(place(&from.join("a"), &listing, from), from.join("a"), "nothing was edited");
     }
 
     #[test]

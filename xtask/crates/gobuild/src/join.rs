@@ -11,6 +11,7 @@ use anyhow::{Context, Result};
 use fault::{Fault, Kind};
 
 use crate::closure::MODULE;
+use crate::edit;
 use crate::modules::{Listing, Package};
 use crate::recipe::{JoinSource, Program};
 
@@ -26,7 +27,8 @@ pub(crate) fn write(
     listing: &Listing,
 ) -> Result<()> {
     for (program, package) in programs.iter().zip(&listing.mains) {
-        repackage(program, package, &module.join("program").join(&program.name))?;
+        let from = edit::place(&package.dir, listing, module);
+        repackage(program, package, &from, &module.join("program").join(&program.name))?;
     }
     for (name, text) in &source.0 {
         // Without spf13's flags among the packages they cannot be imported, and need no resetting.
@@ -48,8 +50,8 @@ fn table(programs: &[Program]) -> String {
     format!("package main\n\nimport (\n{imports})\n\nvar programs = []program{{\n{rows}}}\n")
 }
 
-/// Copies a `main` package to `to` as a package that can be imported.
-fn repackage(program: &Program, package: &Package, to: &Path) -> Result<()> {
+/// Copies a `main` package, whose files are in `from`, to `to` as a package that can be imported.
+fn repackage(program: &Program, package: &Package, from: &Path, to: &Path) -> Result<()> {
     let refuse = |what: String| {
         let message = format!("{} ({}) cannot be joined: {what}", program.name, program.package);
         anyhow::Error::from(Fault::new(Kind::Data, message))
@@ -60,15 +62,15 @@ fn repackage(program: &Program, package: &Package, to: &Path) -> Result<()> {
     }
     let copied = [&package.c_files, &package.h_files, &package.s_files, &package.embed_files];
     for name in copied.into_iter().flatten() {
-        write_file(&to.join(name), &read_file(&package.dir.join(name))?)?;
+        write_file(&to.join(name), &read_file(&from.join(name))?)?;
     }
     for name in package.go_files.iter().chain(&package.cgo_files) {
         if name == ENTRY_FILE {
             return Err(refuse(format!("it has a file {ENTRY_FILE}")));
         }
-        let from = package.dir.join(name);
+        let file = from.join(name);
         let text =
-            rename(&read_file(&from)?).map_err(|what| refuse(format!("{}: {what}", from.display())))?;
+            rename(&read_file(&file)?).map_err(|what| refuse(format!("{}: {what}", file.display())))?;
         write_file(&to.join(name), &text)?;
     }
     let entry =
@@ -195,13 +197,12 @@ mod tests {
         }
         let program = Program { name: "p".into(), package: "e.x/p".into(), init_flags: false };
         let mut package = Package {
-            dir: from.path().to_owned(),
             go_files: vec!["main.go".into(), "main_linux.go".into()],
             embed_files: vec!["texts/a.txt".into()],
             imports: vec!["internal/abi".into(), "e.x/internals/y".into()],
             ..Package::default()
         };
-        repackage(&program, &package, to.path()).unwrap();
+        repackage(&program, &package, from.path(), to.path()).unwrap();
         let read = |name: &str| fs::read_to_string(to.path().join(name)).unwrap();
         assert_eq!(read("main_linux.go"), "//go:build linux\n\npackage program\n");
         assert_eq!(read("texts/a.txt"), "package main");
@@ -209,7 +210,7 @@ mod tests {
         assert!(!to.path().join("main_windows.go").exists());
 
         package.imports.push("e.x/internal/y".into());
-        let error = repackage(&program, &package, to.path()).unwrap_err();
+        let error = repackage(&program, &package, from.path(), to.path()).unwrap_err();
         insta::assert_snapshot!(error, @"p (e.x/p) cannot be joined: it imports e.x/internal/y, which Go lets only its own module use");
     }
 

@@ -90,6 +90,7 @@ impl Templates {
             module: "std".to_owned(),
             versions: self.versions.clone(),
             also: Vec::new(),
+            beside: None,
             without: Vec::new(),
             file: self.file.clone(),
             within: self.within.clone(),
