@@ -10,7 +10,7 @@ use alpine::relock::{self, Request};
 use alpine::rootfs::Recipe;
 use apk::testrepo::{Item, PackageMaker};
 use catalog::Alpine;
-use common::{MAIN, Place, rootfs};
+use common::{MAIN, Place, arch, rootfs};
 
 const TOOL: &str = "v3.15/main/x86_64/tool-1.0-r0.apk";
 
@@ -164,8 +164,7 @@ fn an_index_that_lacks_an_architecture_is_refused() {
     let (size, sha256) = (rootfs.len(), store::Digest::of(&rootfs));
     let text = format!("path = '{path}'\nsize = {size}\nsha256 = '{sha256}'");
     alpine.rootfs.insert("arm64".into(), toml::from_str(&text).unwrap());
-    let arm64 = toml::from_str("name = 'arm64'\nalpine = 'aarch64'\narchitecture = 'arm64'").unwrap();
-    let arches = [place.arch(), arm64];
+    let arches = [place.arch(), arch("arm64", "aarch64")];
     let made = relock::make(&place.request(&alpine, &arches, None), &place.fetcher(&alpine));
     let (code, message) = refusal(made);
     assert_eq!(code, 5);

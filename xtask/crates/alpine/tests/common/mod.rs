@@ -62,6 +62,15 @@ pub(crate) struct Place {
     pub(crate) mirrors: Vec<Mirror>,
 }
 
+/// An architecture with Alpine's name for it; other names do not matter here.
+pub(crate) fn arch(name: &str, alpine: &str) -> Arch {
+    let text = format!(
+        "name = '{name}'\nalpine = '{alpine}'\narchitecture = '{name}'\ngo-level = ['', '']\nzig = ''\nrust = ''\n\
+         elf-machine = 0\nqemu = ''\n"
+    );
+    toml::from_str(&text).unwrap()
+}
+
 impl Place {
     pub(crate) fn new() -> Self {
         let dir = tempfile::tempdir().unwrap();
@@ -128,7 +137,7 @@ impl Place {
     }
 
     pub(crate) fn arch(&self) -> Arch {
-        toml::from_str("name = 'amd64'\nalpine = 'x86_64'\narchitecture = 'amd64'").unwrap()
+        arch("amd64", "x86_64")
     }
 
     pub(crate) fn fetcher<'a>(&'a self, alpine: &'a Alpine) -> Fetcher<'a> {
