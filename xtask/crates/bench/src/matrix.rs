@@ -134,8 +134,8 @@ impl Report {
         let Size { images, layers, distinct } = self.size;
         let _ = writeln!(
             text,
-            "`build {}`: {images} images of {layers} layers, {distinct} of which differ.\n",
-            self.args.join(" ")
+            "{images} images, `{}` and so on, of {layers} layers, {distinct} of which differ.\n",
+            self.args.first().map_or("", String::as_str)
         );
         text += "| | time, s | CPU, s | peak, MiB |\n| --- | ---: | ---: | ---: |\n";
         for (name, samples) in [("of components", &self.made), ("nothing changed", &self.unchanged)] {
@@ -196,7 +196,7 @@ mod tests {
         insta::assert_snapshot!(report(0.5, 24).markdown(), @r"
         2 x Some CPU, Linux 6.1, load 1.00 2.00 3.00; 3 rounds, median (min .. max).
 
-        `build kubelet-v9_9_9-amd64`: 15 images of 39 layers, 24 of which differ.
+        15 images, `kubelet-v9_9_9-amd64` and so on, of 39 layers, 24 of which differ.
 
         | | time, s | CPU, s | peak, MiB |
         | --- | ---: | ---: | ---: |
