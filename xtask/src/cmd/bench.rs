@@ -10,8 +10,9 @@ mod once;
 mod path;
 
 use anyhow::Result;
+use serde::Serialize;
 
-use crate::context::Context;
+use crate::context::{Context, write_out};
 
 /// The page that `--record` writes to.
 const PAGE: &str = "docs/performance.md";
@@ -58,4 +59,22 @@ impl Bench {
             Subject::Path(path) => path.run(context),
         }
     }
+}
+
+/// Puts a table into a page, by its own marks: the page, what messages call it, the table.
+type Replaced = fn(&str, &str, &str) -> Result<String>;
+
+/// Says what was measured, for people or machines, and with `replaced` writes it to the page.
+fn show(
+    context: &Context,
+    report: &impl Serialize,
+    markdown: &str,
+    replaced: Option<Replaced>,
+) -> Result<()> {
+    if let Some(replaced) = replaced {
+        let path = context.root.join(PAGE);
+        let page = files::read_text(&path, files::DOCUMENT)?;
+        files::write(&path, replaced(&page, PAGE, markdown)?.as_bytes())?;
+    }
+    if context.json { context.print_json(report) } else { write_out(markdown) }
 }

@@ -20,12 +20,15 @@ use oci::layer::{self, Options};
 use oci::layout::{Contents, Names};
 use progress::{Progress, Silent};
 use serde::{Deserialize, Serialize};
+use sizes::render::mib;
 
 pub use report::{Report, replaced};
 pub use tree::small_files;
 
 use peers::Assembler;
 use report::{Row, TreeReport};
+
+use crate::stats::Summary;
 
 /// The time of all entries of ours.
 const MTIME: u64 = 1;
@@ -61,6 +64,21 @@ pub struct Sample {
     pub cpu: f64,
     /// The most that was resident of any one process, in bytes.
     pub peak: u64,
+}
+
+impl Sample {
+    /// What several of them come to.
+    pub(crate) fn summary(all: &[Self], of: impl Fn(&Self) -> f64) -> Summary {
+        Summary::of(&all.iter().map(of).collect::<Vec<_>>())
+    }
+
+    /// Three cells of a table: time, CPU, and the peak of memory.
+    pub(crate) fn cells(all: &[Self]) -> String {
+        let Summary { median, min, max } = Self::summary(all, |it| it.wall);
+        let cpu = Self::summary(all, |it| it.cpu).median;
+        let peak = Self::summary(all, |it| mib(it.peak)).max;
+        format!("{median:.2} ({min:.2} .. {max:.2}) | {cpu:.2} | {peak:.0}")
+    }
 }
 
 /// Measures all programs that are here on all trees: each tree by each program in turn, again and again, so that what slows

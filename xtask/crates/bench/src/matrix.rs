@@ -13,7 +13,6 @@ use store::Store;
 use crate::assemble::Sample;
 use crate::goal::{self, Goal};
 use crate::report::Machine;
-use crate::stats::Summary;
 
 /// The marks in a page between which the table is.
 const MARKS: [&str; 2] = ["<!-- cargo xtask bench matrix -->", "<!-- end -->"];
@@ -72,15 +71,7 @@ pub struct Report {
 /// # Errors
 /// A build fails, or the file system does.
 pub fn measure(plan: &Plan<'_>, progress: &dyn Progress) -> Result<Report> {
-    let mut report = Report {
-        version: 1,
-        machine: Machine::this(),
-        args: plan.args.clone(),
-        size: plan.size,
-        compressed: Vec::new(),
-        made: Vec::new(),
-        unchanged: Vec::new(),
-    };
+    let (mut compressed, mut made, mut unchanged) = (Vec::new(), Vec::new(), Vec::new());
     let task = progress.task("matrix", None);
     for round in 0..plan.repeat {
         task.detail(&format!("round {} of {}", round + 1, plan.repeat));
@@ -92,12 +83,12 @@ pub fn measure(plan: &Plan<'_>, progress: &dyn Progress) -> Result<Report> {
             store.link_objects(plan.store, kind)?;
         }
         let out = dir.path().join("out");
-        report.made.push(build(plan, &store, &out)?);
-        report.compressed.push(layers(&store)?);
-        report.unchanged.push(build(plan, &store, &out)?);
+        made.push(build(plan, &store, &out)?);
+        compressed.push(layers(&store)?);
+        unchanged.push(build(plan, &store, &out)?);
     }
-    report.machine = Machine::this();
-    Ok(report)
+    let (machine, args) = (Machine::this(), plan.args.clone());
+    Ok(Report { version: 1, machine, args, size: plan.size, compressed, made, unchanged })
 }
 
 fn build(plan: &Plan<'_>, store: &Store, out: &Path) -> Result<Sample> {
@@ -116,7 +107,7 @@ fn layers(store: &Store) -> Result<usize> {
 impl Report {
     fn goals(&self) -> [Goal; 3] {
         let goal = |what: &str, found, limit| Goal { what: what.to_owned(), found, limit, at_most: true };
-        let median = |samples: &[Sample]| summary(samples, |it| it.wall).median;
+        let median = |samples: &[Sample]| Sample::summary(samples, |it| it.wall).median;
         let most = self.compressed.iter().max().copied().unwrap_or_default();
         #[expect(clippy::cast_precision_loss, reason = "there are few layers")]
         let each = most as f64 / self.size.distinct.max(1) as f64;
@@ -139,14 +130,7 @@ impl Report {
         );
         text += "| | time, s | CPU, s | peak, MiB |\n| --- | ---: | ---: | ---: |\n";
         for (name, samples) in [("of components", &self.made), ("nothing changed", &self.unchanged)] {
-            let (wall, cpu) = (summary(samples, |it| it.wall), summary(samples, |it| it.cpu));
-            let peak = summary(samples, |it| sizes::render::mib(it.peak)).max;
-            let Summary { median, min, max } = wall;
-            let _ = writeln!(
-                text,
-                "| {name} | {median:.2} ({min:.2} .. {max:.2}) | {:.2} | {peak:.0} |",
-                cpu.median
-            );
+            let _ = writeln!(text, "| {name} | {} |", Sample::cells(samples));
         }
         text.push('\n');
         text += &self.goals().map(|goal| goal.line()).join("\n");
@@ -160,10 +144,6 @@ impl Report {
     pub fn check(&self) -> Result<()> {
         goal::check(self.goals().into_iter())
     }
-}
-
-fn summary(samples: &[Sample], of: impl Fn(&Sample) -> f64) -> Summary {
-    Summary::of(&samples.iter().map(of).collect::<Vec<_>>())
 }
 
 /// A page with the table in place of the one that it has.

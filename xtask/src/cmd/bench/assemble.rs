@@ -6,8 +6,7 @@ use anyhow::{Context as _, Result};
 use bench::assemble::{self, Plan, Tree, measure, small_files};
 use fault::{Fault, Kind};
 
-use super::PAGE;
-use crate::context::{Context, write_out};
+use crate::context::Context;
 
 /// Compare how images are made of trees of files: time, memory, and the size of the layer.
 ///
@@ -65,16 +64,8 @@ impl Assemble {
             repeat: self.repeat.into(),
         };
         let report = measure(&plan, &trees, &*context.progress)?;
-        if self.record {
-            let path = context.root.join(PAGE);
-            let page = files::read_text(&path, files::DOCUMENT)?;
-            files::write(&path, assemble::replaced(&page, PAGE, &report.markdown())?.as_bytes())?;
-        }
-        if context.json {
-            context.print_json(&report)?;
-        } else {
-            write_out(&report.markdown())?;
-        }
+        let replaced = self.record.then_some(assemble::replaced as super::Replaced);
+        super::show(context, &report, &report.markdown(), replaced)?;
         if self.check { report.check() } else { Ok(()) }
     }
 }

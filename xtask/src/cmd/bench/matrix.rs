@@ -7,8 +7,7 @@ use bench::matrix::{self, Plan, Size, measure};
 use catalog::{Attributes, Scope};
 use fault::{Fault, Kind};
 
-use super::PAGE;
-use crate::context::{Context, write_out};
+use crate::context::Context;
 use crate::project::session::{How, Session, What};
 
 /// Measure how long all images of a release take of programs that were compiled before, and how long where nothing has changed.
@@ -66,16 +65,8 @@ impl Matrix {
             repeat: self.repeat.into(),
         };
         let report = measure(&plan, &*context.progress)?;
-        if self.record {
-            let path = context.root.join(PAGE);
-            let page = files::read_text(&path, files::DOCUMENT)?;
-            files::write(&path, matrix::replaced(&page, PAGE, &report.markdown())?.as_bytes())?;
-        }
-        if context.json {
-            context.print_json(&report)?;
-        } else {
-            write_out(&report.markdown())?;
-        }
+        let replaced = self.record.then_some(matrix::replaced as super::Replaced);
+        super::show(context, &report, &report.markdown(), replaced)?;
         if self.check { report.check() } else { Ok(()) }
     }
 

@@ -10,7 +10,6 @@ use super::Sample;
 use super::peers::{BEST, FAST, GZIP};
 use crate::goal::{self, Goal};
 use crate::report::Machine;
-use crate::stats::Summary;
 
 /// The marks in a page between which the table is.
 const BEGIN: &str = "<!-- cargo xtask bench assemble -->";
@@ -61,16 +60,12 @@ impl Row {
         self.layer = layer;
     }
 
-    fn summary(&self, of: impl Fn(&Sample) -> f64) -> Summary {
-        Summary::of(&self.samples.iter().map(of).collect::<Vec<_>>())
-    }
-
     fn wall(&self) -> f64 {
-        self.summary(|it| it.wall).median
+        Sample::summary(&self.samples, |it| it.wall).median
     }
 
     fn peak(&self) -> f64 {
-        self.summary(|it| mib(it.peak)).max
+        Sample::summary(&self.samples, |it| mib(it.peak)).max
     }
 }
 
@@ -127,15 +122,8 @@ impl Report {
             text +=
                 "| | layer, bytes | time, s | CPU, s | peak, MiB |\n| --- | ---: | ---: | ---: | ---: |\n";
             for row in &tree.rows {
-                let (wall, cpu) = (row.summary(|it| it.wall), row.summary(|it| it.cpu));
-                let Summary { median, min, max } = wall;
-                let (cpu, peak) = (cpu.median, row.peak());
-                let _ = writeln!(
-                    text,
-                    "| {} | {} | {median:.2} ({min:.2} .. {max:.2}) | {cpu:.2} | {peak:.0} |",
-                    row.program,
-                    bytes(row.layer)
-                );
+                let (layer, cells) = (bytes(row.layer), Sample::cells(&row.samples));
+                let _ = writeln!(text, "| {} | {layer} | {cells} |", row.program);
             }
             text.push('\n');
             for goal in tree.goals() {
