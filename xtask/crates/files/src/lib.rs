@@ -8,5 +8,5 @@ mod write;
 
 pub use marked::replace_marked;
 pub use place::{exchange, rename, set_aside};
-pub use read::{DOCUMENT, open, open_below, read_named, read_required, read_text};
+pub use read::{DOCUMENT, open, open_below, open_named, read_named, read_required, read_text};
 pub use write::{write, write_with};

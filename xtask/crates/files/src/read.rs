@@ -19,7 +19,15 @@ pub const DOCUMENT: u64 = 64 << 20;
 /// # Errors
 /// [`Kind::Data`] for what is not a regular file, else what the file system gives.
 pub fn open(path: &Path) -> Result<(File, u64)> {
-    regular(rustix::fs::CWD, path, path)
+    regular(rustix::fs::CWD, path, path, OFlags::NOFOLLOW)
+}
+
+/// The same for a file that the user's own settings name, or that is ours: links to it are followed.
+///
+/// # Errors
+/// As [`open`].
+pub fn open_named(path: &Path) -> Result<(File, u64)> {
+    regular(rustix::fs::CWD, path, path, OFlags::empty())
 }
 
 /// The same for a file below a directory: the directory may be reached by links, for it is the user who names it, but
@@ -51,7 +59,7 @@ pub fn open_below(dir: &Path, names: &[&str]) -> Result<(File, u64)> {
             Err(error) => return fail(error),
         };
     }
-    regular(&at, Path::new(file), &shown)
+    regular(&at, Path::new(file), &shown, OFlags::NOFOLLOW)
 }
 
 /// Reads a file that the user's own settings name, so that links to it are followed; none if it is not there.
@@ -59,23 +67,17 @@ pub fn open_below(dir: &Path, names: &[&str]) -> Result<(File, u64)> {
 /// # Errors
 /// [`Kind::Data`] for what is not a regular file or has more than `limit` bytes, else what the file system gives.
 pub fn read_named(path: &Path, limit: u64) -> Result<Option<Vec<u8>>> {
-    let name = || format!("cannot read {}", path.display());
-    let refuse = |why: String| Err(Fault::new(Kind::Data, format!("{} {why}", path.display())).into());
-    let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
-    let file = match rustix::fs::open(path, flags, Mode::empty()) {
-        Ok(file) => File::from(file),
-        Err(Errno::NOENT) => return Ok(None),
-        // A socket, or a device that has no driver.
-        Err(Errno::NXIO | Errno::NODEV) => return refuse("is not a regular file".to_owned()),
-        Err(error) => return Err(io::Error::from(error)).with_context(name),
+    let is_absent = |error: &io::Error| error.kind() == io::ErrorKind::NotFound;
+    let (file, _) = match open_named(path) {
+        Err(error) if error.downcast_ref().is_some_and(is_absent) => return Ok(None),
+        opened => opened?,
     };
-    if !file.metadata().with_context(name)?.is_file() {
-        return refuse("is not a regular file".to_owned());
-    }
     let mut bytes = Vec::new();
+    let name = || format!("cannot read {}", path.display());
     file.take(limit.saturating_add(1)).read_to_end(&mut bytes).with_context(name)?;
     if bytes.len() as u64 > limit {
-        return refuse(format!("has more than {limit} bytes"));
+        let message = format!("{} has more than {limit} bytes", path.display());
+        return Err(Fault::new(Kind::Data, message).into());
     }
     Ok(Some(bytes))
 }
@@ -109,14 +111,15 @@ fn is_no_path(error: &io::Error) -> bool {
     matches!(error.kind(), io::ErrorKind::NotADirectory | io::ErrorKind::InvalidFilename)
 }
 
-fn regular(at: impl std::os::fd::AsFd, path: &Path, shown: &Path) -> Result<(File, u64)> {
+fn regular(at: impl std::os::fd::AsFd, path: &Path, shown: &Path, links: OFlags) -> Result<(File, u64)> {
     // A pipe without a writer would be waited for.
-    let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
+    let flags = links | OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
     let refuse = || Fault::new(Kind::Data, format!("{} is not a regular file", shown.display()));
     let file = match openat(at, path, flags, Mode::empty()) {
         Ok(file) => File::from(file),
-        // A link; a socket, or a device that has no driver.
-        Err(Errno::LOOP | Errno::NXIO | Errno::NODEV) => return Err(refuse().into()),
+        // A socket, or a device that has no driver.
+        Err(Errno::NXIO | Errno::NODEV) => return Err(refuse().into()),
+        Err(Errno::LOOP) if links == OFlags::NOFOLLOW => return Err(refuse().into()),
         Err(error) => {
             let error = io::Error::from(error);
             return Err(error).with_context(|| format!("cannot read {}", shown.display()));

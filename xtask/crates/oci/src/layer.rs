@@ -1,16 +1,11 @@
 //! Writes a [`Tree`] as a layer: a deterministic archive, compressed.
 
-use std::fs::File;
 use std::io::{self, Read, Write};
-use std::os::unix::fs::OpenOptionsExt;
-use std::path::Path;
 
 use ::digest::{Hasher, Hashing};
 use anyhow::{Context, Result};
 use fault::{Fault, Kind};
 use progress::Task;
-use rustix::fs::OFlags;
-use rustix::io::Errno;
 use serde::{Deserialize, Serialize};
 
 use crate::compress::{Compression, Encoder};
@@ -69,7 +64,7 @@ pub fn write<W: Write>(tree: &Tree, options: &Options, out: W, task: &dyn Task) 
         let (mut content, size): (Box<dyn Read + '_>, u64) = match resolved {
             Resolved::File(Source::Bytes(bytes)) => (Box::new(&**bytes), bytes.len() as u64),
             Resolved::File(Source::Path(file)) => {
-                let (file, size) = open(file)?;
+                let (file, size) = files::open_named(file)?;
                 (Box::new(file), size)
             }
             _ => (Box::new(io::empty()), 0),
@@ -99,22 +94,6 @@ pub fn write<W: Write>(tree: &Tree, options: &Options, out: W, task: &dyn Task) 
         unpacked_size,
         encoder: options.compression.encoder(),
     })
-}
-
-fn open(path: &Path) -> Result<(File, u64)> {
-    let context = || format!("cannot read {}", path.display());
-    let refused = || Fault::new(Kind::Data, format!("{} is not a regular file", path.display()));
-    // Opening a pipe does not wait for its other end.
-    let flags = OFlags::NONBLOCK.bits().cast_signed();
-    let file = match File::options().read(true).custom_flags(flags).open(path) {
-        // A socket.
-        Err(error) if error.raw_os_error() == Some(Errno::NXIO.raw_os_error()) => {
-            return Err(refused().into());
-        }
-        opened => opened.with_context(context)?,
-    };
-    let metadata = file.metadata().with_context(context)?;
-    if metadata.is_file() { Ok((file, metadata.len())) } else { Err(refused().into()) }
 }
 
 /// Copies exactly `size` bytes and makes sure that there are no more.

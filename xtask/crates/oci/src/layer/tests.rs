@@ -1,3 +1,5 @@
+use std::path::Path;
+
 use super::*;
 use crate::compress::Gzip;
 use crate::read::{self, Encoding, Limits, What};
