@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
 use rustix::process::{
-    Pid, Signal, WaitOptions, getpid, kill_process, kill_process_group, set_child_subreaper, wait,
+    Pid, Signal, WaitOptions, getpid, kill_process, kill_process_group, set_child_subreaper, wait, waitpid,
 };
 
 use crate::interrupt;
@@ -20,7 +20,8 @@ pub(crate) const GRACE: Duration = Duration::from_secs(3);
 const PAUSE: Duration = Duration::from_millis(50);
 
 /// Runs a program that shows what it says, to its end. When the user interrupts, all ends that it has started, in its own process
-/// group or in others': what a build or a test starts may outlive it.
+/// group or in others': what a build or a test starts may outlive it. What it leaves behind is ours, and is waited for as PID 1
+/// would: a program may ask whether what it ended is gone. No other thread may have children at the time.
 ///
 /// # Errors
 /// [`fault::Kind::Interrupted`], and where it cannot be started.
@@ -29,7 +30,7 @@ pub fn status(command: &mut Command) -> Result<ExitStatus> {
     // Children whose parents end are ours then.
     set_child_subreaper(Some(getpid())).context("cannot become the parent of what is left")?;
     let mut child = spawn(command).with_context(|| format!("starting {command:?}"))?;
-    let status = wait_for(&mut child, GRACE)?;
+    let status = wait_for(&mut child, GRACE, reap_adopted)?;
     if interrupt::pending() {
         end_all(Instant::now() + GRACE);
     }
@@ -42,8 +43,8 @@ pub(crate) fn spawn(command: &mut Command) -> io::Result<Child> {
     command.process_group(0).spawn()
 }
 
-/// Waits for the child; when the user interrupts, ends its whole process group first.
-pub(crate) fn wait_for(child: &mut Child, grace: Duration) -> Result<ExitStatus> {
+/// Waits for the child; when the user interrupts, ends its whole process group first. `meanwhile` is done again and again.
+pub(crate) fn wait_for(child: &mut Child, grace: Duration, meanwhile: impl Fn(&Child)) -> Result<ExitStatus> {
     let mut asked: Option<Instant> = None;
     let mut pause = Duration::from_millis(1);
     loop {
@@ -58,6 +59,7 @@ pub(crate) fn wait_for(child: &mut Child, grace: Duration) -> Result<ExitStatus>
             Some(since) if since.elapsed() > grace => signal_group(child, Signal::KILL),
             _ => {}
         }
+        meanwhile(child);
         thread::sleep(pause);
         pause = (pause * 2).min(PAUSE);
     }
@@ -67,6 +69,15 @@ fn signal_group(child: &Child, signal: Signal) {
     if let Some(pid) = i32::try_from(child.id()).ok().and_then(Pid::from_raw) {
         // The group may be gone already; there is nothing to do about it then.
         let _ = kill_process_group(pid, signal);
+    }
+}
+
+/// Waits for the children that have ended, but for the one that is waited for already.
+fn reap_adopted(child: &Child) {
+    let own = i32::try_from(child.id()).ok().and_then(Pid::from_raw);
+    for adopted in children().into_iter().filter(|id| Some(*id) != own) {
+        // One that is still running is asked again the next time.
+        let _ = waitpid(Some(adopted), WaitOptions::NOHANG);
     }
 }
 

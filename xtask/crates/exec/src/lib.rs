@@ -158,7 +158,7 @@ impl<'a> Run<'a> {
                 BufReader::new(stdout).take(STDOUT_LIMIT).read_to_end(&mut bytes).map(|_| bytes)
             });
             let tail = scope.spawn(move || read_lines(stderr, on_line));
-            let status = end::wait_for(&mut child, self.grace)?;
+            let status = end::wait_for(&mut child, self.grace, |_| {})?;
             let stdout =
                 reader.join().map_err(|_| anyhow::anyhow!("the reader of standard output died"))??;
             let stderr_tail =
