@@ -13,7 +13,7 @@ const STOREYS: [(&str, &[&str]); 7] = [
     ("base", &["digest", "exec", "fault", "files", "progress", "store", "web"]),
     ("formats", &["apk", "deflate", "oci", "pax", "registry"]),
     ("inputs", &["alpine", "catalog", "gobuild", "rustbuild", "toolchain"]),
-    ("build", &["plan"]),
+    ("build", &["executor", "plan"]),
     ("evidence", &["attest", "report", "sizes"]),
     ("lab", &["bench", "cluster", "e2e", "skip", "standin", "testimage", "testregistry", "vm"]),
     ("programs", &["tests", "xtask"]),

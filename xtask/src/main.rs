@@ -2,9 +2,7 @@
 
 mod cmd;
 mod context;
-mod local;
 mod project;
-mod room;
 mod runtime;
 mod runtime_name;
 mod support;

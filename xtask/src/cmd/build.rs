@@ -6,12 +6,12 @@ use std::path::PathBuf;
 
 use anyhow::{Context as _, Result};
 use catalog::Attributes;
+use executor::{Built, BuiltImage};
 use plan::Plan;
-use report::Step;
+use progress::timings::{Step, Timings, Watch};
 use serde::Serialize;
 
 use crate::context::{Context, IMAGES, write_out};
-use crate::local::{Built, BuiltImage, Timings, Watch};
 use crate::project::session::{How, Session, What};
 use crate::runtime::Runtime;
 use crate::support::{self, Support};

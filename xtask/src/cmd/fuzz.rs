@@ -9,11 +9,11 @@ use std::sync::Mutex;
 
 use anyhow::{Context as _, Result};
 use fault::{Fault, Kind};
+use files::Room;
 use rayon::prelude::*;
 use serde::Serialize;
 
 use crate::context::{Context, FUZZ, write_out};
-use crate::room::Room;
 
 /// What libFuzzer needs of the compiler: it counts the branches that an input takes and sees what is compared. All of
 /// it is in the pinned stable compiler; sanitizers are not, but code without `unsafe` needs none.

@@ -8,13 +8,13 @@ mod part;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result};
+use executor::LAYER_FILES;
 use fault::{Fault, Kind};
 use oci::compress::Compression;
 use plan::{Component, Options, Place, Plan, Target};
 use store::Store;
 
 use crate::context::Context;
-use crate::local::LAYER_FILES;
 use crate::project::session::{How, Session};
 
 /// Make one component, layer, image or index from explicit inputs, as derivations of Nix do.

@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result};
 use attest::sign::Private;
+use executor::Built;
 use fault::{Fault, Kind};
 use plan::{Options, Plan};
 use registry::Reference;
@@ -15,7 +16,6 @@ use serde::Serialize;
 
 use self::matrix::{Matrix, Skipped};
 use crate::context::{Context, write_out};
-use crate::local::Built;
 use crate::project::attach::{Signer, attach, known_commit};
 use crate::project::connection::Remote;
 use crate::project::record::check_layouts;

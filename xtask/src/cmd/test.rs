@@ -6,11 +6,11 @@ use std::time::Instant;
 
 use anyhow::{Context as _, Result};
 use fault::{Fault, Kind};
+use files::Room;
 use skip::Skipped;
 
 use crate::context::{Context, FUZZ};
 use crate::project::session::{How, Session};
-use crate::room::Room;
 use crate::ui::say;
 
 /// The entrypoint's crate, which is a workspace of its own.

@@ -6,16 +6,17 @@ use alpine::fetch::{Fetcher, Mirror};
 use anyhow::Result;
 use attest::provenance::Parameters;
 use catalog::{Attributes, Catalog};
+use executor::{Executor, Tools};
 use fault::{Fault, Kind};
 use gobuild::Spec;
 use oci::compress::{Compression, Gzip};
 use plan::{Options, Plan, Sources};
+use progress::timings::Timings;
 use store::Store;
 use toolchain::{Host, Setup, Upx};
 
 use super::pins;
 use crate::context::Context;
-use crate::local::{Executor, Timings, Tools};
 
 /// What to do about a version of an edited module that no person has read.
 pub(crate) const READ: &str = "read the files it names, and put the version into `also` or `without` there";

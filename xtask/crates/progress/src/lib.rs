@@ -2,6 +2,8 @@
 //!
 //! The program decides: bars on a terminal, plain lines in CI, nothing under `--quiet`.
 
+pub mod timings;
+
 /// Receives progress. Shared by all threads of a build.
 pub trait Progress: Send + Sync {
     /// A piece of work begins; it ends when the returned task is dropped.

@@ -23,4 +23,4 @@ pub use document::document;
 pub use figures::{Summary, summaries};
 pub use input::{Cell, History, Input, Kind, Matrix, Node, Published, Record, Recorded, Size};
 pub use page::page;
-pub use timings::{Sample, Step, Timings, timings};
+pub use timings::{Timings, timings};

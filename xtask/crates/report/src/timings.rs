@@ -3,6 +3,7 @@
 #![expect(clippy::cast_precision_loss, reason = "steps are few, and bytes far below 2^52")]
 
 use maud::{Markup, html};
+use progress::timings::{Sample, Step};
 
 use crate::document;
 use crate::figures::mib;
@@ -20,28 +21,6 @@ pub struct Timings {
     pub steps: Vec<Step>,
     /// What the machine did now and then, the earliest first.
     pub samples: Vec<Sample>,
-}
-
-/// A step, in seconds since the beginning.
-#[derive(Clone, Debug)]
-pub struct Step {
-    /// What is made.
-    pub name: String,
-    /// When it began.
-    pub begin: f64,
-    /// When it ended.
-    pub end: f64,
-}
-
-/// A moment.
-#[derive(Clone, Copy, Debug)]
-pub struct Sample {
-    /// When, in seconds since the beginning.
-    pub at: f64,
-    /// How many processors were busy since the sample before.
-    pub busy: f64,
-    /// What was resident of all processes of the build, in bytes.
-    pub memory: u64,
 }
 
 /// How wide and high drawings are, and each step's bar.

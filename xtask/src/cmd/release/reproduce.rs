@@ -2,9 +2,9 @@
 
 use anyhow::{Context as _, Result};
 use attest::compare;
+use executor::Built;
 use plan::Plan;
 
-use crate::local::Built;
 use crate::project::session::Session;
 
 /// Demands that what was built is built again, by `plan`, from neither the store's objects nor Go's or zig's caches.

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result};
 use catalog::{Arch, Pack, Release};
+use executor::{Executor, Machine, Probe};
 use fault::{Fault, Kind};
 use gobuild::Recipe;
 use oci::compress::Compression;
@@ -16,7 +17,6 @@ use serde::Serialize;
 use sizes::render::bytes as grouped;
 
 use crate::context::{Context, write_out};
-use crate::local::{Executor, Machine, Probe};
 use crate::project::session::{How, Session};
 
 use advice::Advice;

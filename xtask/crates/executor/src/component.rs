@@ -11,7 +11,7 @@ use super::Executor;
 
 impl Executor<'_> {
     /// The component, from the store or made now.
-    pub(crate) fn component(&self, key: &Key, component: &Component) -> Result<Object> {
+    pub fn component(&self, key: &Key, component: &Component) -> Result<Object> {
         self.timings.measure(&component.name, || {
             self.store.object(key, &component.name, self.progress, |dir| {
                 self.make(component, &dir.join(Component::FILE))

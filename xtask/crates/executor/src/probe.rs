@@ -18,16 +18,16 @@ const CNI: &str = "github.com/containernetworking/plugins/";
 
 /// How a program is asked for its version, which changes nothing anywhere.
 #[derive(Debug)]
-pub(crate) struct Probe {
+pub struct Probe {
     /// The name that it is called by.
-    pub(crate) name: String,
+    pub name: String,
     args: &'static [&'static str],
     env: &'static [(&'static str, &'static str)],
 }
 
 impl Probe {
     /// CNI plugins by the CNI specification's VERSION command, kubeadm by a verb, others by `--version`.
-    pub(crate) fn of(program: &Program) -> Self {
+    pub fn of(program: &Program) -> Self {
         let (args, env): (&[&str], &[(&str, &str)]) = match program.package.as_str() {
             package if package.starts_with(CNI) => (&[], &[("CNI_COMMAND", "VERSION")]),
             package if package.ends_with("/kubeadm") => (&["version"], &[]),
@@ -48,7 +48,7 @@ impl fmt::Display for Probe {
 
 /// What runs programs of an architecture here: this machine, or an emulator.
 #[derive(Debug)]
-pub(crate) struct Machine {
+pub struct Machine {
     emulator: Option<PathBuf>,
 }
 
@@ -57,7 +57,7 @@ impl Machine {
     ///
     /// # Errors
     /// `Tool` if it takes a qemu that is not installed.
-    pub(crate) fn of(target: &Target, host: Host) -> Result<Self> {
+    pub fn of(target: &Target, host: Host) -> Result<Self> {
         let Target { goarch: arch, qemu, .. } = target;
         if arch == host.arch() {
             return Ok(Self { emulator: None });
@@ -78,17 +78,17 @@ impl Machine {
 
     /// This machine itself.
     #[cfg(test)]
-    pub(crate) fn own() -> Self {
+    pub fn own() -> Self {
         Self { emulator: None }
     }
 
     /// Is it this machine itself, so that times mean something?
-    pub(crate) fn is_own(&self) -> bool {
+    pub fn is_own(&self) -> bool {
         self.emulator.is_none()
     }
 
     /// Runs the probe on `file`, which is linked into `dir` by the program's name, as images have it.
-    pub(crate) fn run(&self, probe: &Probe, file: &Path, dir: &Path) -> Result<Finished> {
+    pub fn run(&self, probe: &Probe, file: &Path, dir: &Path) -> Result<Finished> {
         let link = link(probe, file, dir)?;
         let run = match &self.emulator {
             Some(emulator) => exec::Run::new(emulator).arg(link),
@@ -102,7 +102,7 @@ impl Machine {
     ///
     /// # Errors
     /// `Failed` if it fails.
-    pub(crate) fn time(&self, probe: &Probe, file: &Path, dir: &Path) -> Result<Duration> {
+    pub fn time(&self, probe: &Probe, file: &Path, dir: &Path) -> Result<Duration> {
         exec::interrupt::check()?;
         let link = link(probe, file, dir)?;
         let mut command = self.emulator.as_ref().map_or_else(

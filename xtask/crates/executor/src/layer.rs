@@ -18,7 +18,7 @@ use super::Executor;
 const BLOB: &str = "layer";
 const RECORD: &str = "layer.json";
 /// All of them.
-pub(crate) const FILES: [&str; 2] = [BLOB, RECORD];
+pub const FILES: [&str; 2] = [BLOB, RECORD];
 
 impl Executor<'_> {
     /// The layer's blob, from the store or made now.
@@ -27,7 +27,7 @@ impl Executor<'_> {
     }
 
     /// The layer, from the store or made now.
-    pub(crate) fn layer_object(&self, key: &Key, layer: &Layer) -> Result<Object> {
+    pub fn layer_object(&self, key: &Key, layer: &Layer) -> Result<Object> {
         let name = format!("layer {}", layer.name);
         self.timings.measure(&name, || {
             self.store.object(key, &name, self.progress, |dir| {

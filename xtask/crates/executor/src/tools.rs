@@ -7,8 +7,9 @@ use anyhow::Result;
 use toolchain::{Setup, verify_tools};
 
 /// The tools, each found once.
-pub(crate) struct Tools<'a> {
-    pub(crate) setup: Setup<'a>,
+pub struct Tools<'a> {
+    /// What finding them needs to know.
+    pub setup: Setup<'a>,
     go_cache: Option<PathBuf>,
     go: OnceLock<gobuild::Tools>,
     rust: OnceLock<rustbuild::Tools>,
@@ -16,12 +17,12 @@ pub(crate) struct Tools<'a> {
 
 impl<'a> Tools<'a> {
     /// `go_cache`: where Go keeps compiled packages, if not where the user's does.
-    pub(crate) fn new(setup: Setup<'a>, go_cache: Option<PathBuf>) -> Self {
+    pub fn new(setup: Setup<'a>, go_cache: Option<PathBuf>) -> Self {
         Self { setup, go_cache, go: OnceLock::new(), rust: OnceLock::new() }
     }
 
     /// Go with zig as its C compiler; every file of both is hashed before the first use.
-    pub(crate) fn go(&self) -> Result<&gobuild::Tools> {
+    pub fn go(&self) -> Result<&gobuild::Tools> {
         cached(&self.go, || {
             let go = self.setup.ensure_go()?;
             let zig = self.setup.ensure_zig()?;
@@ -43,7 +44,7 @@ impl<'a> Tools<'a> {
     }
 
     /// Rust with zig as its linker.
-    pub(crate) fn rust(&self) -> Result<&rustbuild::Tools> {
+    pub fn rust(&self) -> Result<&rustbuild::Tools> {
         cached(&self.rust, || {
             let zig = self.setup.ensure_zig()?;
             let zigbuild = self.setup.ensure_cargo_zigbuild()?;
@@ -66,7 +67,7 @@ impl<'a> Tools<'a> {
     }
 
     /// Where the user's cargo keeps crates.
-    pub(crate) fn cargo_home(&self) -> Result<PathBuf> {
+    pub fn cargo_home(&self) -> Result<PathBuf> {
         home("CARGO_HOME", ".cargo").map_or_else(|| self.setup.store.tool_cache("cargo"), Ok)
     }
 }

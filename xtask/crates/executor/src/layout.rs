@@ -15,45 +15,55 @@ use super::Executor;
 
 /// What a build left.
 #[derive(Debug, Serialize)]
-pub(crate) struct Built {
+pub struct Built {
     /// What was asked for.
-    pub(crate) attribute: String,
+    pub attribute: String,
     /// Repository and tag.
-    pub(crate) reference: String,
+    pub reference: String,
     /// What containerd and docker call it once it is loaded.
-    pub(crate) name: String,
+    pub name: String,
     /// The digest of the image's manifest, or of the index.
-    pub(crate) digest: String,
+    pub digest: String,
     /// The OCI layout.
-    pub(crate) layout: PathBuf,
+    pub layout: PathBuf,
     /// The image, or an index's images.
-    pub(crate) images: Vec<BuiltImage>,
+    pub images: Vec<BuiltImage>,
 }
 
 /// One image of what was built.
 #[derive(Debug, Serialize)]
-pub(crate) struct BuiltImage {
-    pub(crate) attribute: String,
-    pub(crate) platform: String,
-    pub(crate) digest: String,
+pub struct BuiltImage {
+    /// What the catalog calls it.
+    pub attribute: String,
+    /// As in `linux/arm64/v8`.
+    pub platform: String,
+    /// The digest of its manifest.
+    pub digest: String,
     /// The digest of its config.
-    pub(crate) config: String,
+    pub config: String,
     /// Bytes of all layers and the config, as pulled.
-    pub(crate) compressed: u64,
+    pub compressed: u64,
     /// Bytes of the unpacked files.
-    pub(crate) extracted: u64,
-    pub(crate) layers: Vec<BuiltLayer>,
+    pub extracted: u64,
+    /// Lowest first.
+    pub layers: Vec<BuiltLayer>,
 }
 
 /// One layer of an image.
 #[derive(Debug, Serialize)]
-pub(crate) struct BuiltLayer {
-    pub(crate) name: String,
-    pub(crate) digest: String,
-    pub(crate) diff_id: String,
-    pub(crate) compressed: u64,
-    pub(crate) extracted: u64,
-    pub(crate) encoder: String,
+pub struct BuiltLayer {
+    /// The base's or component's.
+    pub name: String,
+    /// Of its blob.
+    pub digest: String,
+    /// Of what is decompressed.
+    pub diff_id: String,
+    /// Bytes of its blob.
+    pub compressed: u64,
+    /// Bytes of its files.
+    pub extracted: u64,
+    /// What compressed it.
+    pub encoder: String,
 }
 
 impl Executor<'_> {

@@ -1,4 +1,4 @@
-//! The local executor: carries a plan out on this machine, with the store as cache.
+//! Carries a plan out on this machine, with the store as cache.
 //!
 //! Only what is missing is made: a layer that is in the store asks for no component, and no tool is looked for unless
 //! something is compiled.
@@ -8,7 +8,6 @@ mod layer;
 mod layout;
 mod pack;
 mod probe;
-mod timings;
 mod tools;
 
 use std::cmp::Reverse;
@@ -22,35 +21,35 @@ use anyhow::{Context as _, Result};
 use oci::image::LayerBlob;
 use plan::{Component, Layer, Plan, Sources, Target};
 use progress::Progress;
+use progress::timings::Timings;
 use store::{Key, Store};
 
-pub(crate) use layer::FILES as LAYER_FILES;
-pub(crate) use layout::{Built, BuiltImage};
-pub(crate) use probe::{Machine, Probe};
-pub(crate) use timings::{Timings, Watch};
-pub(crate) use tools::Tools;
+pub use layer::FILES as LAYER_FILES;
+pub use layout::{Built, BuiltImage, BuiltLayer};
+pub use probe::{Machine, Probe};
+pub use tools::Tools;
 
 /// Carries plans out.
-pub(crate) struct Executor<'a> {
+pub struct Executor<'a> {
     /// Keeps all that is made.
-    pub(crate) store: &'a Store,
+    pub store: &'a Store,
     /// The repository's files.
-    pub(crate) sources: &'a Sources,
+    pub sources: &'a Sources,
     /// The pinned tools.
-    pub(crate) tools: Tools<'a>,
+    pub tools: Tools<'a>,
     /// Asked for Alpine's files first.
-    pub(crate) mirrors: Vec<Mirror>,
+    pub mirrors: Vec<Mirror>,
     /// Hears of progress.
-    pub(crate) progress: &'a dyn Progress,
+    pub progress: &'a dyn Progress,
     /// How many things to do at once.
-    pub(crate) jobs: usize,
+    pub jobs: usize,
     /// How long each step took.
-    pub(crate) timings: Timings,
+    pub timings: Timings,
 }
 
 impl Executor<'_> {
     /// Builds everything in the plan and leaves a layout a target in `out`.
-    pub(crate) fn build(&self, plan: &Plan, out: &Path) -> Result<Vec<Built>> {
+    pub fn build(&self, plan: &Plan, out: &Path) -> Result<Vec<Built>> {
         let mut blobs = BTreeMap::new();
         let mut missing = BTreeMap::new();
         for (key, layer) in &plan.layers {
@@ -71,7 +70,7 @@ impl Executor<'_> {
     }
 
     /// Makes `layout` the layout of a plan's only target, whose layers are all in the store.
-    pub(crate) fn assemble(&self, plan: &Plan, layout: &Path) -> Result<()> {
+    pub fn assemble(&self, plan: &Plan, layout: &Path) -> Result<()> {
         let [target] = plan.targets.as_slice() else {
             anyhow::bail!("not one target, but {}", plan.targets.len())
         };
@@ -94,7 +93,7 @@ impl Executor<'_> {
     }
 
     /// The plan has compared its layers with each other, but not with Alpine's files, which it does not read.
-    pub(crate) fn check_stack<'l>(&self, layers: impl Iterator<Item = &'l Layer>) -> Result<()> {
+    pub fn check_stack<'l>(&self, layers: impl Iterator<Item = &'l Layer>) -> Result<()> {
         let mut trees = Vec::new();
         for layer in layers {
             trees.extend(self.alpine(layer)?);
@@ -104,7 +103,7 @@ impl Executor<'_> {
     }
 
     /// Fetches what the plan needs that is not in the store.
-    pub(crate) fn fetch(&self, plan: &Plan) -> Result<()> {
+    pub fn fetch(&self, plan: &Plan) -> Result<()> {
         for recipe in plan.layers.values().filter_map(|layer| layer.alpine.as_ref()) {
             recipe.fetch(&self.fetcher(recipe), &self.sources.alpine_keys()?)?;
         }

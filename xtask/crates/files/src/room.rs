@@ -7,15 +7,17 @@ use anyhow::{Context, Result};
 use tempfile::TempDir;
 
 /// Removed when dropped, with all that is in it.
-pub(crate) struct Room(TempDir);
+pub struct Room(TempDir);
 
 impl Room {
-    pub(crate) fn new() -> Result<Self> {
+    /// Makes it.
+    pub fn new() -> Result<Self> {
         // Sockets' names may be a hundred bytes long.
         Ok(Self(TempDir::with_prefix("xtask-").context("cannot make a temporary directory")?))
     }
 
-    pub(crate) fn path(&self) -> &Path {
+    /// Where it is.
+    pub fn path(&self) -> &Path {
         self.0.path()
     }
 }

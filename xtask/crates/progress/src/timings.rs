@@ -7,8 +7,6 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use report::{Sample, Step};
-
 /// How often the machine is looked at.
 const PERIOD: Duration = Duration::from_millis(200);
 /// Ticks a second of the times in `/proc/stat`: `USER_HZ`.
@@ -16,8 +14,30 @@ const USER_HZ: f64 = 100.0;
 /// The unit of `/proc/PID/statm` on the architectures that builds run on, in bytes.
 const PAGE: u64 = 4096;
 
+/// A step, in seconds since the beginning.
+#[derive(Clone, Debug)]
+pub struct Step {
+    /// What is made.
+    pub name: String,
+    /// When it began.
+    pub begin: f64,
+    /// When it ended.
+    pub end: f64,
+}
+
+/// A moment.
+#[derive(Clone, Copy, Debug)]
+pub struct Sample {
+    /// When, in seconds since the beginning.
+    pub at: f64,
+    /// How many processors were busy since the sample before.
+    pub busy: f64,
+    /// What was resident of all processes of the build, in bytes.
+    pub memory: u64,
+}
+
 /// Steps, in the order they ended.
-pub(crate) struct Timings {
+pub struct Timings {
     begin: Instant,
     steps: Mutex<Vec<Step>>,
 }
@@ -30,7 +50,7 @@ impl Default for Timings {
 
 impl Timings {
     /// Runs a step and keeps when it began and ended.
-    pub(crate) fn measure<T>(&self, step: &str, run: impl FnOnce() -> T) -> T {
+    pub fn measure<T>(&self, step: &str, run: impl FnOnce() -> T) -> T {
         let begin = self.seconds();
         let result = run();
         let step = Step { name: step.to_owned(), begin, end: self.seconds() };
@@ -39,17 +59,17 @@ impl Timings {
     }
 
     /// How long it is since the beginning, in seconds.
-    pub(crate) fn seconds(&self) -> f64 {
+    pub fn seconds(&self) -> f64 {
         self.begin.elapsed().as_secs_f64()
     }
 
     /// All steps so far.
-    pub(crate) fn take(&self) -> Vec<Step> {
+    pub fn take(&self) -> Vec<Step> {
         std::mem::take(&mut *self.steps.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
     /// Looks at the machine from now on.
-    pub(crate) fn watch(&self) -> Watch {
+    pub fn watch(&self) -> Watch {
         let begin = self.begin;
         let over = Arc::new(AtomicBool::new(false));
         let until = Arc::clone(&over);
@@ -75,14 +95,14 @@ impl Timings {
 }
 
 /// Somebody who looks at the machine.
-pub(crate) struct Watch {
+pub struct Watch {
     over: Arc<AtomicBool>,
     thread: JoinHandle<Vec<Sample>>,
 }
 
 impl Watch {
     /// What was seen; none where the kernel says nothing.
-    pub(crate) fn end(self) -> Vec<Sample> {
+    pub fn end(self) -> Vec<Sample> {
         self.over.store(true, Ordering::Relaxed);
         self.thread.thread().unpark();
         self.thread.join().unwrap_or_default()
