@@ -26,7 +26,7 @@ const OWNERS: [(&str, &str, &[&str]); 20] = [
     ("an image's title", "\"org.opencontainers.image.title", &["crates/catalog/src/label.rs"]),
     ("an image's platform as text", ".config.variant()", &["crates/oci/src/layout/open.rs"]),
     ("Go's build information", "Go buildinf", &["crates/sizes/src/go/buildinfo.rs"]),
-    ("the record of sizes", "\"images/sizes.json\"", &["src/project/record.rs"]),
+    ("the record of sizes", "\"images/sizes.json\"", &["crates/project/src/record.rs"]),
     ("an architecture of images: images/catalog.toml alone", "\"arm32v7\"", &[]),
     ("what compilers call an architecture: images/catalog.toml alone", "-linux-musl", &[]),
     ("an emulator: images/catalog.toml alone", "\"qemu-arm\"", &[]),

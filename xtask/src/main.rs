@@ -2,10 +2,7 @@
 
 mod cmd;
 mod context;
-mod project;
-mod runtime;
-mod runtime_name;
-mod support;
+mod flags;
 mod ui;
 
 use std::process::ExitCode;

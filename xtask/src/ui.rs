@@ -7,9 +7,10 @@ mod plain;
 use std::io::{IsTerminal, Write};
 use std::sync::Arc;
 
-pub(crate) use plain::{plain, plain_json};
 use progress::{Progress, Silent};
 pub(crate) use sizes::render::mib;
+
+pub(crate) use plain::{plain, plain_json};
 
 /// When to use colours and bars.
 #[derive(Clone, Copy, PartialEq, Eq, clap::ValueEnum)]

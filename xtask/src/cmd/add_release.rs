@@ -11,12 +11,13 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context as _, Result};
 use catalog::{Catalog, Closure, Release};
 use fault::{Fault, Kind};
+use project::weigh::Request;
+use project::{Checkout, READ, Selection, Session, pins, record};
 use serde::Serialize;
 
 use self::origin::Origin;
 use crate::context::{Context, write_out};
-use crate::project::session::{How, READ, Session, What};
-use crate::project::{pins, record};
+use crate::flags::BuildFlags;
 
 const CATALOG: &str = "images/catalog.toml";
 /// What a release is made of and reported in: what is copied to work on, and where the changed files are.
@@ -51,7 +52,7 @@ pub(crate) struct AddRelease {
     #[arg(long)]
     no_build: bool,
     #[command(flatten)]
-    how: How,
+    how: BuildFlags,
 }
 
 /// The answer for machines.
@@ -66,19 +67,19 @@ struct Answer<'a> {
 
 impl AddRelease {
     pub(crate) fn run(&self, context: &Context) -> Result<()> {
-        let catalog = context.catalog()?;
+        let catalog = context.checkout.catalog()?;
         if catalog::version_numbers(&self.release).is_none() {
             let message = format!("`{}` is not a version vX.Y.Z", self.release);
             return Err(Fault::new(Kind::Usage, message).into());
         }
-        let text =
-            fs::read_to_string(context.root.join(CATALOG)).with_context(|| format!("reading {CATALOG}"))?;
+        let text = fs::read_to_string(context.checkout.root.join(CATALOG))
+            .with_context(|| format!("reading {CATALOG}"))?;
         if let Some(known) = catalog.release(&self.release) {
             return self.add_commit(context, &text, known);
         }
         let newest = catalog.releases.iter().max_by_key(|release| release.numbers());
         let newest = newest.ok_or_else(|| Fault::new(Kind::Data, format!("{CATALOG} has no release")))?;
-        let session = Session::open(context, &self.how)?;
+        let session = Session::open(&context.checkout, self.how.options())?;
         let (commit, date) = self.origin.of(&self.release, &session)?;
         let (crictl, remark) = match &self.crictl {
             Some(version) => (version.clone(), None),
@@ -101,18 +102,17 @@ impl AddRelease {
         let copy =
             tempfile::Builder::new().prefix("add-release-").tempdir().context("a directory to work in")?;
         for part in PARTS {
-            copy_all(&context.root, part, copy.path())?;
+            copy_all(&context.checkout.root, part, copy.path())?;
         }
         fs::write(copy.path().join(CATALOG), &text).context("writing the catalog's copy")?;
-        let inside =
-            Context { root: copy.path().to_owned(), json: context.json, progress: context.progress.clone() };
-        let unread = self.make(&inside)?;
+        let inside = Checkout { root: copy.path().to_owned(), progress: context.checkout.progress.clone() };
+        let unread = self.make(context, &inside)?;
 
-        let changed = changed(&context.root, copy.path())?;
-        put(&context.root, copy.path(), &changed)?;
-        context.tell_untracked(&changed)?;
+        let changed = changed(&context.checkout.root, copy.path())?;
+        put(&context.checkout.root, copy.path(), &changed)?;
+        context.checkout.tell_untracked(&changed)?;
         if commit.is_none() {
-            context.progress.note(&format!(
+            context.note(&format!(
                 "no commit of {} is known: its programs and images say none; `cargo xtask add-release {} --commit SHA` \
                  adds it",
                 self.release, self.release
@@ -135,11 +135,11 @@ impl AddRelease {
         if known.commit.is_some() || !self.origin.tells_commit() {
             return Err(there().into());
         }
-        let session = Session::open(context, &self.how)?;
+        let session = Session::open(&context.checkout, self.how.options())?;
         let commit = self.origin.commit(&self.release, &session)?.ok_or_else(there)?;
         let text = text::with_commit(text, known, &commit)?;
         Catalog::parse(&text, CATALOG)?;
-        files::write(&context.root.join(CATALOG), text.as_bytes())?;
+        files::write(&context.checkout.root.join(CATALOG), text.as_bytes())?;
         let changed = [PathBuf::from(CATALOG)];
         if context.json {
             let unread = BTreeSet::new();
@@ -150,8 +150,8 @@ impl AddRelease {
     }
 
     /// Closures, size and pages, in the copy; returns the versions of edited modules that no person has read.
-    fn make(&self, context: &Context) -> Result<BTreeSet<String>> {
-        let session = Session::open(context, &self.how)?;
+    fn make(&self, context: &Context, copy: &Checkout) -> Result<BTreeSet<String>> {
+        let session = Session::open(copy, self.how.options())?;
         let release =
             session.catalog.release(&self.release).context("the release is not in its own catalog")?;
         let spec = |closure| plan::spec(&session.catalog, release, closure);
@@ -159,16 +159,18 @@ impl AddRelease {
         let kubeadm = spec(Closure::Kubeadm)?;
         match pins::ensure_closures(&session, &[kubeadm], false) {
             Err(error) if fault::is(&error, Kind::Unavailable) => {
-                context.progress.note(&format!("without crictl: {error:#}"));
+                context.note(&format!("without crictl: {error:#}"));
             }
             done => done?,
         }
         let attribute = format!("kubelet-{}-amd64", release.attribute());
-        let unread = session.plan(&What::of(vec![attribute.clone()]))?.unread()?;
+        let unread = session.plan(&Selection::of(vec![attribute.clone()]))?.unread()?;
         drop(session);
         if !self.no_build {
-            record::add(context, &attribute, &self.how)?;
-            record::write_table(context, false)?;
+            let request = Request { attributes: vec![attribute], ..Request::default() };
+            let (written, _) = record::write(copy, &request, &self.how.options())?;
+            context.tell(&written)?;
+            context.tell(&record::write_table(copy, false)?)?;
         }
         Ok(unread)
     }

@@ -12,6 +12,8 @@ use anyhow::Result;
 use fault::{Fault, Kind};
 use gobuild::vulncheck::Vulncheck;
 use oci::layout::{Found, Layout};
+use project::Session;
+use project::source::Source;
 use serde::Serialize;
 use serde_json::Value;
 use sizes::go;
@@ -19,8 +21,7 @@ use toolchain::Host;
 
 use self::alpine::Packages;
 use crate::context::{Context, write_out};
-use crate::project::session::{How, Session};
-use crate::project::source::Source;
+use crate::flags::BuildFlags;
 
 /// Go's own database.
 const DATABASE: &str = "https://vuln.go.dev";
@@ -59,7 +60,7 @@ pub(crate) struct Advisories {
     #[arg(long, value_name = "HOST/REPOSITORY", requires = "vex")]
     repository: Option<String>,
     #[command(flatten)]
-    how: How,
+    how: BuildFlags,
 }
 
 /// The answer for machines.
@@ -122,9 +123,9 @@ impl Advisories {
         let url = database(&self.db)?;
         let alpine = self.alpine_secdb.as_deref().map(Database::read).transpose()?;
         // Before anything is compiled to look into them.
-        let layouts = self.images.iter().map(|image| Source::local(context, image)?.open());
+        let layouts = self.images.iter().map(|image| Source::local(&context.checkout, image)?.open());
         let layouts: Vec<Layout> = layouts.collect::<Result<_>>()?;
-        let session = Session::open(context, &self.how)?;
+        let session = Session::open(&context.checkout, self.how.options())?;
         let (tools, work) = (session.tools()?, session.store.scratch_dir()?);
         let mut check = None;
         let mut report = Report { alpine: alpine.as_ref().map(|_| Vec::new()), ..Report::default() };

@@ -4,12 +4,12 @@ use std::path::PathBuf;
 
 use anyhow::Result;
 use attest::sign::Private;
+use project::attach::{Signer, attach, known_commit};
+use project::source::Source;
+use project::{Session, rebuild};
 
 use crate::context::{Context, write_out};
-use crate::project::attach::{Signer, attach, known_commit};
-use crate::project::rebuild;
-use crate::project::session::{How, Session};
-use crate::project::source::Source;
+use crate::flags::BuildFlags;
 
 /// Attach SBOMs, provenance and, with a key, signatures to a layout.
 #[derive(clap::Args)]
@@ -24,17 +24,17 @@ pub(crate) struct Attest {
     #[arg(long, value_name = "FILE")]
     key: Option<PathBuf>,
     #[command(flatten)]
-    how: How,
+    how: BuildFlags,
 }
 
 impl Attest {
     pub(crate) fn run(&self, context: &Context) -> Result<()> {
         let key = self.key.as_deref().map(Private::read).transpose()?;
-        let source = Source::local(context, &self.image)?;
+        let source = Source::local(&context.checkout, &self.image)?;
         let layout = source.open()?;
-        let session = Session::open(context, &self.how)?;
+        let session = Session::open(&context.checkout, self.how.options())?;
         let signer = key.as_ref().map(|key| Signer { key, repository: rebuild::repository(&layout) });
-        let count = attach(&session, &layout, signer.as_ref(), known_commit(context)?.as_deref())?;
+        let count = attach(&session, &layout, signer.as_ref(), known_commit(&context.checkout)?.as_deref())?;
         if context.json {
             return context
                 .print_json(&serde_json::json!({"version": 1, "layout": source.layout, "attached": count}));

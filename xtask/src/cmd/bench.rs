@@ -72,7 +72,7 @@ fn show(
     replaced: Option<Replaced>,
 ) -> Result<()> {
     if let Some(replaced) = replaced {
-        let path = context.root.join(PAGE);
+        let path = context.checkout.root.join(PAGE);
         let page = files::read_text(&path, files::DOCUMENT)?;
         files::write(&path, replaced(&page, PAGE, markdown)?.as_bytes())?;
     }

@@ -9,12 +9,13 @@ use catalog::Attributes;
 use executor::{Built, BuiltImage};
 use plan::Plan;
 use progress::timings::{Step, Timings, Watch};
+use project::load::Runtime;
+use project::support::{self, Support};
+use project::{IMAGES, Session};
 use serde::Serialize;
 
-use crate::context::{Context, IMAGES, write_out};
-use crate::project::session::{How, Session, What};
-use crate::runtime::Runtime;
-use crate::support::{self, Support};
+use crate::context::{Context, write_out};
+use crate::flags::{BuildFlags, SelectionFlags};
 use crate::ui::mib;
 
 /// Where the page on a build's time goes.
@@ -30,9 +31,9 @@ const TIMINGS: &str = "target/timings.html";
   cargo xtask build kubelet-v1_26_0-cni --zstd  the same images with smaller layers, as ...-zstd")]
 pub(crate) struct Build {
     #[command(flatten)]
-    what: What,
+    what: SelectionFlags,
     #[command(flatten)]
-    how: How,
+    how: BuildFlags,
     /// Put the layouts here, each in a directory named like its attribute [default: target/images].
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
@@ -67,11 +68,11 @@ struct Timing {
 
 impl Build {
     pub(crate) fn run(&self, context: &Context) -> Result<()> {
-        let session = Session::open(context, &self.how)?;
-        let plan = session.plan(&self.what)?;
+        let session = Session::open(&context.checkout, self.how.options())?;
+        let plan = session.plan(&self.what.selection())?;
         self.what.omit.check(&session.catalog, plan.targets.iter().map(plan::Target::attribute))?;
         tell_ended(context, &session, &plan)?;
-        let out = self.out.clone().unwrap_or_else(|| context.root.join(IMAGES));
+        let out = self.out.clone().unwrap_or_else(|| context.checkout.root.join(IMAGES));
         let executor = session.executor()?;
         let watch = self.timings.then(|| executor.timings.watch());
         let built = executor.build(&plan, &out)?;
@@ -84,7 +85,7 @@ impl Build {
             return context.print_json(&Report { version: 1, built: &built, said, timings });
         }
         for Timing { step, seconds, .. } in &timings {
-            context.progress.note(&format!("{seconds:8.2} s  {step}"));
+            context.note(&format!("{seconds:8.2} s  {step}"));
         }
         built.iter().try_for_each(|built| write_out(&table(built)))?;
         said.iter().try_for_each(|line| write_out(line))
@@ -100,10 +101,12 @@ impl Build {
         } else if let Some(found) = Runtime::find()? {
             found
         } else {
-            context.progress.note("neither docker nor containerd answers: built, but not run");
+            context.note("neither docker nor containerd answers: built, but not run");
             return Ok(Vec::new());
         };
-        built.iter().try_for_each(|built| runtime.load(&built.layout, &*context.progress).map(drop))?;
+        built
+            .iter()
+            .try_for_each(|built| runtime.load(&built.layout, &*context.checkout.progress).map(drop))?;
         if !self.run {
             return Ok(Vec::new());
         }
@@ -117,7 +120,7 @@ impl Build {
 
 /// Says of which releases' images Kubernetes' support has ended: they get no fixes.
 fn tell_ended(context: &Context, session: &Session<'_>, plan: &Plan) -> Result<()> {
-    let (support, today) = (Support::read(&context.root)?, support::today());
+    let (support, today) = (Support::read(&context.checkout.root)?, support::today());
     let newest = session.catalog.releases.iter().find(|release| support.ended(release, today).is_none());
     let attributes = Attributes::of(&session.catalog);
     let mut told = BTreeSet::new();
@@ -127,7 +130,7 @@ fn tell_ended(context: &Context, session: &Session<'_>, plan: &Plan) -> Result<(
             continue;
         };
         let newest = newest.map(|newest| format!("; {} is supported", newest.version)).unwrap_or_default();
-        context.progress.note(&format!(
+        context.note(&format!(
             "warning: Kubernetes' support of {} ended on {ended}: it gets no fixes{newest}",
             release.version
         ));
@@ -147,13 +150,13 @@ fn timings(context: &Context, plan: &Plan, timings: &Timings, watch: Watch) -> R
         steps: steps.clone(),
         samples: watch.end(),
     });
-    let to = context.root.join(TIMINGS);
+    let to = context.checkout.root.join(TIMINGS);
     // Cargo's own may be elsewhere.
     to.parent()
         .map_or(Ok(()), fs::create_dir_all)
         .with_context(|| format!("cannot make room for {TIMINGS}"))?;
     files::write(&to, page.as_bytes())?;
-    context.progress.note(&format!("{TIMINGS} shows it"));
+    context.note(&format!("{TIMINGS} shows it"));
     let timing = |Step { name, begin, end }| Timing { step: name, begin, seconds: end - begin };
     Ok(steps.into_iter().map(timing).collect())
 }

@@ -2,11 +2,11 @@
 
 use anyhow::Result;
 use fault::{Fault, Kind};
+use project::{BuildOptions, Session};
 use serde::Serialize;
 use toolchain::doctor::{Check, doctor};
 
 use crate::context::{Context, write_out};
-use crate::project::session::{How, Session};
 
 /// Check this machine, and print the command that fixes each problem.
 #[derive(clap::Args)]
@@ -25,8 +25,7 @@ struct Report<'a> {
 
 impl Doctor {
     pub(crate) fn run(&self, context: &Context) -> Result<()> {
-        let how = How::default();
-        let session = Session::open(context, &how)?;
+        let session = Session::open(&context.checkout, BuildOptions::default())?;
         let setup = session.setup()?;
         let foreign = session.catalog.arches.iter().filter(|arch| arch.architecture != setup.host.arch());
         let emulators: Vec<_> = foreign.map(|arch| (arch.qemu.as_str(), arch.name.as_str())).collect();

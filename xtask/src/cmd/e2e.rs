@@ -8,11 +8,11 @@ use ::e2e::{Able, CASES, Case, CaseReport, Group, Report, Suite, chosen};
 use anyhow::{Context as _, Result};
 use cluster::{Kit, Nodes, Setup};
 use fault::{Fault, Kind};
+use project::{Selection, Session};
 use vm::Runtime;
 
 use crate::context::{Context, write_out};
-use crate::project::session::{How, Session, What};
-use crate::runtime_name::RuntimeName;
+use crate::flags::{BuildFlags, RuntimeName};
 
 /// The release that is tried where none is named: that of docs/cluster.md.
 const RELEASE: &str = "v1.37.2";
@@ -77,7 +77,7 @@ pub(crate) struct E2e {
     #[arg(long, value_name = "DIR", default_value = "target/e2e")]
     out: PathBuf,
     #[command(flatten)]
-    how: How,
+    how: BuildFlags,
 }
 
 impl E2e {
@@ -96,11 +96,16 @@ impl E2e {
         let cases: Vec<&Case> =
             cases.into_iter().flat_map(|case| iter::repeat_n(case, self.repeat.get())).collect();
         let suite = if self.conformance {
-            Some(Suite::read(&context.root, &self.release, self.focus.clone(), self.at_a_time.get())?)
+            Some(Suite::read(
+                &context.checkout.root,
+                &self.release,
+                self.focus.clone(),
+                self.at_a_time.get(),
+            )?)
         } else {
             None
         };
-        let out = context.root.join(&self.out);
+        let out = context.checkout.root.join(&self.out);
         std::fs::create_dir_all(&out).with_context(|| format!("cannot make {}", out.display()))?;
         let runtime = Runtime::from(self.runtime);
         let packages: &[&str] = match runtime {
@@ -114,7 +119,7 @@ impl E2e {
             None => None,
         };
         let setup = Setup {
-            root: &context.root,
+            root: &context.checkout.root,
             release: &self.release,
             layout: &layout,
             other: other.as_ref().map(|(release, layout)| (*release, layout.as_path())),
@@ -125,8 +130,9 @@ impl E2e {
             suite: self.conformance,
             consoles: out.clone(),
         };
-        let kit = Kit::new(&setup, &*context.progress)?;
-        let report = ::e2e::run(kit, &self.release, &cases, suite.as_ref(), &out, &*context.progress)?;
+        let kit = Kit::new(&setup, &*context.checkout.progress)?;
+        let report =
+            ::e2e::run(kit, &self.release, &cases, suite.as_ref(), &out, &*context.checkout.progress)?;
         if context.json {
             context.print_json(&report)?;
         } else {
@@ -150,9 +156,9 @@ impl E2e {
     /// Builds the image of a release. The store is closed again: machines run for long.
     fn build(&self, context: &Context, release: &str) -> Result<PathBuf> {
         let attribute = format!("kubelet-{}-{}-amd64", release.replace('.', "_"), self.variant);
-        let session = Session::open(context, &self.how)?;
-        let plan = session.plan(&What::one(&attribute, &self.omit))?;
-        let built = session.executor()?.build(&plan, &context.root.join("target/images"))?;
+        let session = Session::open(&context.checkout, self.how.options())?;
+        let plan = session.plan(&Selection::one(&attribute, &self.omit))?;
+        let built = session.executor()?.build(&plan, &context.checkout.root.join("target/images"))?;
         Ok(built.into_iter().next().context("a plan of nothing")?.layout)
     }
 }

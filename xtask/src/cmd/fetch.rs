@@ -2,10 +2,11 @@
 
 use anyhow::Result;
 use plan::Target;
+use project::Session;
 use serde::Serialize;
 
 use crate::context::Context;
-use crate::project::session::{How, Session, What};
+use crate::flags::{BuildFlags, SelectionFlags};
 
 /// Fetch all that a later build needs, so that it runs without a network.
 #[derive(clap::Args)]
@@ -14,9 +15,9 @@ use crate::project::session::{How, Session, What};
   unshare -n cargo xtask build kubelet-v1_26_0-cni-amd64 --offline")]
 pub(crate) struct Fetch {
     #[command(flatten)]
-    what: What,
+    what: SelectionFlags,
     #[command(flatten)]
-    how: How,
+    how: BuildFlags,
 }
 
 #[derive(Serialize)]
@@ -28,8 +29,8 @@ struct Report<'a> {
 
 impl Fetch {
     pub(crate) fn run(&self, context: &Context) -> Result<()> {
-        let session = Session::open(context, &self.how)?;
-        let plan = session.plan(&self.what)?;
+        let session = Session::open(&context.checkout, self.how.options())?;
+        let plan = session.plan(&self.what.selection())?;
         session.executor()?.fetch(&plan)?;
         if context.json {
             let fetched = plan.targets.iter().map(Target::attribute).collect();

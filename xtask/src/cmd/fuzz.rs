@@ -90,7 +90,7 @@ struct Listing<'a> {
 
 impl Fuzz {
     pub(crate) fn run(&self, context: &Context) -> Result<()> {
-        let known = targets(&context.root)?;
+        let known = targets(&context.checkout.root)?;
         if self.list {
             return if context.json {
                 context.print_json(&Listing { version: 1, targets: &known })
@@ -109,7 +109,7 @@ impl Fuzz {
             exec::interrupt::check()?;
             let outcome = self.one(context, target, program)?;
             let Outcome { inputs, coverage, .. } = &outcome;
-            context.progress.note(&format!("{target}: {inputs} inputs, coverage {coverage}"));
+            context.note(&format!("{target}: {inputs} inputs, coverage {coverage}"));
             done.lock().unwrap_or_else(std::sync::PoisonError::into_inner).push(outcome);
             anyhow::Ok(())
         })?;
@@ -140,7 +140,7 @@ impl Fuzz {
             fs::create_dir_all(dir).with_context(|| format!("making {}", dir.display()))?;
         }
         for (_, directory, start) in REAL.iter().filter(|(of, ..)| *of == target) {
-            let directory = context.root.join(directory);
+            let directory = context.checkout.root.join(directory);
             let entries =
                 fs::read_dir(&directory).with_context(|| format!("reading {}", directory.display()))?;
             for entry in entries {
@@ -160,7 +160,9 @@ impl Fuzz {
         run = run.arg(format!("-artifact_prefix={}/", artifacts.display())).arg(&corpus);
         // What failed before comes first.
         run = run.arg(&artifacts);
-        run = run.args(Some(context.root.join("xtask/fuzz/seeds").join(target)).filter(|dir| dir.is_dir()));
+        run = run.args(
+            Some(context.checkout.root.join("xtask/fuzz/seeds").join(target)).filter(|dir| dir.is_dir()),
+        );
         let mut seen = Seen::default();
         let finished = run.on_line(|line| seen.line(line)).finish()?;
         if finished.status.success() {
@@ -216,7 +218,7 @@ fn directory(context: &Context) -> PathBuf {
     let target = std::env::var_os("CARGO_TARGET_DIR").map(PathBuf::from);
     // Absolute as cargo takes it: from the current directory.
     let target = target.and_then(|dir| std::path::absolute(dir).ok());
-    target.unwrap_or_else(|| context.root.join("target")).join("fuzz")
+    target.unwrap_or_else(|| context.checkout.root.join("target")).join("fuzz")
 }
 
 /// A directory for what targets write: in memory where that is possible, for it is written thousands of times a second.
@@ -252,7 +254,7 @@ fn build(context: &Context, targets: &[String]) -> Result<BTreeMap<String, PathB
     // With a target named, flags are for it alone and not for build scripts.
     command.args(["--target", &host]).args(targets.iter().flat_map(|target| ["--bin", target]));
     command.env("CARGO_TARGET_DIR", &dir).env("CARGO_ENCODED_RUSTFLAGS", RUSTFLAGS.join("\x1f"));
-    command.env_remove("RUSTFLAGS").env("CARGO_INCREMENTAL", "0").current_dir(&context.root);
+    command.env_remove("RUSTFLAGS").env("CARGO_INCREMENTAL", "0").current_dir(&context.checkout.root);
     let room = Room::new()?;
     let status = exec::status(command.env("TMPDIR", room.path()).stdin(Stdio::null()))?;
     if !status.success() {

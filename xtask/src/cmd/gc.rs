@@ -43,13 +43,13 @@ impl Gc {
         let days = self.days.or((!self.corrupt).then_some(DAYS));
         let unused_for = days.map(|days| Duration::from_secs(u64::from(days) * 86_400));
         let mut store = Store::open(Store::default_root()?)?;
-        let report =
-            store.gc(Cleaning { corrupt: self.corrupt, unused_for, all: self.all }, &*context.progress)?;
+        let report = store
+            .gc(Cleaning { corrupt: self.corrupt, unused_for, all: self.all }, &*context.checkout.progress)?;
         if context.json {
             return context.print_json(&Answer { version: 1, freed: report.freed(), report });
         }
         for removed in &report.removed {
-            context.progress.note(&format!("removed {} {}", removed.path.display(), removed.what));
+            context.note(&format!("removed {} {}", removed.path.display(), removed.what));
         }
         let (count, freed) = (report.removed.len(), mib(report.freed()));
         let (kept, bytes) = (report.kept, mib(report.kept_bytes));

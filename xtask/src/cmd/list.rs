@@ -7,10 +7,10 @@ use alpine::lock::{self, Lock};
 use anyhow::Result;
 use catalog::{Attribute, Attributes, Catalog, Scope};
 use jiff::civil::Date;
+use project::support::{self, Support};
 use serde::Serialize;
 
 use crate::context::{Context, write_out};
-use crate::support::{self, Support};
 
 /// List everything that can be built, and what of it Kubernetes no longer supports.
 #[derive(clap::Args)]
@@ -104,9 +104,9 @@ impl Locks {
 
 impl List {
     pub(crate) fn run(&self, context: &Context) -> Result<()> {
-        let catalog = context.catalog()?;
-        let locks = Locks::read(&context.root, &catalog)?;
-        let (support, today) = (Support::read(&context.root)?, support::today());
+        let catalog = context.checkout.catalog()?;
+        let locks = Locks::read(&context.checkout.root, &catalog)?;
+        let (support, today) = (Support::read(&context.checkout.root)?, support::today());
         let attributes = Attributes::of(&catalog);
         let rows: Vec<Row> =
             attributes.iter().map(|attribute| Row::of(attribute, &locks, &support, today)).collect();

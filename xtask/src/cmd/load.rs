@@ -1,11 +1,11 @@
 //! `load`: layouts into docker or containerd.
 
 use anyhow::Result;
+use project::load::Runtime;
+use project::source::Source;
 use serde::Serialize;
 
 use crate::context::{Context, write_out};
-use crate::project::source::Source;
-use crate::runtime::Runtime;
 
 /// Load layouts that were built already, here or elsewhere, into docker or containerd, whichever runs here.
 #[derive(clap::Args)]
@@ -32,8 +32,8 @@ impl Load {
         let runtime = Runtime::required()?;
         let mut images = Vec::new();
         for layout in &self.layouts {
-            let source = Source::local(context, layout)?;
-            images.extend(runtime.load(&source.layout, &*context.progress)?);
+            let source = Source::local(&context.checkout, layout)?;
+            images.extend(runtime.load(&source.layout, &*context.checkout.progress)?);
         }
         if context.json {
             return context.print_json(&Report { version: 1, runtime: runtime.name(), images });

@@ -61,14 +61,14 @@ impl Report {
 
     /// Takes note of a lock's state, and tells it.
     fn add(&mut self, context: &Context, name: &str, state: &str) {
-        context.progress.note(&format!("{name}: {state}"));
+        context.note(&format!("{name}: {state}"));
         self.locks.push(Locked { name: name.to_owned(), state: state.to_owned(), changed: Vec::new() });
     }
 
     /// Takes note of what the last lock has now and had not before, or the other way, and tells it.
     fn changed(&mut self, context: &Context, lines: Vec<String>) {
         for line in &lines {
-            context.progress.note(&format!("  {line}"));
+            context.note(&format!("  {line}"));
         }
         if let Some(lock) = self.locks.last_mut() {
             lock.changed = lines;
@@ -78,7 +78,7 @@ impl Report {
     /// For machines; people have heard it already.
     fn print(&self, context: &Context) -> Result<()> {
         let names = self.locks.iter().map(|lock| lock.name.as_str());
-        context.tell_untracked(names.filter(|name| context.root.join(name).exists()))?;
+        context.checkout.tell_untracked(names.filter(|name| context.checkout.root.join(name).exists()))?;
         if context.json { context.print_json(self) } else { Ok(()) }
     }
 }

@@ -12,10 +12,11 @@ use executor::LAYER_FILES;
 use fault::{Fault, Kind};
 use oci::compress::Compression;
 use plan::{Component, Options, Place, Plan, Target};
+use project::Session;
 use store::Store;
 
 use crate::context::Context;
-use crate::project::session::{How, Session};
+use crate::flags::BuildFlags;
 
 /// Make one component, layer, image or index from explicit inputs, as derivations of Nix do.
 #[derive(clap::Args)]
@@ -84,7 +85,7 @@ struct Single {
     #[arg(long, value_name = "DIR")]
     out: PathBuf,
     #[command(flatten)]
-    how: How,
+    how: BuildFlags,
 }
 
 impl Make {
@@ -148,7 +149,8 @@ impl Single {
             return Err(Fault::new(Kind::Usage, message).help("name a directory to be made: --out").into());
         }
         let dir = tempfile::tempdir().context("no temporary directory")?;
-        let session = Session::with(context, &self.how, Store::open(dir.path().join("store"))?)?;
+        let session =
+            Session::with(&context.checkout, self.how.options(), Store::open(dir.path().join("store"))?)?;
         let options = Options { omit: self.omit.clone(), ..session.options(Compression::default())? };
         make(&session, &options)
     }

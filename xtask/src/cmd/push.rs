@@ -4,12 +4,12 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Result;
 use fault::{Fault, Kind};
+use project::{IMAGES, Selection, Session};
 use registry::Reference;
 use serde::Serialize;
 
-use crate::context::{Context, IMAGES, write_out};
-use crate::project::connection::Remote;
-use crate::project::session::{How, Session, What};
+use crate::context::{Context, write_out};
+use crate::flags::{BuildFlags, PushFlags};
 
 /// Push images and indexes to a registry: each blob once, tags last.
 #[derive(clap::Args)]
@@ -27,9 +27,9 @@ pub(crate) struct Push {
     #[arg(long, value_name = "REPOSITORY")]
     to: Reference,
     #[command(flatten)]
-    remote: Remote,
+    remote: PushFlags,
     #[command(flatten)]
-    how: How,
+    how: BuildFlags,
 }
 
 #[derive(Serialize)]
@@ -65,9 +65,9 @@ impl Push {
             }
         }
         if !attributes.is_empty() {
-            let session = Session::open(context, &self.how)?;
-            let plan = session.plan(&What::of(attributes))?;
-            let built = session.executor()?.build(&plan, &context.root.join(IMAGES))?;
+            let session = Session::open(&context.checkout, self.how.options())?;
+            let plan = session.plan(&Selection::of(attributes))?;
+            let built = session.executor()?.build(&plan, &context.checkout.root.join(IMAGES))?;
             layouts.extend(built.into_iter().map(|built| built.layout));
         }
         let pushed = registry::push(&layouts, &self.to, &self.remote.options(context))?;

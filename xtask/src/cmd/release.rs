@@ -11,15 +11,15 @@ use attest::sign::Private;
 use executor::Built;
 use fault::{Fault, Kind};
 use plan::{Options, Plan};
+use project::Session;
+use project::attach::{Signer, attach, known_commit};
+use project::record::check_layouts;
 use registry::Reference;
 use serde::Serialize;
 
 use self::matrix::{Matrix, Skipped};
 use crate::context::{Context, write_out};
-use crate::project::attach::{Signer, attach, known_commit};
-use crate::project::connection::Remote;
-use crate::project::record::check_layouts;
-use crate::project::session::{How, Omit, Session};
+use crate::flags::{BuildFlags, OmitFlags, PushFlags};
 
 /// Build every index that the locks allow, check sizes, build again and compare, attest, and publish.
 ///
@@ -47,7 +47,7 @@ pub(crate) struct Release {
     #[arg(long)]
     partial: bool,
     #[command(flatten)]
-    omit: Omit,
+    omit: OmitFlags,
     /// Sign with this private key: PKCS #8 in PEM, ECDSA on P-256.
     #[arg(long, value_name = "FILE")]
     key: Option<PathBuf>,
@@ -61,9 +61,9 @@ pub(crate) struct Release {
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
     #[command(flatten)]
-    remote: Remote,
+    remote: PushFlags,
     #[command(flatten)]
-    how: How,
+    how: BuildFlags,
 }
 
 #[derive(Serialize)]
@@ -88,26 +88,26 @@ struct Published {
 impl Release {
     pub(crate) fn run(&self, context: &Context) -> Result<()> {
         let key = self.key.as_deref().map(Private::read).transpose()?;
-        let session = Session::open(context, &self.how)?;
+        let session = Session::open(&context.checkout, self.how.options())?;
         let matrix = Matrix::of(&session, &self.what, &self.omit.names)?;
         self.omit.check(&session.catalog, matrix.names.iter().map(String::as_str))?;
         for lacking in &matrix.lacking {
             let Skipped { attributes, why, help } = lacking;
-            context.progress.note(&format!("left out: {}: {why} ({help})", attributes.join(", ")));
+            context.note(&format!("left out: {}: {why} ({help})", attributes.join(", ")));
         }
         let plan = self.plan(&session, &matrix.names)?;
         session.tell_unread(&plan)?;
         self.check_partial(&session)?;
-        let out = self.out.clone().unwrap_or_else(|| context.root.join("target/published"));
+        let out = self.out.clone().unwrap_or_else(|| context.checkout.root.join("target/published"));
         let built = session.executor()?.build(&plan, &out)?;
         let layouts: Vec<&Path> = built.iter().map(|built| built.layout.as_path()).collect();
-        check_layouts(context, &layouts)?;
+        check_layouts(&context.checkout, &layouts)?;
         if !self.no_rebuild {
             let replan = |session: &Session<'_>| self.plan(session, &matrix.names);
             reproduce::all(&session, &built, replan)?;
         }
         let repositories = self.repositories(&built)?;
-        let commit = known_commit(context)?;
+        let commit = known_commit(&context.checkout)?;
         for (to, built) in &repositories {
             let signer =
                 key.as_ref().map(|key| Signer { key, repository: format!("{}/{}", to.host, to.repository) });

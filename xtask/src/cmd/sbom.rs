@@ -6,11 +6,10 @@ use anyhow::Result;
 use attest::sbom;
 use fault::{Fault, Kind};
 use oci::layout::Found;
+use project::source::Source;
+use project::{BuildOptions, Session, rebuild};
 
 use crate::context::{Context, write_out};
-use crate::project::rebuild;
-use crate::project::session::{How, Session};
-use crate::project::source::Source;
 use crate::ui::plain_json;
 
 /// Say what is in an image: packages, Go modules, crates, as SPDX or `CycloneDX`.
@@ -43,7 +42,7 @@ enum Format {
 
 impl Sbom {
     pub(crate) fn run(&self, context: &Context) -> Result<()> {
-        let source = Source::local(context, &self.image)?;
+        let source = Source::local(&context.checkout, &self.image)?;
         let layout = source.open()?;
         let platforms: Vec<String> = layout.images.iter().map(Found::platform).collect();
         let mut wanted = layout.images.iter().zip(&platforms);
@@ -55,11 +54,10 @@ impl Sbom {
             Fault::new(Kind::Usage, format!("{} has images for {}", self.image, platforms.join(", ")))
                 .help("choose one with --platform")
         })?;
-        let how = How::default();
-        let session = Session::open(context, &how)?;
+        let session = Session::open(&context.checkout, BuildOptions::default())?;
         let build = rebuild::known(&session, &layout, image)?;
         if build.is_none() {
-            context.progress.note("this checkout has not built that image: its crates and the version of its CA certificates are not known");
+            context.note("this checkout has not built that image: its crates and the version of its CA certificates are not known");
         }
         let bill = sbom::Sbom::of(&layout, image, build.as_ref())?;
         let bytes = match self.format {

@@ -7,10 +7,10 @@ use std::time::Instant;
 use anyhow::{Context as _, Result};
 use fault::{Fault, Kind};
 use files::Room;
+use project::{BuildOptions, Session};
 use skip::Skipped;
 
 use crate::context::{Context, FUZZ};
-use crate::project::session::{How, Session};
 use crate::ui::say;
 
 /// The entrypoint's crate, which is a workspace of its own.
@@ -45,7 +45,7 @@ impl Test {
     fn steps(&self, context: &Context, list: &Path, room: &Path) -> Result<()> {
         let cargo = |args: &[&str]| {
             let mut command = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
-            command.args(args).current_dir(&context.root).env(skip::LIST, list).env("TMPDIR", room);
+            command.args(args).current_dir(&context.checkout.root).env(skip::LIST, list).env("TMPDIR", room);
             command
         };
         let deny = ["--", "-D", "warnings"];
@@ -58,15 +58,17 @@ impl Test {
         let itself = std::env::current_exe().context("our own path")?;
         step(
             "Go closures",
-            Command::new(&itself).args(["lock", "go", "--check", "--offline"]).current_dir(&context.root),
+            Command::new(&itself)
+                .args(["lock", "go", "--check", "--offline"])
+                .current_dir(&context.checkout.root),
         )?;
         step(
             "README's table of sizes",
-            Command::new(&itself).args(["size", "table", "--check"]).current_dir(&context.root),
+            Command::new(&itself).args(["size", "table", "--check"]).current_dir(&context.checkout.root),
         )?;
         step(
             "README's chart of sizes",
-            Command::new(&itself).args(["size", "chart", "--check"]).current_dir(&context.root),
+            Command::new(&itself).args(["size", "chart", "--check"]).current_dir(&context.checkout.root),
         )?;
 
         let mut tests = cargo(&["test", "--workspace", "--locked", "--no-fail-fast"]);
@@ -93,7 +95,7 @@ impl Test {
         }
         // Each time from the same random numbers.
         let short = ["fuzz", "--seconds", "3", "--seed", "1"];
-        step("fuzz targets", Command::new(&itself).args(short).current_dir(&context.root))
+        step("fuzz targets", Command::new(&itself).args(short).current_dir(&context.checkout.root))
     }
 }
 
@@ -115,8 +117,7 @@ fn counted(tests: usize) -> String {
 /// Tests that compile are given the pinned tools, so that they never skip here. The store is closed again: tests clean
 /// and spoil theirs.
 fn give_tools(context: &Context, tests: &mut Command) -> Result<()> {
-    let how = How::default();
-    let session = Session::open(context, &how)?;
+    let session = Session::open(&context.checkout, BuildOptions::default())?;
     let tools = session.tools()?;
     let (go, rust) = (tools.go()?, tools.rust()?);
     tests.env("GOBUILD_TEST_GOROOT", &go.go_root).env("GOBUILD_TEST_ZIG", &go.zig);

@@ -5,11 +5,12 @@ use std::path::PathBuf;
 use anyhow::Result;
 use fault::{Fault, Kind};
 use jiff::civil::Date;
+use project::Session;
+use project::support::{self, Numbers, ReleaseStatus, Support};
 use serde::Serialize;
 
 use crate::context::{Context, write_out};
-use crate::project::session::{How, Session};
-use crate::support::{self, Numbers, ReleaseStatus, Support};
+use crate::flags::BuildFlags;
 
 /// Say which Kubernetes releases are new, and which of the catalog's have reached their end of life.
 ///
@@ -31,7 +32,7 @@ pub(crate) struct Upstream {
     #[arg(long)]
     check: bool,
     #[command(flatten)]
-    how: How,
+    how: BuildFlags,
 }
 
 /// The answer for machines.
@@ -45,8 +46,8 @@ struct Answer<'a> {
 
 impl Upstream {
     pub(crate) fn run(&self, context: &Context) -> Result<()> {
-        let catalog = context.catalog()?;
-        let table = Support::read(&context.root)?;
+        let catalog = context.checkout.catalog()?;
+        let table = Support::read(&context.checkout.root)?;
         let today = self.today.unwrap_or_else(support::today);
         let have: Vec<Numbers> = catalog.releases.iter().map(catalog::Release::numbers).collect();
         let news = if let Some(file) = &self.versions {
@@ -79,7 +80,7 @@ impl Upstream {
         have: &[Numbers],
         today: Date,
     ) -> Result<ReleaseStatus> {
-        let session = Session::open(context, &self.how)?;
+        let session = Session::open(&context.checkout, self.how.options())?;
         let (tools, work) = (session.tools()?, session.store.scratch_dir()?);
         let versions = gobuild::upstream::versions(tools.go()?, work.path())?;
         let there = numbers(versions.iter().map(String::as_str), "what the module proxy knows")?;

@@ -8,12 +8,11 @@ use attest::sign::Public;
 use attest::{check, provenance, spdx};
 use fault::{Fault, Kind};
 use oci::layout::{Attachment, Found, Layout};
+use project::source::Source;
+use project::{Session, rebuild};
 
 use crate::context::{Context, write_out};
-use crate::project::connection::Connection;
-use crate::project::rebuild;
-use crate::project::session::{How, Session};
-use crate::project::source::Source;
+use crate::flags::{BuildFlags, ConnectionFlags};
 
 /// Check an image: digests, signature, SBOM; then build it again and compare.
 ///
@@ -37,15 +36,15 @@ pub(crate) struct Verify {
     #[arg(long, conflicts_with = "no_rebuild")]
     rebuild: bool,
     #[command(flatten)]
-    connection: Connection,
+    connection: ConnectionFlags,
     #[command(flatten)]
-    how: How,
+    how: BuildFlags,
 }
 
 impl Verify {
     pub(crate) fn run(&self, context: &Context) -> Result<()> {
         let key = self.key.as_deref().map(Public::read).transpose()?;
-        let source = Source::any(context, &self.image, &self.connection)?;
+        let source = Source::any(&context.checkout, &self.image, &self.connection.options(context))?;
         let layout = source.open()?;
         let mut checked = Vec::new();
         for image in &layout.images {
@@ -56,7 +55,7 @@ impl Verify {
             checked.push(serde_json::json!({"platform": name, "digest": digest, "checked": done}));
         }
         if key.is_none() && !self.rebuild && !self.no_rebuild {
-            context.progress.note(
+            context.note(
                 "not built again: no --key says whose provenance to believe; --rebuild builds what this one names all the same",
             );
         }
@@ -112,13 +111,11 @@ impl Verify {
         let said = provenance::read(&statement?, &digest)?;
         done.push("provenance");
         if let Some(expected) = &said.commit
-            && context.commit()?.as_ref() != Some(expected)
+            && context.checkout.commit()?.as_ref() != Some(expected)
         {
-            context
-                .progress
-                .note(&format!("it was built from commit {expected}, which this checkout is not at"));
+            context.note(&format!("it was built from commit {expected}, which this checkout is not at"));
         }
-        let session = Session::open(context, &self.how)?;
+        let session = Session::open(&context.checkout, self.how.options())?;
         rebuild::rebuild(&session, &said.parameters)?.same_as(layout, image)?;
         done.push("rebuild");
         Ok(done)

@@ -9,14 +9,14 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result};
 use fault::{Fault, Kind};
+use project::{IMAGES, Selection, Session};
 use serde::Serialize;
 use tempfile::NamedTempFile;
 use vm::accel::Accel;
 use vm::{Arch, Console, Flavour, Init, Machine, Options, Runtime, Sink, System, archive};
 
-use crate::context::{Context, IMAGES};
-use crate::project::session::{How, Session, What};
-use crate::runtime_name::RuntimeName;
+use crate::context::Context;
+use crate::flags::{BuildFlags, RuntimeName};
 
 /// Start a virtual machine, with images in its container runtime, and run scripts in it.
 ///
@@ -79,7 +79,7 @@ pub(crate) struct Vm {
     #[arg(long, value_name = "FILE", conflicts_with_all = ["init", "package"])]
     rootfs: Option<PathBuf>,
     #[command(flatten)]
-    how: How,
+    how: BuildFlags,
 }
 
 #[derive(Clone, Copy, Default, clap::ValueEnum)]
@@ -131,11 +131,11 @@ impl Vm {
         let files = self.file.iter().map(|words| parse_file(words)).collect::<Result<Vec<_>>>()?;
         let imports = self.images(context, flavour.arch)?;
 
-        let session = Session::open(context, &self.how)?;
-        let system = System::of(&flavour, &session.store, &*context.progress)?;
+        let session = Session::open(&context.checkout, self.how.options())?;
+        let system = System::of(&flavour, &session.store, &*context.checkout.progress)?;
         let system = system.with(self.kernel.as_deref(), self.rootfs.as_deref())?;
-        let accel = Accel::find(&system, &session.store, &*context.progress)?;
-        let log = self.console.clone().unwrap_or_else(|| context.root.join("target/vm/console.log"));
+        let accel = Accel::find(&system, &session.store, &*context.checkout.progress)?;
+        let log = self.console.clone().unwrap_or_else(|| context.checkout.root.join("target/vm/console.log"));
         let interactive = scripts.is_empty();
         let options = Options {
             accel,
@@ -150,7 +150,7 @@ impl Vm {
         let mut report =
             Report { version: 1, kvm: accel == Accel::Kvm, milestones: Vec::new(), scripts: Vec::new() };
         let how = if accel == Accel::Kvm { "with KVM" } else { "emulated" };
-        context.progress.note(&format!("switch on a machine, {}, {how}", flavour.arch.name()));
+        context.note(&format!("switch on a machine, {}, {how}", flavour.arch.name()));
         if interactive && self.rootfs.is_some() {
             // It need not have what the agent needs.
             Machine::switch_on(&system, &options)?.wait_end()?;
@@ -159,7 +159,7 @@ impl Vm {
         let mut machine = Machine::boot(&system, &options)?;
         let mut reached = |machine: &Machine, name: &str| {
             let seconds = machine.since.elapsed().as_secs_f64();
-            context.progress.note(&format!("{seconds:6.1} s  {name}"));
+            context.note(&format!("{seconds:6.1} s  {name}"));
             report.milestones.push(Milestone { name: name.to_owned(), seconds });
         };
         reached(&machine, "process 1 is up");
@@ -198,7 +198,7 @@ impl Vm {
             };
             if ended.code != 0 {
                 if ended.code == 124 {
-                    context.progress.note(&format!("{}: not done after {} s", path.display(), self.timeout));
+                    context.note(&format!("{}: not done after {} s", path.display(), self.timeout));
                 }
                 if context.json {
                     context.print_json(&report)?;
@@ -236,7 +236,7 @@ impl Vm {
             } else {
                 self.build(context, image, arch)?
             };
-            let _task = context.progress.task(&format!("pack {}", layout.display()), None);
+            let _task = context.checkout.progress.task(&format!("pack {}", layout.display()), None);
             let archive = NamedTempFile::new().context("cannot make a temporary file")?;
             let names = archive::pack(&layout, arch, archive.as_file())?;
             let name = names.into_iter().next().context("a layout without a name")?;
@@ -249,9 +249,9 @@ impl Vm {
         let suffix = format!("-{}", arch.name());
         let attribute =
             if attribute.ends_with(&suffix) { attribute.to_owned() } else { format!("{attribute}{suffix}") };
-        let session = Session::open(context, &self.how)?;
-        let plan = session.plan(&What::of(vec![attribute]))?;
-        let built = session.executor()?.build(&plan, &context.root.join(IMAGES))?;
+        let session = Session::open(&context.checkout, self.how.options())?;
+        let plan = session.plan(&Selection::of(vec![attribute]))?;
+        let built = session.executor()?.build(&plan, &context.checkout.root.join(IMAGES))?;
         Ok(built.into_iter().next().context("a plan of nothing")?.layout)
     }
 }

@@ -3,8 +3,7 @@
 use anyhow::Result;
 use catalog::{Catalog, Closure, Program};
 use fault::{Fault, Kind};
-
-use crate::project::session::Session;
+use project::Session;
 
 /// The newest crictl of the release's own minor that the module proxy serves, else the newest older one, and then what the
 /// catalog has to say about that. Where the proxy tells nothing, vX.Y.0.

@@ -2,8 +2,7 @@
 
 use anyhow::Result;
 use fault::{Fault, Kind};
-
-use crate::project::session::Session;
+use project::Session;
 
 /// What is known of a release, or who is asked.
 #[derive(clap::Args)]

@@ -63,7 +63,7 @@ impl Assemble {
             crane: self.crane.clone(),
             repeat: self.repeat.into(),
         };
-        let report = measure(&plan, &trees, &*context.progress)?;
+        let report = measure(&plan, &trees, &*context.checkout.progress)?;
         let replaced = self.record.then_some(assemble::replaced as super::Replaced);
         super::show(context, &report, &report.markdown(), replaced)?;
         if self.check { report.check() } else { Ok(()) }

@@ -71,7 +71,7 @@ impl Growth {
             }
             Ok(measured)
         };
-        let report = growth::measure(&paths, self.limit, self.quick, &*context.progress, measure)?;
+        let report = growth::measure(&paths, self.limit, self.quick, &*context.checkout.progress, measure)?;
         if context.json {
             context.print_json(&report)?;
         } else {

@@ -36,15 +36,15 @@ impl Instructions {
         let mut counts = Vec::new();
         for path in hot::named(&self.paths)? {
             let Some(size) = path.counted else { continue };
-            let task = context.progress.task(path.name, None);
+            let task = context.checkout.progress.task(path.name, None);
             task.detail(&format!("{size} {}", path.unit));
             let args = ["bench", "path", path.name, &size.to_string(), "--once"];
             let found = instructions::count(path, &program, &args)?;
-            counts.push(Count::new(&context.root, path, found)?);
+            counts.push(Count::new(&context.checkout.root, path, found)?);
         }
         let report = Report::new(counts);
         if self.record {
-            report.record(&context.root)?;
+            report.record(&context.checkout.root)?;
         }
         if context.json {
             context.print_json(&report)?;

@@ -5,9 +5,10 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result};
 use fault::{Fault, Kind};
+use project::{IMAGES, Selection, Session};
 
-use crate::context::{Context, IMAGES, write_out};
-use crate::project::session::{How, Session, What};
+use crate::context::{Context, write_out};
+use crate::flags::BuildFlags;
 
 /// How often `--version` is run in each life.
 const STARTS: usize = 20;
@@ -58,7 +59,7 @@ pub(super) struct Kubelet {
     #[arg(long, value_name = "NAME=VALUE", value_parser = variable)]
     env_b: Vec<String>,
     #[command(flatten)]
-    how: How,
+    how: BuildFlags,
 }
 
 impl Kubelet {
@@ -83,7 +84,7 @@ impl Kubelet {
             starts: STARTS,
             limit: 1.0 + self.limit / 100.0,
         };
-        let (report, ended) = bench::compare(&a, &b, &options, &*context.progress)?;
+        let (report, ended) = bench::compare(&a, &b, &options, &*context.checkout.progress)?;
         if context.json {
             context.print_json(&report)?;
         } else {
@@ -122,9 +123,9 @@ impl Kubelet {
 
     /// Builds an image. The store is closed again before anything is measured.
     fn build(&self, context: &Context, attributes: Vec<String>) -> Result<PathBuf> {
-        let session = Session::open(context, &self.how)?;
-        let plan = session.plan(&What::of(attributes))?;
-        let built = session.executor()?.build(&plan, &context.root.join(IMAGES))?;
+        let session = Session::open(&context.checkout, self.how.options())?;
+        let plan = session.plan(&Selection::of(attributes))?;
+        let built = session.executor()?.build(&plan, &context.checkout.root.join(IMAGES))?;
         let layout = built.into_iter().next().context("a plan of nothing")?.layout;
         bench::check_layout(&layout)?;
         Ok(layout)

@@ -6,9 +6,9 @@ use anyhow::{Context as _, Result};
 use bench::matrix::{self, Plan, Size, measure};
 use catalog::{Attributes, Scope};
 use fault::{Fault, Kind};
+use project::{BuildOptions, Selection, Session};
 
 use crate::context::Context;
-use crate::project::session::{How, Session, What};
 
 /// Measure how long all images of a release take of programs that were compiled before, and how long where nothing has changed.
 ///
@@ -42,11 +42,11 @@ pub(super) struct Matrix {
 
 impl Matrix {
     pub(super) fn run(&self, context: &Context) -> Result<()> {
-        let (how, program) = (How::default(), std::env::current_exe().context("cannot find this program")?);
-        let session = Session::open(context, &how)?;
+        let program = std::env::current_exe().context("cannot find this program")?;
+        let session = Session::open(&context.checkout, BuildOptions::default())?;
         let names = self.images(&session)?;
-        let mut what = What::of(names.clone());
-        what.omit.names.clone_from(&self.omit);
+        let mut what = Selection::of(names.clone());
+        what.omit.clone_from(&self.omit);
         let out = session.store.scratch_dir()?;
         let built = session.executor()?.build(&session.plan(&what)?, out.path())?;
         let layers: Vec<&str> = built
@@ -58,13 +58,13 @@ impl Matrix {
         let omitted = self.omit.iter().flat_map(|name| ["--omit".to_owned(), name.clone()]);
         let plan = Plan {
             program: &program,
-            root: &context.root,
+            root: &context.checkout.root,
             store: &session.store,
             size: Size { images: names.len(), layers: layers.len(), distinct: distinct.len() },
             args: names.into_iter().chain(omitted).collect(),
             repeat: self.repeat.into(),
         };
-        let report = measure(&plan, &*context.progress)?;
+        let report = measure(&plan, &*context.checkout.progress)?;
         let replaced = self.record.then_some(matrix::replaced as super::Replaced);
         super::show(context, &report, &report.markdown(), replaced)?;
         if self.check { report.check() } else { Ok(()) }

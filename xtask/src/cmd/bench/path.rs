@@ -29,7 +29,8 @@ pub(super) struct HotPath {
 impl HotPath {
     pub(super) fn run(&self, context: &Context) -> Result<()> {
         let scratch = tempfile::tempdir().context("no temporary directory")?;
-        let setup = Setup { root: &context.root, index: self.index.clone(), scratch: scratch.path() };
+        let setup =
+            Setup { root: &context.checkout.root, index: self.index.clone(), scratch: scratch.path() };
         let path = hot::find(&self.name)?;
         if self.once {
             return path.once(&setup, self.size);

@@ -7,11 +7,11 @@ use ::alpine::relock::Request;
 use anyhow::Result;
 use catalog::Alpine;
 use fault::{Fault, Kind};
+use project::{Session, pins};
 
 use super::Report;
 use crate::context::Context;
-use crate::project::pins;
-use crate::project::session::{How, Session};
+use crate::flags::BuildFlags;
 
 /// Lock the packages of Alpine bases, or check the lock: resolves them on Alpine's signed indexes, for all architectures.
 #[derive(clap::Args)]
@@ -35,12 +35,12 @@ pub(crate) struct LockAlpine {
     #[arg(long, conflicts_with_all = ["check", "index_only"])]
     complete: bool,
     #[command(flatten)]
-    how: How,
+    how: BuildFlags,
 }
 
 impl LockAlpine {
     pub(crate) fn run(&self, context: &Context) -> Result<()> {
-        let session = Session::open(context, &self.how)?;
+        let session = Session::open(&context.checkout, self.how.options())?;
         let all: Vec<&Alpine> =
             session.catalog.bases.iter().filter_map(|base| base.alpine.as_ref()).collect();
         let meant = |alpine: &&Alpine| self.branch.as_ref().is_none_or(|branch| alpine.branch == **branch);
@@ -53,12 +53,18 @@ impl LockAlpine {
         }
         let mut report = Report::new();
         for alpine in chosen {
-            self.one(&session, alpine, &mut report)?;
+            self.one(context, &session, alpine, &mut report)?;
         }
         report.print(context)
     }
 
-    fn one(&self, session: &Session<'_>, alpine: &Alpine, report: &mut Report) -> Result<()> {
+    fn one(
+        &self,
+        context: &Context,
+        session: &Session<'_>,
+        alpine: &Alpine,
+        report: &mut Report,
+    ) -> Result<()> {
         let path = session.sources.alpine_lock_path(alpine.branch.as_str());
         let name = lock::path(alpine.branch.as_str());
         let there = Lock::read(&path)?;
@@ -67,12 +73,12 @@ impl LockAlpine {
         }
         if self.complete {
             let there = there.ok_or_else(|| lock::missing(alpine.branch.as_str()))?;
-            return complete(session, alpine, &there, report);
+            return complete(context, session, alpine, &there, report);
         }
         let made = pins::make_alpine(session, alpine, there.as_ref(), self.index_only)?;
         let tell_pinned = || tell_pinned(session, &made);
         if there.as_ref() == Some(&made) {
-            report.add(session.context, &name, "unchanged");
+            report.add(context, &name, "unchanged");
             tell_pinned();
             return Ok(());
         }
@@ -83,27 +89,32 @@ impl LockAlpine {
             return Err(Fault::new(Kind::Stale, message).help("`cargo xtask lock alpine`").into());
         }
         made.write(&path)?;
-        report.add(session.context, &name, "updated");
-        report.changed(session.context, changed_packages(there.as_ref(), &made));
+        report.add(context, &name, "updated");
+        report.changed(context, changed_packages(there.as_ref(), &made));
         tell_pinned();
         Ok(())
     }
 }
 
 /// Completes a lock and writes what it has got, even if that is not all.
-fn complete(session: &Session<'_>, alpine: &Alpine, there: &Lock, report: &mut Report) -> Result<()> {
+fn complete(
+    context: &Context,
+    session: &Session<'_>,
+    alpine: &Alpine,
+    there: &Lock,
+    report: &mut Report,
+) -> Result<()> {
     let name = lock::path(alpine.branch.as_str());
     let keyring = &session.sources.alpine_keys()?;
-    let mirrors = session.mirrors();
-    let fetcher = session.fetcher(&mirrors, alpine.url.as_str());
+    let fetcher = session.fetcher(alpine.url.as_str());
     let arches = &session.catalog.arches;
     let request = Request { alpine, arches, keyring, previous: Some(there), index_only: false };
     let done = ::alpine::complete::complete(there, &request, &fetcher)?;
     if done.added == 0 {
-        report.add(session.context, &name, "unchanged");
+        report.add(context, &name, "unchanged");
     } else {
         done.lock.write(&session.sources.alpine_lock_path(alpine.branch.as_str()))?;
-        report.add(session.context, &name, &format!("completed by {} packages", done.added));
+        report.add(context, &name, &format!("completed by {} packages", done.added));
     }
     tell_pinned(session, &done.lock);
     match done.missing.into_iter().next() {
@@ -117,7 +128,7 @@ fn tell_pinned(session: &Session<'_>, lock: &Lock) {
     let packages = lock.arches.values().flat_map(|locked| &locked.packages);
     let count = packages.filter(|package| package.sha256.is_none()).count();
     if count > 0 {
-        session.context.progress.note(&format!(
+        session.checkout.progress.note(&format!(
             "{count} packages are pinned by Alpine's index: `cargo xtask lock alpine --complete` adds their SHA-256"
         ));
     }

@@ -6,10 +6,11 @@ use anyhow::Result;
 use catalog::Release;
 use fault::{Fault, Kind};
 use gobuild::{Closure, Spec};
+use project::Session;
 
 use super::Report;
 use crate::context::Context;
-use crate::project::session::{How, Session};
+use crate::flags::BuildFlags;
 
 /// Make the Go closures (go.mod, go.sum) of releases and of the CNI plugins, or check them.
 ///
@@ -27,12 +28,12 @@ pub(crate) struct LockGo {
     #[arg(long)]
     check: bool,
     #[command(flatten)]
-    how: How,
+    how: BuildFlags,
 }
 
 impl LockGo {
     pub(crate) fn run(&self, context: &Context) -> Result<()> {
-        let session = Session::open(context, &self.how)?;
+        let session = Session::open(&context.checkout, self.how.options())?;
         let (mut failed, mut report) = (Vec::new(), Report::new());
         for (name, spec) in specs(&session, &self.releases)? {
             exec::interrupt::check()?;
@@ -69,12 +70,18 @@ impl LockGo {
         let tools = session.tools()?;
         let edits = &session.sources.edits;
         if self.check {
-            gobuild::check(&root, spec, edits, tools.go()?, work.path(), &*context.progress)?;
+            gobuild::check(&root, spec, edits, tools.go()?, work.path(), &*context.checkout.progress)?;
             return Ok("as its modules give");
         }
         let known = Closure::read(&root, spec).ok();
-        let made =
-            gobuild::generate(spec, known.as_ref(), edits, tools.go()?, work.path(), &*context.progress)?;
+        let made = gobuild::generate(
+            spec,
+            known.as_ref(),
+            edits,
+            tools.go()?,
+            work.path(),
+            &*context.checkout.progress,
+        )?;
         if known.is_some_and(|known| known == made) {
             return Ok("unchanged");
         }

@@ -1,11 +1,12 @@
 //! `lock toolchains`: images/locks/toolchains.json.
 
 use anyhow::Result;
+use project::Session;
 use toolchain::relock::Versions;
 
 use super::Report;
 use crate::context::Context;
-use crate::project::session::{How, Session};
+use crate::flags::BuildFlags;
 
 /// Update images/locks/toolchains.json, or check it: fetches every archive for every host and hashes it.
 #[derive(clap::Args)]
@@ -29,14 +30,14 @@ pub(crate) struct LockToolchains {
     #[arg(long, value_name = "VERSION")]
     ca_certificates: Option<String>,
     #[command(flatten)]
-    how: How,
+    how: BuildFlags,
 }
 
 impl LockToolchains {
     pub(crate) fn run(&self, context: &Context) -> Result<()> {
-        let session = Session::open(context, &self.how)?;
+        let session = Session::open(&context.checkout, self.how.options())?;
         let setup = session.setup()?;
-        let path = context.root.join(toolchain::lock::PATH);
+        let path = context.checkout.root.join(toolchain::lock::PATH);
         let mut report = Report::new();
         if self.check {
             setup.check_lock(&path)?;

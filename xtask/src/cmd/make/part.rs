@@ -5,9 +5,8 @@ use std::path::Path;
 
 use anyhow::{Context as _, Result};
 use fault::{Fault, Kind};
+use project::Session;
 use store::{Key, Object};
-
-use crate::project::session::Session;
 
 /// The file with the key.
 const KEY: &str = "key";
@@ -41,7 +40,7 @@ pub(super) fn import(session: &Session<'_>, key: &Key, dir: &Path) -> Result<()>
         }
         Ok(())
     };
-    session.store.object(key, &what, &*session.context.progress, fill).map(drop)
+    session.store.object(key, &what, &*session.checkout.progress, fill).map(drop)
 }
 
 /// Copies the modules of a module cache as a proxy serves them, without what depends on who served them: of a version

@@ -5,9 +5,8 @@ use catalog::{Attribute, Attributes, Scope};
 use fault::{Fault, Kind};
 use gobuild::Closure;
 use plan::Options;
+use project::Session;
 use serde::Serialize;
-
-use crate::project::session::Session;
 
 /// What is released, and what is not.
 pub(super) struct Matrix {

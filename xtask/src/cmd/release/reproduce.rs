@@ -4,8 +4,7 @@ use anyhow::{Context as _, Result};
 use attest::compare;
 use executor::Built;
 use plan::Plan;
-
-use crate::project::session::Session;
+use project::Session;
 
 /// Demands that what was built is built again, by `plan`, from neither the store's objects nor Go's or zig's caches.
 ///
@@ -18,7 +17,7 @@ pub(super) fn all(
 ) -> Result<()> {
     let scratch = session.store.scratch_dir()?;
     let anew = session.anew(scratch.path())?;
-    session.context.progress.note("building everything a second time, from inputs alone");
+    session.checkout.progress.note("building everything a second time, from inputs alone");
     let again = anew.executor()?.build(&plan(&anew)?, &scratch.path().join("layouts"))?;
     for (first, second) in built.iter().zip(&again) {
         let [one, other] = [first, second].map(|built| sizes::measure::open(&built.layout));

@@ -1,10 +1,10 @@
 //! `size chart`: the README's picture.
 
 use anyhow::Result;
+use project::record;
 
 use super::pictures::{From, input};
 use crate::context::Context;
-use crate::project::record;
 
 /// The picture, from the top of the repository.
 const FILE: &str = "docs/sizes.svg";
@@ -25,6 +25,7 @@ pub(crate) struct Chart {
 impl Chart {
     pub(crate) fn run(&self, context: &Context) -> Result<()> {
         let drawn = report::chart(&input(context, &self.from)?)?;
-        record::generated(context, FILE, &drawn, self.check, "cargo xtask size chart")
+        let command = "cargo xtask size chart";
+        context.tell(&record::generated(&context.checkout, FILE, &drawn, self.check, command)?)
     }
 }

@@ -4,14 +4,14 @@ use std::fmt::Write as _;
 
 use anyhow::Result;
 use fault::{Fault, Kind};
+use project::record::{self, judge, notes};
+use project::weigh;
 use serde::Serialize;
 use sizes::budget::{Cell, Ratio, Verdict};
 use sizes::render::mib;
 
 use crate::context::{Context, write_out};
-use crate::project::record::{self, Which, judge, notes};
-use crate::project::session::How;
-use crate::project::weigh;
+use crate::flags::{BuildFlags, WeighFlags};
 
 /// Compare images with the last release and with the published ones; fail if one is over its budget.
 ///
@@ -25,9 +25,9 @@ use crate::project::weigh;
   cargo xtask size check --layouts target/images")]
 pub(crate) struct Check {
     #[command(flatten)]
-    which: Which,
+    which: WeighFlags,
     #[command(flatten)]
-    how: How,
+    how: BuildFlags,
 }
 
 #[derive(Serialize)]
@@ -39,9 +39,10 @@ struct Answer<'a> {
 
 impl Check {
     pub(crate) fn run(&self, context: &Context) -> Result<()> {
-        let catalog = context.catalog()?;
-        let record = record::read(context)?;
-        let mut weighed = weigh::weigh(context, &self.which, &self.how, &record)?;
+        let catalog = context.checkout.catalog()?;
+        let record = record::read(&context.checkout)?;
+        let mut weighed =
+            weigh::weigh(&context.checkout, &self.which.request(), &self.how.options(), &record)?;
         let attributes = catalog::Attributes::of(&catalog);
         let any = !weighed.is_empty();
         weighed.retain(|name, _| {
@@ -52,7 +53,7 @@ impl Check {
                 (true, true) => "unedited: the budget is of edited images, so there is none for it",
                 (false, _) => "not an image of the catalog, so there is no budget for it",
             };
-            context.progress.note(&format!("{name}: {why}"));
+            context.note(&format!("{name}: {why}"));
             false
         });
         if any && weighed.is_empty() {
@@ -60,12 +61,12 @@ impl Check {
             let help = "`cargo xtask list` names the images that have a budget";
             return Err(Fault::new(Kind::Unknown, message).help(help).into());
         }
-        let verdict = judge(context, &catalog, &record, &weighed)?;
+        let verdict = judge(&context.checkout, &catalog, &record, &weighed)?;
         if context.json {
             context.print_json(&Answer { version: 1, verdict: &verdict })?;
         } else {
             for note in notes(&verdict) {
-                context.progress.note(&note);
+                context.note(&note);
             }
             write_out(&table(&verdict))?;
         }

@@ -6,16 +6,16 @@ use std::path::Path;
 use anyhow::Result;
 use catalog::Attributes;
 use fault::{Fault, Kind};
+use project::record::RECORD;
+use project::source::{Source, is_path};
+use project::weigh;
 use registry::Take;
 use serde::Serialize;
 use sizes::Image;
 use sizes::record::Record;
 
 use crate::context::{Context, write_out};
-use crate::project::connection::Connection;
-use crate::project::record::RECORD;
-use crate::project::source::{Source, is_path};
-use crate::project::weigh;
+use crate::flags::ConnectionFlags;
 
 /// Show which layer, package, Go module or file of images changed by how much.
 ///
@@ -38,7 +38,7 @@ pub(crate) struct DiffSizes {
     #[arg(long)]
     markdown: bool,
     #[command(flatten)]
-    connection: Connection,
+    connection: ConnectionFlags,
 }
 
 /// The answer for machines.
@@ -95,7 +95,7 @@ fn pair(before: &mut BTreeMap<String, Image>, after: &mut BTreeMap<String, Image
 }
 
 impl Side {
-    fn read(context: &Context, what: &str, connection: &Connection) -> Result<Self> {
+    fn read(context: &Context, what: &str, connection: &ConnectionFlags) -> Result<Self> {
         let path = Path::new(what);
         if path.is_dir() {
             return Self::layouts(context, path);
@@ -112,8 +112,9 @@ impl Side {
         }
         let reference = named.unwrap_or(what);
         if named.is_some() || reference.contains(['/', ':']) && !is_path(reference) {
-            let source = Source::registry(context, reference, Take::Image, connection)?;
-            let images = weigh::named(context, &context.catalog()?, &source.layout, reference)?;
+            let source = Source::registry(reference, Take::Image, &connection.options(context))?;
+            let images =
+                weigh::named(&context.checkout, &context.checkout.catalog()?, &source.layout, reference)?;
             return Ok(Self { images, coarse: false });
         }
         Err(Fault::new(
@@ -125,16 +126,16 @@ impl Side {
     }
 
     fn layouts(context: &Context, dir: &Path) -> Result<Self> {
-        let catalog = context.catalog()?;
+        let catalog = context.checkout.catalog()?;
         let mut images = BTreeMap::new();
         for layout in weigh::layouts(dir)? {
-            images.extend(weigh::layout(context, &catalog, &layout)?);
+            images.extend(weigh::layout(&context.checkout, &catalog, &layout)?);
         }
         Ok(Self { images, coarse: false })
     }
 
     fn record(context: &Context, text: &str, name: &str) -> Result<Self> {
-        let catalog = context.catalog()?;
+        let catalog = context.checkout.catalog()?;
         let attributes = Attributes::of(&catalog);
         // An older record may call images by what is now another name of theirs.
         let renamed = |(name, image): (String, Image)| {
@@ -150,10 +151,12 @@ impl Side {
 /// `images/sizes.json` of a git revision; None if there is no such revision.
 fn revision(context: &Context, name: &str) -> Result<Option<String>> {
     let commit = format!("{name}^{{commit}}");
-    let Some(found) = context.git(&["rev-parse", "--verify", "--quiet", "--end-of-options", &commit])? else {
+    let Some(found) =
+        context.checkout.git(&["rev-parse", "--verify", "--quiet", "--end-of-options", &commit])?
+    else {
         return Ok(None);
     };
-    let text = context.git(&["cat-file", "blob", &format!("{}:{RECORD}", found.trim())])?;
+    let text = context.checkout.git(&["cat-file", "blob", &format!("{}:{RECORD}", found.trim())])?;
     text.map(Some).ok_or_else(|| {
         let message = format!("revision `{name}` has no {RECORD}");
         Fault::new(Kind::Unknown, message).help("sizes are recorded since a later one").into()

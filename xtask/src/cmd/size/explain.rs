@@ -13,12 +13,12 @@ use fault::{Fault, Kind};
 use gobuild::Recipe;
 use oci::compress::Compression;
 use plan::{Component, Made, Options};
+use project::Session;
 use serde::Serialize;
 use sizes::render::bytes as grouped;
 
 use crate::context::{Context, write_out};
-use crate::project::session::{How, Session};
-
+use crate::flags::BuildFlags;
 use advice::Advice;
 
 /// The methods, in the order of the table.
@@ -50,7 +50,7 @@ pub(crate) struct Explain {
     #[arg(long, value_name = "N", default_value_t = 30, value_parser = clap::value_parser!(u16).range(3..))]
     runs: u16,
     #[command(flatten)]
-    how: How,
+    how: BuildFlags,
 }
 
 /// What was found, for machines.
@@ -109,7 +109,7 @@ struct Packed {
 
 impl Explain {
     pub(crate) fn run(&self, context: &Context) -> Result<()> {
-        let session = Session::open(context, &self.how)?;
+        let session = Session::open(&context.checkout, self.how.options())?;
         let options = Options { omit: self.omit.clone(), ..session.options(Compression::default())? };
         let (release, arch) = (self.release(&session)?, self.arch(&session)?);
         let policy = plan::go_content(&session.catalog, &self.component)?.pack;
@@ -170,7 +170,7 @@ impl Explain {
     ) -> Result<Vec<Method>> {
         let work = session.store.scratch_dir()?;
         let probes: Vec<Probe> = recipe.programs.iter().map(Probe::of).collect();
-        let task = session.context.progress.task(&format!("measure {}", self.component), None);
+        let task = session.checkout.progress.task(&format!("measure {}", self.component), None);
         let mut times = vec![vec![Vec::new(); probes.len()]; methods.len()];
         if machine.is_own() {
             for run in 0..self.runs {

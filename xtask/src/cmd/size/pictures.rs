@@ -5,12 +5,12 @@ use std::path::PathBuf;
 
 use anyhow::{Context as _, Result};
 use catalog::{Attribute, Attributes, Catalog, Scope};
+use project::record::{self, RECORD};
 use report::{Cell, History, Input, Matrix, Node, Published, Recorded, Size};
 use sizes::record::Record;
 use sizes::{Image, Layer};
 
 use crate::context::Context;
-use crate::project::record::{self, RECORD};
 
 /// How many earlier records are shown.
 const RECORDS: usize = 40;
@@ -29,13 +29,13 @@ pub(super) fn input(context: &Context, from: &From) -> Result<Input> {
         let json = files::read_required(file, files::DOCUMENT)?;
         return Input::parse(&json, &file.display().to_string()).context("reading saved sizes");
     }
-    let catalog = context.catalog()?;
-    let record = record::read(context)?;
+    let catalog = context.checkout.catalog()?;
+    let record = record::read(&context.checkout)?;
     let attributes = Attributes::of(&catalog);
     let input = Input {
         version: 1,
         revision: None,
-        matrix: matrix(&record, &record::published(context, &catalog)?, &attributes),
+        matrix: matrix(&record, &record::published(&context.checkout, &catalog)?, &attributes),
         history: history(context, &catalog)?,
         images: record.images.iter().map(|(name, image)| tree(name, image)).collect(),
     };
@@ -70,12 +70,12 @@ fn matrix(record: &Record, published: &sizes::published::Published, all: &Attrib
 /// The records that git has, oldest first; none where there is no git.
 fn history(context: &Context, catalog: &Catalog) -> Result<History> {
     let count = format!("--max-count={RECORDS}");
-    let log = context.git(&["log", &count, "--format=%h %cs", "--", RECORD])?.unwrap_or_default();
+    let log = context.checkout.git(&["log", &count, "--format=%h %cs", "--", RECORD])?.unwrap_or_default();
     let attributes = Attributes::of(catalog);
     let mut records = Vec::new();
     for (revision, date) in log.lines().filter_map(|line| line.split_once(' ')) {
         // A record in a format of before, or of images that the catalog has no more, is not part of the picture.
-        let text = context.git(&["show", &format!("{revision}:{RECORD}")])?;
+        let text = context.checkout.git(&["show", &format!("{revision}:{RECORD}")])?;
         let Some(record) = text.and_then(|text| Record::parse(&text, RECORD).ok()) else { continue };
         let cells = record.images.iter().filter_map(|(name, image)| {
             let attribute = attributes.get(name).ok()?;

@@ -1,10 +1,10 @@
 //! `size record`: writes down what images weigh.
 
 use anyhow::Result;
+use project::record;
 
 use crate::context::{Context, write_out};
-use crate::project::record::{self, Which};
-use crate::project::session::How;
+use crate::flags::{BuildFlags, WeighFlags};
 
 /// Write what images weigh to images/sizes.json; what is recorded of others stays.
 #[derive(clap::Args)]
@@ -14,14 +14,15 @@ use crate::project::session::How;
   cargo xtask size record --layouts target/images")]
 pub(crate) struct RecordSizes {
     #[command(flatten)]
-    which: Which,
+    which: WeighFlags,
     #[command(flatten)]
-    how: How,
+    how: BuildFlags,
 }
 
 impl RecordSizes {
     pub(crate) fn run(&self, context: &Context) -> Result<()> {
-        let diff = record::write(context, &self.which, &self.how)?;
+        let (written, diff) = record::write(&context.checkout, &self.which.request(), &self.how.options())?;
+        context.tell(&written)?;
         if context.json {
             return context.print_json(&super::diff::Answer { version: 1, diff: &diff });
         }

@@ -31,7 +31,7 @@ impl Report {
             let page = report::page(&input)?;
             let out = match &self.out {
                 Some(out) => out.clone(),
-                None => context.root.join("target/sizes.html"),
+                None => context.checkout.root.join("target/sizes.html"),
             };
             files::write(&out, page.as_bytes())?;
             return write_out(&out.display().to_string());

@@ -1,9 +1,9 @@
 //! `size table`: README's table of sizes.
 
 use anyhow::Result;
+use project::record;
 
 use crate::context::Context;
-use crate::project::record;
 
 /// Make README's table of images/sizes.json and images/published-sizes.toml.
 #[derive(clap::Args)]
@@ -18,6 +18,6 @@ pub(crate) struct Table {
 
 impl Table {
     pub(crate) fn run(&self, context: &Context) -> Result<()> {
-        record::write_table(context, self.check)
+        context.tell(&record::write_table(&context.checkout, self.check)?)
     }
 }

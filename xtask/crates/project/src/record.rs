@@ -1,29 +1,31 @@
 //! What images weigh, as it is written down, and what is held to it.
 
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use std::fmt;
+use std::path::Path;
 
 use anyhow::Result;
 use catalog::{Attributes, Catalog};
 use fault::{Fault, Kind};
+use serde::Serialize;
 use sizes::budget::{self, Rules, Verdict};
+use sizes::diff::Diff;
 use sizes::published::Published;
 use sizes::record::Record;
 
-use super::session::How;
-use super::weigh;
-use crate::context::Context;
+use crate::weigh::{self, Request};
+use crate::{BuildOptions, Checkout};
 
 /// What images weighed at the last release.
-pub(crate) const RECORD: &str = "images/sizes.json";
+pub const RECORD: &str = "images/sizes.json";
 /// The images to beat.
 const PUBLISHED: &str = "images/published-sizes.toml";
 /// The page with the table of both.
 const PAGE: &str = "README.md";
 
 /// The record of the last release.
-pub(crate) fn read(context: &Context) -> Result<Record> {
-    let path = context.root.join(RECORD);
+pub fn read(checkout: &Checkout) -> Result<Record> {
+    let path = checkout.root.join(RECORD);
     if !path.exists() {
         let fault = Fault::new(Kind::Unknown, format!("there is no {RECORD}"));
         return Err(fault.help("`cargo xtask size record ATTR...` makes it").into());
@@ -32,39 +34,50 @@ pub(crate) fn read(context: &Context) -> Result<Record> {
 }
 
 /// What was published.
-pub(crate) fn published(context: &Context, catalog: &Catalog) -> Result<Published> {
-    let path = context.root.join(PUBLISHED);
+pub fn published(checkout: &Checkout, catalog: &Catalog) -> Result<Published> {
+    let path = checkout.root.join(PUBLISHED);
     Published::parse(&files::read_text(&path, files::DOCUMENT)?, PUBLISHED, catalog)
 }
 
-/// Which images to weigh.
-#[derive(clap::Args)]
-pub(crate) struct Which {
-    /// Images and indexes; they are built if needed [default: those of images/sizes.json that are built already].
-    #[arg(value_name = "ATTR")]
-    pub(crate) attributes: Vec<String>,
-    /// Weigh layouts that are here, in directories named like their attributes, and build nothing.
-    #[arg(long, value_name = "DIR")]
-    pub(crate) layouts: Option<PathBuf>,
-    /// Build without this program or component [default: what the recorded image lacks].
-    #[arg(long, value_name = "COMPONENT", conflicts_with = "layouts")]
-    pub(crate) omit: Vec<String>,
+/// A file of the repository that is made of others.
+#[derive(Debug, Serialize)]
+pub struct Generated {
+    /// From the top of the repository.
+    file: &'static str,
+    state: State,
+    version: u32,
+}
+
+#[derive(Clone, Copy, Debug, Serialize)]
+#[serde(rename_all = "kebab-case")]
+enum State {
+    Unchanged,
+    Written,
+}
+
+impl fmt::Display for Generated {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let state = match self.state {
+            State::Unchanged => "is up to date",
+            State::Written => "was written",
+        };
+        write!(f, "{} {state}", self.file)
+    }
 }
 
 /// Makes sure that a generated file of the repository is `new`: writes it, whole or not at all, or with `check` fails
 /// and names the command that makes it.
-pub(crate) fn generated(context: &Context, file: &str, new: &str, check: bool, command: &str) -> Result<()> {
-    let path = context.root.join(file);
+pub fn generated(
+    checkout: &Checkout,
+    file: &'static str,
+    new: &str,
+    check: bool,
+    command: &str,
+) -> Result<Generated> {
+    let path = checkout.root.join(file);
     let found = files::read_named(&path, files::DOCUMENT)?;
-    let told = |words: &str, state: &str| {
-        if context.json {
-            return context.print_json(&serde_json::json!({"version": 1, "file": file, "state": state}));
-        }
-        context.progress.note(&format!("{file} {words}"));
-        Ok(())
-    };
     if found.as_deref() == Some(new.as_bytes()) {
-        return told("is up to date", "unchanged");
+        return Ok(Generated { file, state: State::Unchanged, version: 1 });
     }
     if check {
         let state = if found.is_some() { "is not what the sizes give" } else { "is missing" };
@@ -72,17 +85,17 @@ pub(crate) fn generated(context: &Context, file: &str, new: &str, check: bool, c
         return Err(fault.help(format!("`{command}` makes it")).into());
     }
     files::write(&path, new.as_bytes())?;
-    told("was written", "written")
+    Ok(Generated { file, state: State::Written, version: 1 })
 }
 
 /// Weighs images, writes the record, and says what is different in it.
-pub(crate) fn write(context: &Context, which: &Which, how: &How) -> Result<sizes::diff::Diff> {
-    let catalog = context.catalog()?;
-    let mut record = match read(context) {
+pub fn write(checkout: &Checkout, request: &Request, options: &BuildOptions) -> Result<(Generated, Diff)> {
+    let catalog = checkout.catalog()?;
+    let mut record = match read(checkout) {
         Err(error) if fault::is(&error, Kind::Unknown) => Record::default(),
         read => read?,
     };
-    let weighed = weigh::weigh(context, which, how, &record)?;
+    let weighed = weigh::weigh(checkout, request, options, &record)?;
     let before = record.images.clone();
     let attributes = Attributes::of(&catalog);
     let known = |name: &str| attributes.iter().any(|attribute| attribute.name == name);
@@ -90,7 +103,7 @@ pub(crate) fn write(context: &Context, which: &Which, how: &How) -> Result<sizes
         if known(&name) {
             record.images.insert(name, image.coarse(None));
         } else {
-            context.progress.note(&format!(
+            checkout.progress.note(&format!(
                 "{name}: not recorded: the record is of the catalog's gzip images, and of no unedited ones"
             ));
         }
@@ -101,54 +114,48 @@ pub(crate) fn write(context: &Context, which: &Which, how: &How) -> Result<sizes
             .help("name images: `cargo xtask size record ATTR...`")
             .into());
     }
-    generated(context, RECORD, &record.text()?, false, "cargo xtask size record")?;
-    Ok(sizes::diff::images(&before, &record.images))
-}
-
-/// Builds an image, and writes down what it weighs.
-pub(crate) fn add(context: &Context, attribute: &str, how: &How) -> Result<()> {
-    let which = Which { attributes: vec![attribute.to_owned()], layouts: None, omit: Vec::new() };
-    write(context, &which, how).map(drop)
+    let written = generated(checkout, RECORD, &record.text()?, false, "cargo xtask size record")?;
+    Ok((written, sizes::diff::images(&before, &record.images)))
 }
 
 /// Makes README's table of what is recorded, or with `check` demands that it is what is recorded.
-pub(crate) fn write_table(context: &Context, check: bool) -> Result<()> {
-    let catalog = context.catalog()?;
-    let record = read(context)?;
-    let published = published(context, &catalog)?;
-    let path = context.root.join(PAGE);
+pub fn write_table(checkout: &Checkout, check: bool) -> Result<Generated> {
+    let catalog = checkout.catalog()?;
+    let record = read(checkout)?;
+    let published = published(checkout, &catalog)?;
+    let path = checkout.root.join(PAGE);
     let page = files::read_text(&path, files::DOCUMENT)?;
     let new = sizes::table::replaced(&page, PAGE, &sizes::table::markdown(&catalog, &record, &published))?;
-    generated(context, PAGE, &new, check, "cargo xtask size table")
+    generated(checkout, PAGE, &new, check, "cargo xtask size table")
 }
 
 /// Demands that the images of these layouts, which are the catalog's, are within their budget.
-pub(crate) fn check_layouts(context: &Context, layouts: &[&Path]) -> Result<()> {
-    let catalog = context.catalog()?;
+pub fn check_layouts(checkout: &Checkout, layouts: &[&Path]) -> Result<()> {
+    let catalog = checkout.catalog()?;
     let mut weighed = weigh::Weighed::new();
     for layout in layouts {
-        weighed.extend(weigh::layout(context, &catalog, layout)?);
+        weighed.extend(weigh::layout(checkout, &catalog, layout)?);
     }
-    let verdict = judge(context, &catalog, &read(context)?, &weighed)?;
+    let verdict = judge(checkout, &catalog, &read(checkout)?, &weighed)?;
     for note in notes(&verdict) {
-        context.progress.note(&note);
+        checkout.progress.note(&note);
     }
     verdict.check()
 }
 
 /// Compares what was weighed with the record and with what was published.
-pub(crate) fn judge(
-    context: &Context,
+pub fn judge(
+    checkout: &Checkout,
     catalog: &catalog::Catalog,
     record: &Record,
     weighed: &weigh::Weighed,
 ) -> Result<Verdict> {
-    let published = published(context, catalog)?;
+    let published = published(checkout, catalog)?;
     budget::judge(Rules { catalog, record, published: &published }, weighed)
 }
 
 /// The notes on images and means; what is said of many images is said once.
-pub(crate) fn notes(verdict: &Verdict) -> Vec<String> {
+pub fn notes(verdict: &Verdict) -> Vec<String> {
     let mut by_note: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
     for cell in &verdict.cells {
         cell.notes.iter().for_each(|note| by_note.entry(note).or_default().push(&cell.attribute));

@@ -10,29 +10,28 @@ use oci::layout::{Found, Layout};
 use plan::{Options, Plan};
 use tempfile::TempDir;
 
-use super::identity;
-use super::session::{Session, What};
+use crate::{Selection, Session, identity};
 
 /// An image that was built again.
-pub(crate) struct Rebuilt {
+pub struct Rebuilt {
     /// By which plan.
-    pub(crate) plan: Plan,
+    pub plan: Plan,
     layout: Layout,
     _dir: TempDir,
 }
 
 impl Rebuilt {
     /// Demands that an image of a layout is the same.
-    pub(crate) fn same_as(&self, layout: &Layout, image: &Found) -> Result<()> {
+    pub fn same_as(&self, layout: &Layout, image: &Found) -> Result<()> {
         let own = self.layout.images.first().context("an image was built, but there is none")?;
         compare::images((&self.layout, own), (layout, image))
     }
 }
 
 /// Builds an image; what is in the store is taken from there.
-pub(crate) fn rebuild(session: &Session<'_>, parameters: &Parameters) -> Result<Rebuilt> {
-    let what = What::again(parameters, parameters.compression()?);
-    let plan = session.plan(&what)?;
+pub fn rebuild(session: &Session<'_>, parameters: &Parameters) -> Result<Rebuilt> {
+    let selection = Selection::again(parameters, parameters.compression()?);
+    let plan = session.plan(&selection)?;
     let dir = TempDir::new()?;
     let built = session.executor()?.build(&plan, dir.path())?;
     let layout = sizes::measure::open(&built.first().context("nothing was built")?.layout)?;
@@ -40,7 +39,7 @@ pub(crate) fn rebuild(session: &Session<'_>, parameters: &Parameters) -> Result<
 }
 
 /// How to build an image again, by what it says of itself.
-pub(crate) fn parameters(session: &Session<'_>, image: &Found) -> Result<Parameters> {
+pub fn parameters(session: &Session<'_>, image: &Found) -> Result<Parameters> {
     let attributes = Attributes::of(&session.catalog);
     let found = identity::attribute(&attributes, image);
     let attribute = found.ok_or_else(|| {
@@ -57,7 +56,7 @@ pub(crate) fn parameters(session: &Session<'_>, image: &Found) -> Result<Paramet
 }
 
 /// What the build knows of an image, if this very image is in the store of this checkout; nothing is built for it.
-pub(crate) fn known(session: &Session<'_>, layout: &Layout, image: &Found) -> Result<Option<Build>> {
+pub fn known(session: &Session<'_>, layout: &Layout, image: &Found) -> Result<Option<Build>> {
     let Ok(parameters) = parameters(session, image) else { return Ok(None) };
     let Ok(compression) = parameters.compression() else { return Ok(None) };
     let options = Options {
@@ -79,7 +78,7 @@ pub(crate) fn known(session: &Session<'_>, layout: &Layout, image: &Found) -> Re
 }
 
 /// What the build knows of an image that is this checkout's.
-pub(crate) fn build(session: &Session<'_>, parameters: &Parameters, image: &Found) -> Result<Build> {
+pub fn build(session: &Session<'_>, parameters: &Parameters, image: &Found) -> Result<Build> {
     let mut build =
         Build { certifi: session.sources.lock.ca_certificates.version.clone(), ..Build::default() };
     for component in &session.catalog.components {
@@ -119,7 +118,7 @@ fn metadata(session: &Session<'_>, target: &str, image: &Found) -> Result<Vec<u8
     if session.offline() {
         run = run.arg("--offline");
     }
-    let finished = run.cwd(&session.context.root).finish()?;
+    let finished = run.cwd(&session.checkout.root).finish()?;
     if !finished.status.success() {
         let digest = image.descriptor.digest();
         let message = format!(
@@ -132,7 +131,7 @@ fn metadata(session: &Session<'_>, target: &str, image: &Found) -> Result<Vec<u8
 }
 
 /// What a layout's image is called, without its tag.
-pub(crate) fn repository(layout: &Layout) -> String {
+pub fn repository(layout: &Layout) -> String {
     let mut annotations = layout.index.manifests().iter().filter_map(|top| top.annotations().as_ref());
     let name = annotations.find_map(|all| all.get("io.containerd.image.name"));
     name.and_then(|name| name.rsplit_once(':'))

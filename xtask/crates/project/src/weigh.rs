@@ -14,22 +14,35 @@ use sizes::budget::Set;
 use sizes::measure::{self, Measurer};
 use sizes::record::Record;
 
-use super::identity;
-use super::record::Which;
-use super::session::{How, Session, What};
-use crate::context::Context;
+use crate::{BuildOptions, Checkout, Selection, Session, identity};
 
 /// Images by attribute, or by what else they are called.
-pub(crate) type Weighed = BTreeMap<String, Image>;
+pub type Weighed = BTreeMap<String, Image>;
+
+/// Which images to weigh.
+#[derive(Clone, Debug, Default)]
+pub struct Request {
+    /// Images and indexes; they are built if needed. None: those of the record that are built already.
+    pub attributes: Vec<String>,
+    /// Layouts that are here, in directories named like their attributes; then nothing is built.
+    pub layouts: Option<PathBuf>,
+    /// What is left out. None: what the recorded image lacks.
+    pub omit: Vec<String>,
+}
 
 /// Weighs what was asked for; images of the record that are not built here are left out, with a note.
-pub(crate) fn weigh(context: &Context, which: &Which, how: &How, record: &Record) -> Result<Weighed> {
-    let catalog = context.catalog()?;
-    if let Some(dir) = &which.layouts {
-        return ready(context, &catalog, dir, &which.attributes);
+pub fn weigh(
+    checkout: &Checkout,
+    request: &Request,
+    options: &BuildOptions,
+    record: &Record,
+) -> Result<Weighed> {
+    let catalog = checkout.catalog()?;
+    if let Some(dir) = &request.layouts {
+        return ready(checkout, &catalog, dir, &request.attributes);
     }
-    let session = Session::open(context, how)?;
-    if which.attributes.is_empty() {
+    let session = Session::open(checkout, options.clone())?;
+    if request.attributes.is_empty() {
         let mut weighed = Weighed::new();
         let mut absent = Vec::new();
         for (name, recorded) in &record.images {
@@ -41,18 +54,18 @@ pub(crate) fn weigh(context: &Context, which: &Which, how: &How, record: &Record
         }
         if !absent.is_empty() {
             let (count, list) = (absent.len(), absent.join(", "));
-            context
+            checkout
                 .progress
                 .note(&format!("not weighed, for they are not built here: {count} images: {list}"));
         }
         return Ok(weighed);
     }
     let mut weighed = Weighed::new();
-    for name in &which.attributes {
+    for name in &request.attributes {
         let recorded = images_of(&catalog, name)?.into_iter().find_map(|image| record.images.get(&image));
         let omit = match recorded {
-            Some(recorded) if which.omit.is_empty() => &recorded.omitted,
-            _ => &which.omit,
+            Some(recorded) if request.omit.is_empty() => &recorded.omitted,
+            _ => &request.omit,
         };
         weighed.extend(built(&session, name, omit)?);
     }
@@ -87,18 +100,18 @@ fn built_already(session: &Session<'_>, name: &str, omit: &[String]) -> Result<b
 
 /// Builds and weighs an image, or the images of an index.
 fn built(session: &Session<'_>, name: &str, omit: &[String]) -> Result<Weighed> {
-    let plan = session.plan(&What::one(name, omit))?;
+    let plan = session.plan(&Selection::one(name, omit))?;
     let scratch = session.store.scratch_dir()?;
     let executor = session.executor()?;
     let mut weighed = Weighed::new();
     for built in executor.build(&plan, scratch.path())? {
-        weighed.extend(layout(session.context, &session.catalog, &built.layout)?);
+        weighed.extend(layout(session.checkout, &session.catalog, &built.layout)?);
     }
     Ok(weighed)
 }
 
 /// Weighs the layouts in a directory: those of these attributes, or all that there are.
-fn ready(context: &Context, catalog: &Catalog, dir: &Path, attributes: &[String]) -> Result<Weighed> {
+fn ready(checkout: &Checkout, catalog: &Catalog, dir: &Path, attributes: &[String]) -> Result<Weighed> {
     let all = Attributes::of(catalog);
     let full = |name: &String| {
         let (attribute, suffix) = plan::split_name(name);
@@ -112,7 +125,7 @@ fn ready(context: &Context, catalog: &Catalog, dir: &Path, attributes: &[String]
     };
     let mut weighed = Weighed::new();
     for dir in dirs {
-        let found = layout(context, catalog, &dir)?;
+        let found = layout(checkout, catalog, &dir)?;
         let name = dir.file_name().unwrap_or_default().to_string_lossy();
         if attributes.iter().any(|asked| *asked == *name) {
             let (attribute, suffix) = plan::split_name(&name);
@@ -130,7 +143,7 @@ fn ready(context: &Context, catalog: &Catalog, dir: &Path, attributes: &[String]
 }
 
 /// The layouts in a directory, or the directory itself if it is one.
-pub(crate) fn layouts(dir: &Path) -> Result<Vec<PathBuf>> {
+pub fn layouts(dir: &Path) -> Result<Vec<PathBuf>> {
     if oci::layout::is_there(dir) {
         return Ok(vec![dir.to_owned()]);
     }
@@ -151,15 +164,15 @@ pub(crate) fn layouts(dir: &Path) -> Result<Vec<PathBuf>> {
 }
 
 /// Weighs all images of a layout.
-pub(crate) fn layout(context: &Context, catalog: &Catalog, dir: &Path) -> Result<Weighed> {
-    named(context, catalog, dir, &format!("layout {}", dir.display()))
+pub fn layout(checkout: &Checkout, catalog: &Catalog, dir: &Path) -> Result<Weighed> {
+    named(checkout, catalog, dir, &format!("layout {}", dir.display()))
 }
 
 /// The same of a layout that people know by another name: what it was pulled by.
-pub(crate) fn named(context: &Context, catalog: &Catalog, dir: &Path, layout_name: &str) -> Result<Weighed> {
-    let owner = |layer: &str, path: &str| component(context, catalog, layer, path);
+pub fn named(checkout: &Checkout, catalog: &Catalog, dir: &Path, layout_name: &str) -> Result<Weighed> {
+    let owner = |layer: &str, path: &str| component(checkout, catalog, layer, path);
     let mut measurer = Measurer::new(&owner);
-    let task = context.progress.task(&format!("weigh {layout_name}"), None);
+    let task = checkout.progress.task(&format!("weigh {layout_name}"), None);
     let layout = measure::open_foreign(dir, layout_name)?;
     let mut weighed = Weighed::new();
     for image in &layout.images {
@@ -194,7 +207,7 @@ fn catalogued(catalog: &Catalog, image: &Found) -> Option<String> {
 
 /// The component that a file of a layer is of. Layers of variants have their component's name; what is in a base is
 /// known by its path.
-fn component(context: &Context, catalog: &Catalog, layer: &str, path: &str) -> Option<String> {
+fn component(checkout: &Checkout, catalog: &Catalog, layer: &str, path: &str) -> Option<String> {
     if catalog.component(layer).is_some() {
         return Some(layer.to_owned());
     }
@@ -204,7 +217,7 @@ fn component(context: &Context, catalog: &Catalog, layer: &str, path: &str) -> O
         Content::Go(go) => path.strip_prefix(&go.directory).is_some_and(|rest| rest.starts_with('/')),
         Content::Rust(single) | Content::Certificates(single) => single.path == path,
         Content::Links(links) => links.paths.iter().any(|link| link == path),
-        Content::Files(files) => context.root.join("images/rootfs").join(&files.source).join(path).is_file(),
+        Content::Files(files) => checkout.root.join("images/rootfs").join(&files.source).join(path).is_file(),
         Content::Directories(_) => false,
     };
     components.into_iter().find(owns).map(|component| component.name.to_string())

@@ -7,12 +7,12 @@ use catalog::Alpine;
 use fault::{Fault, Kind};
 use gobuild::{Closure, Spec};
 
-use super::session::Session;
+use crate::Session;
 
 /// Makes the closures that a build of these attributes needs and that are missing, as cargo makes a missing lock file.
-pub(crate) fn ensure_closures(session: &Session<'_>, needed: &[Spec], locked: bool) -> Result<()> {
+pub fn ensure_closures(session: &Session<'_>, needed: &[Spec], locked: bool) -> Result<()> {
     let root = session.sources.go();
-    let progress = &*session.context.progress;
+    let progress = &*session.checkout.progress;
     for spec in needed.iter().filter(|spec| !Closure::is_there(&root, spec)) {
         let name = format!("images/go/{}", spec.dir().display());
         if locked {
@@ -39,7 +39,7 @@ pub(crate) fn ensure_closures(session: &Session<'_>, needed: &[Spec], locked: bo
 }
 
 /// Makes the locks that a build needs and that are missing, as cargo makes a missing lock file.
-pub(crate) fn ensure_alpine(session: &Session<'_>, needed: &[&Alpine], locked: bool) -> Result<()> {
+pub fn ensure_alpine(session: &Session<'_>, needed: &[&Alpine], locked: bool) -> Result<()> {
     for alpine in needed {
         let path = session.sources.alpine_lock_path(alpine.branch.as_str());
         let name = lock::path(alpine.branch.as_str());
@@ -50,23 +50,22 @@ pub(crate) fn ensure_alpine(session: &Session<'_>, needed: &[&Alpine], locked: b
             let fault = lock::missing(alpine.branch.as_str());
             return Err(fault.help("without --locked a build makes it first").into());
         }
-        session.context.progress.note(&format!("{}: making it", lock::missing(alpine.branch.as_str())));
+        session.checkout.progress.note(&format!("{}: making it", lock::missing(alpine.branch.as_str())));
         make_alpine(session, alpine, None, false)?.write(&path)?;
-        session.context.tell_untracked([&name])?;
+        session.checkout.tell_untracked([&name])?;
     }
     Ok(())
 }
 
 /// Makes the lock of an Alpine base by what the indexes give now.
-pub(crate) fn make_alpine(
+pub fn make_alpine(
     session: &Session<'_>,
     alpine: &Alpine,
     previous: Option<&Lock>,
     index_only: bool,
 ) -> Result<Lock> {
     let keyring = &session.sources.alpine_keys()?;
-    let mirrors = session.mirrors();
-    let fetcher = session.fetcher(&mirrors, alpine.url.as_str());
+    let fetcher = session.fetcher(alpine.url.as_str());
     relock::make(
         &Request { alpine, arches: &session.catalog.arches, keyring, previous, index_only },
         &fetcher,

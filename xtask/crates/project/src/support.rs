@@ -10,17 +10,17 @@ use jiff::{ToSpan, civil::Date};
 use serde::{Deserialize, Serialize};
 
 /// Where the table is.
-pub(crate) const PATH: &str = "images/support.toml";
+pub const PATH: &str = "images/support.toml";
 
 /// How long minor releases get patches.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(crate) struct Support {
+pub struct Support {
     version: u32,
     /// How long, where no end was announced.
     months: u8,
     /// Where the announced dates are from.
-    pub(crate) source: String,
+    pub source: String,
     #[serde(rename = "minor")]
     minors: Vec<Minor>,
 }
@@ -35,67 +35,73 @@ struct Minor {
 }
 
 /// Major, minor and patch.
-pub(crate) type Numbers = (u32, u32, u32);
+pub type Numbers = (u32, u32, u32);
 
 /// What is different upstream. Versions are as in `v1.34.1`, minors as in `1.34`.
 #[derive(Debug, Default, PartialEq, Eq, Serialize)]
-pub(crate) struct ReleaseStatus {
+pub struct ReleaseStatus {
     /// Minors of the catalog that have a newer patch: the newest one.
-    pub(crate) patches: Vec<Newer>,
+    pub patches: Vec<Newer>,
     /// Supported minors that the catalog lacks: their newest patch.
-    pub(crate) minors: Vec<Newer>,
+    pub minors: Vec<Newer>,
     /// Minors of the catalog whose support ended, and when.
-    pub(crate) ended: Vec<Ended>,
+    pub ended: Vec<Ended>,
     /// Minors that the table does not have.
-    pub(crate) unknown: Vec<String>,
+    pub unknown: Vec<String>,
 }
 
+/// A release that is newer.
 #[derive(Debug, PartialEq, Eq, Serialize)]
-pub(crate) struct Newer {
-    pub(crate) version: String,
+pub struct Newer {
+    /// As vX.Y.Z.
+    pub version: String,
     /// The catalog's newest of the same minor.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub(crate) have: Option<String>,
+    pub have: Option<String>,
     /// When it was made, where that is known.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub(crate) date: Option<String>,
+    pub date: Option<String>,
     /// When its minor's support ends or ended.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub(crate) ends: Option<Date>,
+    pub ends: Option<Date>,
 }
 
+/// A minor release whose support ended.
 #[derive(Debug, PartialEq, Eq, Serialize)]
-pub(crate) struct Ended {
-    pub(crate) minor: String,
-    pub(crate) ended: Date,
+pub struct Ended {
+    /// As in `1.34`.
+    pub minor: String,
+    /// When.
+    pub ended: Date,
 }
 
 impl ReleaseStatus {
-    pub(crate) fn is_empty(&self) -> bool {
+    /// Is nothing different?
+    pub fn is_empty(&self) -> bool {
         *self == Self::default()
     }
 }
 
 /// Today, in UTC.
-pub(crate) fn today() -> Date {
+pub fn today() -> Date {
     jiff::tz::Offset::UTC.to_datetime(jiff::Timestamp::now()).date()
 }
 
 impl Support {
     /// Reads the table of a checkout.
-    pub(crate) fn read(root: &Path) -> Result<Self> {
+    pub fn read(root: &Path) -> Result<Self> {
         let text = files::read_text(&root.join(PATH), files::DOCUMENT)?;
         Self::parse(&text, PATH)
     }
 
     /// When the support of a release ended, if that was before this day.
-    pub(crate) fn ended(&self, release: &Release, today: Date) -> Option<Date> {
+    pub fn ended(&self, release: &Release, today: Date) -> Option<Date> {
         let (major, minor, _) = release.numbers();
         self.ends(&format!("{major}.{minor}")).filter(|ended| *ended < today)
     }
 
     /// Parses and validates; `name` is what errors call the file.
-    pub(crate) fn parse(text: &str, name: &str) -> Result<Self> {
+    pub fn parse(text: &str, name: &str) -> Result<Self> {
         let bad = |what: String| anyhow::Error::from(Fault::new(Kind::Data, format!("{name}: {what}")));
         let table: Self = toml::from_str(text).map_err(|error| bad(error.to_string()))?;
         if table.version != 1 {
@@ -123,7 +129,7 @@ impl Support {
     }
 
     /// Compares the catalog's releases with those that there are, on a day. Pre-releases are not releases.
-    pub(crate) fn news(&self, have: &[Numbers], there: &[Numbers], today: Date) -> ReleaseStatus {
+    pub fn news(&self, have: &[Numbers], there: &[Numbers], today: Date) -> ReleaseStatus {
         let newest = |all: &[Numbers]| {
             let mut newest = BTreeMap::new();
             for &(major, minor, patch) in all {

@@ -9,22 +9,21 @@ use attest::{cyclonedx, provenance, spdx};
 use oci::layout::{Document, Layout};
 use toolchain::Host;
 
-use super::rebuild;
-use super::session::Session;
-use crate::context::Context;
+use crate::{Checkout, Session, rebuild};
 
 /// Who signs.
-pub(crate) struct Signer<'k> {
-    pub(crate) key: &'k Private,
+pub struct Signer<'k> {
+    /// The key.
+    pub key: &'k Private,
     /// What signatures call the images: a repository.
-    pub(crate) repository: String,
+    pub repository: String,
 }
 
 /// Attaches SBOMs, provenance and, if somebody signs, signatures to what a layout has; returns how many documents.
 ///
 /// # Errors
 /// `Mismatch` if an image is not what this checkout builds, `Unknown` if it is none of its catalog's.
-pub(crate) fn attach(
+pub fn attach(
     session: &Session<'_>,
     layout: &Layout,
     signer: Option<&Signer<'_>>,
@@ -81,10 +80,10 @@ pub(crate) fn attach(
 }
 
 /// The commit of the checkout for provenance; says so if there is none to name.
-pub(crate) fn known_commit(context: &Context) -> Result<Option<String>> {
-    let commit = context.commit()?;
+pub fn known_commit(checkout: &Checkout) -> Result<Option<String>> {
+    let commit = checkout.commit()?;
     if commit.is_none() {
-        context
+        checkout
             .progress
             .note("the source has uncommitted changes or is not in git: provenance names no commit");
     }

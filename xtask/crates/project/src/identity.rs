@@ -4,7 +4,7 @@ use catalog::{Attribute, Attributes, Scope, label};
 use oci::layout::Found;
 
 /// The attribute of an image.
-pub(crate) fn attribute<'a>(attributes: &'a Attributes<'_>, image: &Found) -> Option<&'a Attribute<'a>> {
+pub fn attribute<'a>(attributes: &'a Attributes<'_>, image: &Found) -> Option<&'a Attribute<'a>> {
     let platform = image.platform();
     attributes.iter().find(|attribute| {
         let Scope::Image(arch) = attribute.scope else { return false };
@@ -17,17 +17,17 @@ pub(crate) fn attribute<'a>(attributes: &'a Attributes<'_>, image: &Found) -> Op
 }
 
 /// What was left out of it.
-pub(crate) fn omitted(image: &Found) -> Vec<String> {
+pub fn omitted(image: &Found) -> Vec<String> {
     own(image, label::OMITTED).split(',').filter(|name| !name.is_empty()).map(str::to_owned).collect()
 }
 
 /// Is it Kubernetes exactly as released?
-pub(crate) fn is_unedited(image: &Found) -> bool {
+pub fn is_unedited(image: &Found) -> bool {
     own(image, label::UNEDITED) == "true"
 }
 
 /// An annotation of this product's own; empty where there is none.
-pub(crate) fn own<'i>(image: &'i Found, name: &str) -> &'i str {
+pub fn own<'i>(image: &'i Found, name: &str) -> &'i str {
     annotation(image, &format!("{}{name}", label::OWN))
 }
 

@@ -24,8 +24,10 @@ const SETTINGS: [&str; 9] = [
 
 /// A container runtime that answers here.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Runtime {
+pub enum Runtime {
+    /// Docker, by its client.
     Docker,
+    /// containerd, by `ctr`.
     Containerd,
 }
 
@@ -36,7 +38,7 @@ fn client<'a>(words: &[&str]) -> Run<'a> {
 
 impl Runtime {
     /// The one that answers; docker if both do, for it is what people see.
-    pub(crate) fn find() -> Result<Option<Self>> {
+    pub fn find() -> Result<Option<Self>> {
         let answers = |words: &[&str]| Ok::<_, anyhow::Error>(client(words).answer()?.is_some());
         Ok(if answers(&["docker", "version", "--format", "{{.Server.Version}}"])? {
             Some(Self::Docker)
@@ -48,7 +50,7 @@ impl Runtime {
     }
 
     /// The one that answers, or an error that says what to do.
-    pub(crate) fn required() -> Result<Self> {
+    pub fn required() -> Result<Self> {
         Self::find()?.ok_or_else(|| {
             Fault::new(Kind::Tool, "neither docker nor containerd answers, so nothing can be loaded")
                 .help("start one (DOCKER_HOST and CONTAINERD_ADDRESS say where), or use the layout as it is")
@@ -56,7 +58,8 @@ impl Runtime {
         })
     }
 
-    pub(crate) fn name(self) -> &'static str {
+    /// What people call it.
+    pub fn name(self) -> &'static str {
         match self {
             Self::Docker => "docker",
             Self::Containerd => "containerd",
@@ -64,7 +67,7 @@ impl Runtime {
     }
 
     /// Imports what a layout has, by the names that it gives; returns them.
-    pub(crate) fn load(self, layout: &Path, progress: &dyn Progress) -> Result<Vec<String>> {
+    pub fn load(self, layout: &Path, progress: &dyn Progress) -> Result<Vec<String>> {
         let layout = sizes::measure::open(layout)?;
         let names: Vec<String> = layout.names().into_iter().map(str::to_owned).collect();
         let shown = layout.dir().display();
@@ -87,7 +90,7 @@ impl Runtime {
     }
 
     /// What a program of a loaded image says.
-    pub(crate) fn run(self, image: &str, words: &[&str]) -> Result<String> {
+    pub fn run(self, image: &str, words: &[&str]) -> Result<String> {
         let id = format!("kubelet-images-{}", std::process::id());
         let run = match self {
             Self::Docker => {

@@ -5,14 +5,13 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context as _, Result};
 use fault::{Fault, Kind};
 use oci::layout::Layout;
-use registry::Take;
+use registry::{Options, Take};
 use tempfile::TempDir;
 
-use super::connection::Connection;
-use crate::context::Context;
+use crate::Checkout;
 
 /// Is this a path, there or not, and nothing in a registry? Names of those begin with a host, which has a dot or a port.
-pub(crate) fn is_path(name: &str) -> bool {
+pub fn is_path(name: &str) -> bool {
     let first = name.split_once('/').map(|(first, _)| first);
     first.is_some_and(|first| {
         matches!(first, "" | "." | "..") || first != "localhost" && !first.contains(['.', ':'])
@@ -20,11 +19,11 @@ pub(crate) fn is_path(name: &str) -> bool {
 }
 
 /// A layout, and the directory it was fetched into, if it was.
-pub(crate) struct Source {
+pub struct Source {
     /// What it was asked for by.
     name: String,
     /// Where it lies.
-    pub(crate) layout: PathBuf,
+    pub layout: PathBuf,
     /// The digest that the registry's name stands for, if it is from one.
     digest: Option<String>,
     _fetched: Option<TempDir>,
@@ -32,11 +31,11 @@ pub(crate) struct Source {
 
 impl Source {
     /// A directory with a layout, else the attribute's below target/images.
-    pub(crate) fn local(context: &Context, name: &str) -> Result<Self> {
+    pub fn local(checkout: &Checkout, name: &str) -> Result<Self> {
         let is_layout = |dir: &PathBuf| oci::layout::is_there(dir);
         let found = match Some(PathBuf::from(name)).filter(is_layout) {
             Some(dir) => Some(dir),
-            None => Some(context.built(name)?).filter(is_layout),
+            None => Some(checkout.built(name)?).filter(is_layout),
         };
         let layout = found.ok_or_else(|| {
             if is_path(name) && !Path::new(name).exists() {
@@ -50,35 +49,30 @@ impl Source {
     }
 
     /// The same, else an image in a registry (`HOST/REPOSITORY:TAG` or `...@DIGEST`) with what is attached to it.
-    pub(crate) fn any(context: &Context, name: &str, connection: &Connection) -> Result<Self> {
-        match Self::local(context, name) {
+    pub fn any(checkout: &Checkout, name: &str, options: &Options<'_>) -> Result<Self> {
+        match Self::local(checkout, name) {
             Err(_) if name.contains('/') && !is_path(name) && !Path::new(name).exists() => {
-                Self::registry(context, name, Take::Attached, connection)
+                Self::registry(name, Take::Attached, options)
             }
             found => found,
         }
     }
 
     /// An image in a registry.
-    pub(crate) fn registry(
-        context: &Context,
-        name: &str,
-        take: Take,
-        connection: &Connection,
-    ) -> Result<Self> {
+    pub fn registry(name: &str, take: Take, options: &Options<'_>) -> Result<Self> {
         let from = name.parse()?;
         let dir = tempfile::Builder::new()
             .prefix("kubelet-images-pull-")
             .tempdir()
             .context("no temporary directory")?;
         let layout = dir.path().join("layout");
-        let pulled = registry::pull(&from, take, &connection.options(context), &layout)?;
+        let pulled = registry::pull(&from, take, options, &layout)?;
         let digest = Some(pulled.digest.to_string());
         Ok(Self { name: name.to_owned(), layout, digest, _fetched: Some(dir) })
     }
 
     /// Demands that a layout presents something, and what came from a registry just what its name stands for.
-    pub(crate) fn check_root(&self, roots: &[String]) -> Result<()> {
+    pub fn check_root(&self, roots: &[String]) -> Result<()> {
         match (&self.digest, roots) {
             (None, [_, ..]) => Ok(()),
             (Some(asked), [root]) if root == asked => Ok(()),
@@ -91,7 +85,7 @@ impl Source {
     }
 
     /// Opens it.
-    pub(crate) fn open(&self) -> Result<Layout> {
+    pub fn open(&self) -> Result<Layout> {
         sizes::measure::open_named(&self.layout, &self.name)
     }
 }

@@ -1,0 +1,17 @@
+//! A checkout of the repository: what is selected in it, how it is built, built again, weighed, compared, attested and
+//! recorded, and where images come from that are looked at.
+
+pub mod attach;
+mod checkout;
+pub mod identity;
+pub mod load;
+pub mod pins;
+pub mod rebuild;
+pub mod record;
+mod session;
+pub mod source;
+pub mod support;
+pub mod weigh;
+
+pub use checkout::{Checkout, IMAGES};
+pub use session::{BuildOptions, READ, Selection, Session, check_omitted};
