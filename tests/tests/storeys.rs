@@ -14,7 +14,7 @@ const STOREYS: [(&str, &[&str]); 8] = [
     ("formats", &["apk", "deflate", "oci", "pax", "registry"]),
     ("inputs", &["alpine", "catalog", "gobuild", "rustbuild", "toolchain"]),
     ("build", &["executor", "plan"]),
-    ("evidence", &["attest", "report", "sizes"]),
+    ("evidence", &["advisories", "attest", "report", "sizes"]),
     ("project", &["project"]),
     ("lab", &["bench", "cluster", "e2e", "skip", "standin", "testimage", "testregistry", "vm"]),
     ("programs", &["tests", "xtask"]),

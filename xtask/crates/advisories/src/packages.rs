@@ -2,20 +2,21 @@
 
 use std::collections::BTreeMap;
 
-use ::alpine::secdb::{Branch, Database, Finding, Known};
+use alpine::secdb::{Branch, Database, Finding, Known};
 use anyhow::{Context, Result};
 use apk::record::Record;
 use attest::contents::Contents;
 use oci::layout::{Found, Layout};
 use serde::Serialize;
 
-use super::{Advisory, Image};
+use crate::{Advisory, Image};
 
 /// An image's Alpine packages, and what is known of them.
 #[derive(Debug, Serialize)]
-pub(super) struct Packages {
+pub struct Packages {
+    /// The image.
     #[serde(flatten)]
-    pub(super) image: Image,
+    pub image: Image,
     /// What the image says it is of; none if it does not say.
     #[serde(skip_serializing_if = "Option::is_none")]
     branch: Option<String>,
@@ -23,20 +24,21 @@ pub(super) struct Packages {
     #[serde(rename = "packages")]
     count: usize,
     /// Those with vulnerabilities, by the package they were built from.
-    pub(super) vulnerable: Vec<Vulnerable>,
+    pub vulnerable: Vec<Vulnerable>,
     /// Packages that the database does not name on this branch, `NAME-VERSION`: nothing is known of them.
     unknown: Vec<String>,
 }
 
 /// Packages of one origin and version.
 #[derive(Debug, Serialize)]
-pub(super) struct Vulnerable {
+pub struct Vulnerable {
     /// Names of the packages.
     packages: Vec<String>,
     /// Their package URLs.
     #[serde(skip)]
-    pub(super) purls: Vec<String>,
-    pub(super) advisories: Vec<Advisory>,
+    pub purls: Vec<String>,
+    /// The vulnerabilities.
+    pub advisories: Vec<Advisory>,
 }
 
 /// Compares the packages of an image with the database.
@@ -114,7 +116,7 @@ pub(super) fn render_text(all: &[Packages]) -> Vec<String> {
         for Vulnerable { packages, advisories, .. } in vulnerable {
             let itself = advisories.iter().all(|advisory| *packages == [advisory.module.as_str()]);
             let built = if itself { String::new() } else { format!(" [{}]", packages.join(", ")) };
-            lines.extend(super::by_module(advisories, &built));
+            lines.extend(crate::by_module(advisories, &built));
         }
         if !unknown.is_empty() {
             lines.push(format!(

@@ -1,12 +1,16 @@
 //! `OpenVEX` 0.2.0 (<https://github.com/openvex/spec>): what is known of vulnerabilities in images, for scanners.
 
 use std::collections::BTreeMap;
+use std::path::Path;
 
+use anyhow::Result;
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
-use super::{Advisory, Image, Report, Scanned};
+use crate::{Advisory, Image, Report, Scanned};
 
+/// The largest document of an earlier run that is read, in bytes.
+const MAX: u64 = 64 << 20;
 /// Where databases tell more of a vulnerability.
 const GO: &str = "https://pkg.go.dev/vuln/";
 const ALPINE: &str = "https://security.alpinelinux.org/vuln/";
@@ -18,11 +22,22 @@ struct Statement<'a> {
     products: BTreeMap<String, Vec<Value>>,
 }
 
+/// Writes a document on images that are in this repository, if one is named; over an earlier one of the same images as its
+/// next version.
+pub fn write(report: &Report, repository: Option<&str>, file: &Path) -> Result<()> {
+    let now = Timestamp::now();
+    // What is a pipe or a device has no earlier document.
+    let old = if file.is_file() { files::read_named(file, MAX)? } else { None };
+    let old = old.and_then(|old| serde_json::from_slice(&old).ok());
+    let text = serde_json::to_string_pretty(&after(document(report, repository, now), old, now))?;
+    files::write(file, format!("{text}\n").as_bytes())
+}
+
 /// A document of one statement a vulnerability. That a module or package has a vulnerable version does not say that its
 /// code is reached, so the status is `under_investigation`: whoever knows more says so in a document of his own.
 ///
 /// Products are named as scanners name images: `pkg:oci/NAME@DIGEST`, with the repository where it is given.
-pub(super) fn document(report: &Report, repository: Option<&str>, at: Timestamp) -> Value {
+fn document(report: &Report, repository: Option<&str>, at: Timestamp) -> Value {
     let packages = || report.alpine.iter().flatten();
     let modules = report.programs.iter().map(|Scanned { image, advisories, .. }| {
         let module = |advisory: &Advisory| vec![format!("pkg:golang/{}@{}", advisory.module, advisory.found)];
@@ -100,7 +115,7 @@ fn product(purl: &str, parts: &[Value]) -> Value {
 
 /// What is written over `old`, if that is an earlier version of the document: the same where nothing changed, else of the
 /// next version. Source: `version`, `timestamp` and `last_updated` in `OpenVEX`.
-pub(super) fn after(new: Value, old: Option<Value>, at: Timestamp) -> Value {
+fn after(new: Value, old: Option<Value>, at: Timestamp) -> Value {
     const OF_VERSION: [&str; 3] = ["version", "timestamp", "last_updated"];
     let Some(old) = old.filter(|old| old["@id"] == new["@id"]) else { return new };
     let said = |document: &Value| {
