@@ -3,16 +3,14 @@
 //! What is made comes with the key that the plan gives it, and who uses it plans again: a part that is not the one the
 //! plan asks for is refused.
 
-mod part;
-
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use anyhow::{Context as _, Result};
 use executor::LAYER_FILES;
 use fault::{Fault, Kind};
 use oci::compress::Compression;
 use plan::{Component, Options, Place, Plan, Target};
-use project::Session;
+use project::{Session, part};
 use store::Store;
 
 use crate::context::Context;
@@ -155,32 +153,8 @@ impl Single {
         make(&session, &options)
     }
 
-    /// Takes the parts into the store; they must be all that is needed.
+    /// Takes the parts into the store.
     fn import<'k>(&self, session: &Session<'_>, needed: impl Iterator<Item = &'k store::Key>) -> Result<()> {
-        let mut given: Vec<(String, &Path)> =
-            self.parts.iter().map(|dir| Ok((part::key(dir)?, dir.as_path()))).collect::<Result<_>>()?;
-        for key in needed {
-            let name = key.to_string();
-            let Some(at) = given.iter().position(|(given, _)| *given == name) else {
-                let given: Vec<_> = given.iter().map(|(key, _)| key.as_str()).collect();
-                let message = format!(
-                    "`{}` needs a part that is not given\n  expected {name}\n  found    {}",
-                    self.name,
-                    if given.is_empty() { "none".to_owned() } else { given.join(", ") }
-                );
-                return Err(Fault::new(Kind::Mismatch, message)
-                    .help("make it of the same catalog and locks: `cargo xtask make component` or `layer`")
-                    .into());
-            };
-            let (_, dir) = given.swap_remove(at);
-            part::import(session, key, dir)?;
-        }
-        match given.first() {
-            None => Ok(()),
-            Some((key, dir)) => {
-                let message = format!("`{}` ({key}) is not part of `{}`", dir.display(), self.name);
-                Err(Fault::new(Kind::Usage, message).into())
-            }
-        }
+        part::import(session, &self.name, &self.parts, needed)
     }
 }

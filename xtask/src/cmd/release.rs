@@ -1,8 +1,5 @@
 //! `release`: the whole matrix, checked, attested and published.
 
-mod matrix;
-mod reproduce;
-
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
@@ -11,13 +8,13 @@ use attest::sign::Private;
 use executor::Built;
 use fault::{Fault, Kind};
 use plan::{Options, Plan};
-use project::Session;
 use project::attach::{Signer, attach, known_commit};
+use project::matrix::{Matrix, Skipped};
 use project::record::check_layouts;
+use project::{Session, reproduce};
 use registry::Reference;
 use serde::Serialize;
 
-use self::matrix::{Matrix, Skipped};
 use crate::context::{Context, write_out};
 use crate::flags::{BuildFlags, OmitFlags, PushFlags};
 

@@ -4,7 +4,6 @@ mod chart;
 mod check;
 mod diff;
 mod explain;
-mod pictures;
 mod record;
 mod report;
 mod table;

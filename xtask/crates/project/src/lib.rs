@@ -3,11 +3,17 @@
 
 pub mod attach;
 mod checkout;
+pub mod diff;
+pub mod explain;
 pub mod identity;
 pub mod load;
+pub mod matrix;
+pub mod part;
+pub mod pictures;
 pub mod pins;
 pub mod rebuild;
 pub mod record;
+pub mod reproduce;
 mod session;
 pub mod source;
 pub mod support;

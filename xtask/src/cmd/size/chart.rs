@@ -1,9 +1,10 @@
 //! `size chart`: the README's picture.
 
-use anyhow::Result;
-use project::record;
+use std::path::PathBuf;
 
-use super::pictures::{From, input};
+use anyhow::Result;
+use project::{pictures, record};
+
 use crate::context::Context;
 
 /// The picture, from the top of the repository.
@@ -18,13 +19,14 @@ pub(crate) struct Chart {
     /// Change nothing; fail if the file is not what the sizes give.
     #[arg(long)]
     check: bool,
-    #[command(flatten)]
-    from: From,
+    /// Figures that `size report --json` wrote before, instead of those of images/sizes.json.
+    #[arg(long, value_name = "FILE")]
+    input: Option<PathBuf>,
 }
 
 impl Chart {
     pub(crate) fn run(&self, context: &Context) -> Result<()> {
-        let drawn = report::chart(&input(context, &self.from)?)?;
+        let drawn = report::chart(&pictures::input(&context.checkout, self.input.as_deref())?)?;
         let command = "cargo xtask size chart";
         context.tell(&record::generated(&context.checkout, FILE, &drawn, self.check, command)?)
     }

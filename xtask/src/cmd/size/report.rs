@@ -3,8 +3,8 @@
 use std::path::PathBuf;
 
 use anyhow::Result;
+use project::pictures;
 
-use super::pictures::{From, input};
 use crate::context::{Context, write_out};
 
 /// Report the sizes: the means in a few lines, or everything as a page.
@@ -20,13 +20,14 @@ pub(crate) struct Report {
     /// Where to write the page [default: target/sizes.html].
     #[arg(long, value_name = "FILE", requires = "html")]
     out: Option<PathBuf>,
-    #[command(flatten)]
-    from: From,
+    /// Figures that `size report --json` wrote before, instead of those of images/sizes.json.
+    #[arg(long, value_name = "FILE")]
+    input: Option<PathBuf>,
 }
 
 impl Report {
     pub(crate) fn run(&self, context: &Context) -> Result<()> {
-        let input = input(context, &self.from)?;
+        let input = pictures::input(&context.checkout, self.input.as_deref())?;
         if self.html {
             let page = report::page(&input)?;
             let out = match &self.out {

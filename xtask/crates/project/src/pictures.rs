@@ -1,42 +1,34 @@
 //! What pictures are made from: the record, its history, and what was published.
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::path::Path;
 
 use anyhow::{Context as _, Result};
 use catalog::{Attribute, Attributes, Catalog, Scope};
-use project::record::{self, RECORD};
 use report::{Cell, History, Input, Matrix, Node, Published, Recorded, Size};
 use sizes::record::Record;
 use sizes::{Image, Layer};
 
-use crate::context::Context;
+use crate::Checkout;
+use crate::record::{self, RECORD};
 
 /// How many earlier records are shown.
 const RECORDS: usize = 40;
 
-/// Where the figures of pictures come from.
-#[derive(clap::Args)]
-pub(super) struct From {
-    /// Figures that `size report --json` wrote before, instead of those of images/sizes.json.
-    #[arg(long, value_name = "FILE")]
-    input: Option<PathBuf>,
-}
-
 /// The figures of pictures: saved ones, or those of the record and of what git has of it.
-pub(super) fn input(context: &Context, from: &From) -> Result<Input> {
-    if let Some(file) = &from.input {
+pub fn input(checkout: &Checkout, saved: Option<&Path>) -> Result<Input> {
+    if let Some(file) = saved {
         let json = files::read_required(file, files::DOCUMENT)?;
         return Input::parse(&json, &file.display().to_string()).context("reading saved sizes");
     }
-    let catalog = context.checkout.catalog()?;
-    let record = record::read(&context.checkout)?;
+    let catalog = checkout.catalog()?;
+    let record = record::read(checkout)?;
     let attributes = Attributes::of(&catalog);
     let input = Input {
         version: 1,
         revision: None,
-        matrix: matrix(&record, &record::published(&context.checkout, &catalog)?, &attributes),
-        history: history(context, &catalog)?,
+        matrix: matrix(&record, &record::published(checkout, &catalog)?, &attributes),
+        history: history(checkout, &catalog)?,
         images: record.images.iter().map(|(name, image)| tree(name, image)).collect(),
     };
     input.check().context(RECORD)?;
@@ -68,14 +60,14 @@ fn matrix(record: &Record, published: &sizes::published::Published, all: &Attrib
 }
 
 /// The records that git has, oldest first; none where there is no git.
-fn history(context: &Context, catalog: &Catalog) -> Result<History> {
+fn history(checkout: &Checkout, catalog: &Catalog) -> Result<History> {
     let count = format!("--max-count={RECORDS}");
-    let log = context.checkout.git(&["log", &count, "--format=%h %cs", "--", RECORD])?.unwrap_or_default();
+    let log = checkout.git(&["log", &count, "--format=%h %cs", "--", RECORD])?.unwrap_or_default();
     let attributes = Attributes::of(catalog);
     let mut records = Vec::new();
     for (revision, date) in log.lines().filter_map(|line| line.split_once(' ')) {
         // A record in a format of before, or of images that the catalog has no more, is not part of the picture.
-        let text = context.checkout.git(&["show", &format!("{revision}:{RECORD}")])?;
+        let text = checkout.git(&["show", &format!("{revision}:{RECORD}")])?;
         let Some(record) = text.and_then(|text| Record::parse(&text, RECORD).ok()) else { continue };
         let cells = record.images.iter().filter_map(|(name, image)| {
             let attribute = attributes.get(name).ok()?;

@@ -5,28 +5,32 @@ use catalog::{Attribute, Attributes, Scope};
 use fault::{Fault, Kind};
 use gobuild::Closure;
 use plan::Options;
-use project::Session;
 use serde::Serialize;
 
+use crate::Session;
+
 /// What is released, and what is not.
-pub(super) struct Matrix {
+pub struct Matrix {
     /// The indexes, in the catalog's order.
-    pub(super) names: Vec<String>,
-    pub(super) lacking: Vec<Skipped>,
+    pub names: Vec<String>,
+    /// Those that a lock is missing for.
+    pub lacking: Vec<Skipped>,
 }
 
 /// Indexes that cannot be planned because a lock is missing.
 #[derive(Serialize)]
-pub(super) struct Skipped {
-    pub(super) attributes: Vec<String>,
-    pub(super) why: String,
+pub struct Skipped {
+    /// Their names.
+    pub attributes: Vec<String>,
+    /// Which lock.
+    pub why: String,
     /// What makes the lock.
-    pub(super) help: String,
+    pub help: String,
 }
 
 impl Matrix {
     /// The named indexes, whose locks must be there, or all that have them.
-    pub(super) fn of(session: &Session<'_>, asked: &[String], omit: &[String]) -> Result<Self> {
+    pub fn of(session: &Session<'_>, asked: &[String], omit: &[String]) -> Result<Self> {
         let attributes = Attributes::of(&session.catalog);
         for name in asked {
             if let Scope::Image(arch) = attributes.get(name)?.scope {

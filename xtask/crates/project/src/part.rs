@@ -1,18 +1,19 @@
 //! What passes from one `make` to the next: a directory with the part's files and its key.
 
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result};
 use fault::{Fault, Kind};
-use project::Session;
 use store::{Key, Object};
+
+use crate::Session;
 
 /// The file with the key.
 const KEY: &str = "key";
 
 /// The key of a part.
-pub(super) fn key(dir: &Path) -> Result<String> {
+fn key(dir: &Path) -> Result<String> {
     fs::read_to_string(dir.join(KEY)).map_err(|error| {
         let message = format!("`{}` is not a part made by `make`: `{KEY}`: {error}", dir.display());
         Fault::new(Kind::Usage, message).into()
@@ -20,7 +21,7 @@ pub(super) fn key(dir: &Path) -> Result<String> {
 }
 
 /// Copies an object's files and its key to a new directory.
-pub(super) fn export(object: &Object, key: &Key, files: &[&str], out: &Path) -> Result<()> {
+pub fn export(object: &Object, key: &Key, files: &[&str], out: &Path) -> Result<()> {
     fs::create_dir(out).with_context(|| format!("making {}", out.display()))?;
     for name in files {
         copy(&object.file(name)?, &out.join(name))?;
@@ -28,8 +29,41 @@ pub(super) fn export(object: &Object, key: &Key, files: &[&str], out: &Path) -> 
     fs::write(out.join(KEY), key.to_string()).context("writing a part's key")
 }
 
+/// Takes the parts of `name` into the store; they must be all that is needed, and no others.
+pub fn import<'k>(
+    session: &Session<'_>,
+    name: &str,
+    parts: &[PathBuf],
+    needed: impl Iterator<Item = &'k Key>,
+) -> Result<()> {
+    let mut given: Vec<(String, &Path)> =
+        parts.iter().map(|dir| Ok((key(dir)?, dir.as_path()))).collect::<Result<_>>()?;
+    for key in needed {
+        let expected = key.to_string();
+        let Some(at) = given.iter().position(|(given, _)| *given == expected) else {
+            let given: Vec<_> = given.iter().map(|(key, _)| key.as_str()).collect();
+            let message = format!(
+                "`{name}` needs a part that is not given\n  expected {expected}\n  found    {}",
+                if given.is_empty() { "none".to_owned() } else { given.join(", ") }
+            );
+            return Err(Fault::new(Kind::Mismatch, message)
+                .help("make it of the same catalog and locks: `cargo xtask make component` or `layer`")
+                .into());
+        };
+        let (_, dir) = given.swap_remove(at);
+        take(session, key, dir)?;
+    }
+    match given.first() {
+        None => Ok(()),
+        Some((key, dir)) => {
+            let message = format!("`{}` ({key}) is not part of `{name}`", dir.display());
+            Err(Fault::new(Kind::Usage, message).into())
+        }
+    }
+}
+
 /// Takes a part into the store by its key.
-pub(super) fn import(session: &Session<'_>, key: &Key, dir: &Path) -> Result<()> {
+fn take(session: &Session<'_>, key: &Key, dir: &Path) -> Result<()> {
     let what = dir.display().to_string();
     let fill = |to: &Path| {
         for entry in fs::read_dir(dir).with_context(|| what.clone())? {
@@ -47,7 +81,7 @@ pub(super) fn import(session: &Session<'_>, key: &Key, dir: &Path) -> Result<()>
 /// go.sum knows the module and its go.mod, but not when proxies say that it was made, if they do.
 ///
 /// Source: <https://go.dev/ref/mod#goproxy-protocol>
-pub(super) fn modules(cache: &Path, out: &Path) -> Result<()> {
+pub fn modules(cache: &Path, out: &Path) -> Result<()> {
     let top = cache.join("cache/download");
     for entry in walkdir::WalkDir::new(&top).sort_by_file_name() {
         let entry = entry.with_context(|| format!("reading {}", top.display()))?;

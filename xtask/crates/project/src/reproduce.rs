@@ -4,13 +4,14 @@ use anyhow::{Context as _, Result};
 use attest::compare;
 use executor::Built;
 use plan::Plan;
-use project::Session;
+
+use crate::Session;
 
 /// Demands that what was built is built again, by `plan`, from neither the store's objects nor Go's or zig's caches.
 ///
 /// # Errors
 /// [`fault::Kind::Mismatch`] with the first difference, and whatever building gives.
-pub(super) fn all(
+pub fn all(
     session: &Session<'_>,
     built: &[Built],
     plan: impl Fn(&Session<'_>) -> Result<Plan>,
