@@ -79,7 +79,7 @@ pub(crate) struct BuildFlags {
     jobs: Option<u16>,
     /// Fetch nothing: use what is in the store and the caches.
     #[arg(long)]
-    pub(crate) offline: bool,
+    offline: bool,
     /// Refuse to make a lock that is missing.
     #[arg(long)]
     locked: bool,

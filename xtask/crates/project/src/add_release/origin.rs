@@ -1,21 +1,18 @@
 //! Where a release is from: its git commit and its date.
 
+use crate::Session;
 use anyhow::Result;
 use fault::{Fault, Kind};
-use project::Session;
 
 /// What is known of a release, or who is asked.
-#[derive(clap::Args)]
-pub(super) struct Origin {
-    /// Its git commit [default: what the module proxy says, if it does].
-    #[arg(long, value_name = "SHA")]
-    commit: Option<String>,
-    /// Ask this git repository for the commit of the release's tag.
-    #[arg(long, value_name = "URL", conflicts_with = "commit")]
-    repository: Option<String>,
-    /// Its date, the time of all in its images [default: what the module proxy says].
-    #[arg(long, value_name = "DATE")]
-    date: Option<String>,
+#[derive(Clone, Debug)]
+pub struct Origin {
+    /// Its git commit. None: what the module proxy says, if it does.
+    pub commit: Option<String>,
+    /// A git repository that is asked for the commit of the release's tag.
+    pub repository: Option<String>,
+    /// Its date, the time of all in its images. None: what the module proxy says.
+    pub date: Option<String>,
 }
 
 impl Origin {

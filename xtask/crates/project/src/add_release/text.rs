@@ -80,7 +80,7 @@ mod tests {
     use super::*;
 
     fn catalog() -> (String, Catalog) {
-        let file = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap().join(CATALOG);
+        let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../..").join(CATALOG);
         let text = fs::read_to_string(file).unwrap();
         let catalog = Catalog::parse(&text, CATALOG).unwrap();
         (text, catalog)

@@ -3,7 +3,8 @@
 use anyhow::Result;
 use catalog::{Catalog, Closure, Program};
 use fault::{Fault, Kind};
-use project::Session;
+
+use crate::Session;
 
 /// The newest crictl of the release's own minor that the module proxy serves, else the newest older one, and then what the
 /// catalog has to say about that. Where the proxy tells nothing, vX.Y.0.
@@ -52,8 +53,7 @@ mod tests {
 
     #[test]
     fn the_newest_that_is_not_later_is_taken_under_its_own_name() {
-        let file =
-            std::path::Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap().join("images/catalog.toml");
+        let file = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../images/catalog.toml");
         let catalog = Catalog::read(&file).unwrap();
         let program = catalog.program("crictl").unwrap();
         let [new, old] = program.packages().collect::<Vec<_>>()[..] else { panic!("two names") };
