@@ -33,7 +33,8 @@ const OWNERS: [(&str, &str, &[&str]); 20] = [
 ];
 
 /// What tests and measurements stand on: no part of the product.
-const LAB: [&str; 8] = ["bench", "cluster", "e2e", "skip", "standin", "testimage", "testregistry", "vm"];
+const LAB: [&str; 9] =
+    ["bench", "cluster", "e2e", "libfuzzer", "skip", "standin", "testimage", "testregistry", "vm"];
 
 /// The product's code: each file by its name below `xtask`, without its tests and comments.
 fn sources() -> Result<Vec<(String, String)>> {

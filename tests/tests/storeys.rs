@@ -16,7 +16,7 @@ const STOREYS: [(&str, &[&str]); 8] = [
     ("build", &["executor", "plan"]),
     ("evidence", &["advisories", "attest", "report", "sizes"]),
     ("project", &["project"]),
-    ("lab", &["bench", "cluster", "e2e", "skip", "standin", "testimage", "testregistry", "vm"]),
+    ("lab", &["bench", "cluster", "e2e", "libfuzzer", "skip", "standin", "testimage", "testregistry", "vm"]),
     ("programs", &["tests", "xtask"]),
 ];
 

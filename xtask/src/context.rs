@@ -9,9 +9,6 @@ use serde::Serialize;
 
 use crate::ui::{self, Color};
 
-/// The crate of the fuzz targets, which is a workspace of its own.
-pub(crate) const FUZZ: &str = "xtask/fuzz/Cargo.toml";
-
 /// What help calls the flags of every verb, so that a verb's own are seen.
 pub(crate) const GLOBAL_OPTIONS: &str = "Global options";
 

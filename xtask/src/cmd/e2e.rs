@@ -4,11 +4,11 @@ use std::iter;
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
 
-use ::e2e::{Able, CASES, Case, CaseReport, Group, Report, Suite, chosen};
+use ::e2e::{Able, CASES, Case, Suite, chosen};
 use anyhow::{Context as _, Result};
 use cluster::{Kit, Nodes, Setup};
 use fault::{Fault, Kind};
-use project::{Selection, Session};
+use project::Selection;
 use vm::Runtime;
 
 use crate::context::{Context, write_out};
@@ -136,46 +136,18 @@ impl E2e {
         if context.json {
             context.print_json(&report)?;
         } else {
-            write_out(&summary(&report))?;
+            write_out(&report.summary())?;
             write_out(&format!("{}", out.join("index.html").display()))?;
         }
-        if let Some(error) = &report.error {
-            let first = error.lines().next().unwrap_or_default();
-            return Err(Fault::new(Kind::Failed, format!("the run ended early: {first}"))
-                .help(format!("logs: {}", out.join("logs").display()))
-                .into());
-        }
-        match failure(report.failed()) {
-            None => Ok(()),
-            Some((message, alone)) => Err(Fault::new(Kind::Failed, message)
-                .help(format!("logs: {}; alone: {alone}", out.join("logs").display()))
-                .into()),
-        }
+        report.check(&out)
     }
 
-    /// Builds the image of a release. The store is closed again: machines run for long.
+    /// Builds the image of a release.
     fn build(&self, context: &Context, release: &str) -> Result<PathBuf> {
         let attribute = format!("kubelet-{}-{}-amd64", release.replace('.', "_"), self.variant);
-        let session = Session::open(&context.checkout, self.how.options())?;
-        let plan = session.plan(&Selection::one(&attribute, &self.omit))?;
-        let built = session.executor()?.build(&plan, &context.checkout.root.join("target/images"))?;
-        Ok(built.into_iter().next().context("a plan of nothing")?.layout)
+        let selection = Selection::one(&attribute, &self.omit);
+        context.checkout.build_one(&selection, self.how.options())
     }
-}
-
-/// What failed, if something did, and the options that run it alone.
-fn failure<'a>(failed: impl Iterator<Item = &'a CaseReport>) -> Option<(String, String)> {
-    let (suite, cases): (Vec<_>, Vec<_>) = failed.partition(|case| case.group == Group::Conformance);
-    let mut names: Vec<&str> = cases.iter().map(|case| case.name.as_str()).collect();
-    // One that ran several times in a row is named once.
-    names.dedup();
-    let mut failed: Vec<String> = names.iter().map(|name| (*name).to_owned()).collect();
-    let mut alone: Vec<String> = names.iter().map(|name| format!("--case {name}")).collect();
-    if !suite.is_empty() {
-        failed.push(format!("{} of Kubernetes' own tests", suite.len()));
-        alone.push("--conformance --focus NAME".to_owned());
-    }
-    (!failed.is_empty()).then(|| (format!("failed: {}", failed.join(", ")), alone.join(" ")))
 }
 
 /// What nodes are.
@@ -206,50 +178,4 @@ fn list(context: &Context) -> Result<()> {
     CASES
         .iter()
         .try_for_each(|case| write_out(&format!("{:9} {:21} {}", case.group.name(), case.name, case.about)))
-}
-
-/// What a person reads first.
-fn summary(report: &Report) -> String {
-    let (passed, failed, _) = report.counts();
-    let pods = match (report.start_of(0.5), report.start_of(0.95)) {
-        (Some(half), Some(most)) => {
-            format!("; pods were ready within {half:.0} s (half of them), {most:.0} s (95 %)")
-        }
-        _ => String::new(),
-    };
-    format!(
-        "{} by {} on {} machines: {passed} of {} passed in {:.0} s{pods}",
-        report.image,
-        report.runtime,
-        report.nodes.len(),
-        passed + failed,
-        report.seconds
-    )
-}
-
-#[cfg(test)]
-mod tests {
-    use ::e2e::Outcome;
-
-    use super::*;
-
-    #[test]
-    fn what_failed_is_named_with_what_runs_it_alone() {
-        let case = |group, name: &str| CaseReport {
-            group,
-            name: name.to_owned(),
-            about: String::new(),
-            start: 0.0,
-            seconds: 1.0,
-            outcome: Outcome::Failed { message: String::new() },
-        };
-        assert_eq!(failure([].iter()), None);
-        let mut failed = vec![case(Group::Workload, "probes"), case(Group::Fault, "link-cut")];
-        let both = ("failed: probes, link-cut".to_owned(), "--case probes --case link-cut".to_owned());
-        assert_eq!(failure(failed.iter()), Some(both));
-        failed.extend([case(Group::Conformance, "[sig-a] a"), case(Group::Conformance, "[sig-a] b")]);
-        let (message, alone) = failure(failed.iter()).unwrap();
-        assert_eq!(message, "failed: probes, link-cut, 2 of Kubernetes' own tests");
-        assert_eq!(alone, "--case probes --case link-cut --conformance --focus NAME");
-    }
 }

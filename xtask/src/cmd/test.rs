@@ -10,7 +10,7 @@ use files::Room;
 use project::{BuildOptions, Session};
 use skip::Skipped;
 
-use crate::context::{Context, FUZZ};
+use crate::context::Context;
 use crate::ui::say;
 
 /// The entrypoint's crate, which is a workspace of its own.
@@ -51,7 +51,10 @@ impl Test {
         let deny = ["--", "-D", "warnings"];
         step("format", &mut cargo(&["fmt", "--all", "--check"]))?;
         step("format, entrypoint", &mut cargo(&["fmt", "--manifest-path", ENTRYPOINT, "--check"]))?;
-        step("format, fuzz targets", &mut cargo(&["fmt", "--manifest-path", FUZZ, "--check"]))?;
+        step(
+            "format, fuzz targets",
+            &mut cargo(&["fmt", "--manifest-path", libfuzzer::MANIFEST, "--check"]),
+        )?;
         let clippy = |more: &[&'static str]| [&["clippy", "--all-targets", "--locked"], more, &deny].concat();
         step("lints", &mut cargo(&clippy(&["--workspace"])))?;
         step("lints, entrypoint", &mut cargo(&clippy(&["--manifest-path", ENTRYPOINT])))?;

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result};
 use fault::{Fault, Kind};
-use project::{IMAGES, Selection, Session};
+use project::{Selection, Session};
 use serde::Serialize;
 use tempfile::NamedTempFile;
 use vm::accel::Accel;
@@ -227,7 +227,7 @@ impl Vm {
         }
     }
 
-    /// Builds what has to be built, and packs all for the machine. The store is closed again: a machine may run for long.
+    /// Builds what has to be built, and packs all for the machine.
     fn images(&self, context: &Context, arch: Arch) -> Result<Vec<Import>> {
         let mut imports = Vec::new();
         for image in &self.image {
@@ -249,10 +249,7 @@ impl Vm {
         let suffix = format!("-{}", arch.name());
         let attribute =
             if attribute.ends_with(&suffix) { attribute.to_owned() } else { format!("{attribute}{suffix}") };
-        let session = Session::open(&context.checkout, self.how.options())?;
-        let plan = session.plan(&Selection::of(vec![attribute]))?;
-        let built = session.executor()?.build(&plan, &context.checkout.root.join(IMAGES))?;
-        Ok(built.into_iter().next().context("a plan of nothing")?.layout)
+        context.checkout.build_one(&Selection::of(vec![attribute]), self.how.options())
     }
 }
 

@@ -1,5 +1,9 @@
 //! What a run found.
 
+use std::path::Path;
+
+use anyhow::Result;
+use fault::{Fault, Kind};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -132,6 +136,57 @@ impl Report {
         let rank = (share * seconds.len() as f64).ceil().max(1.0) as usize;
         seconds.get(rank - 1).copied()
     }
+
+    /// What a person reads first.
+    pub fn summary(&self) -> String {
+        let (passed, failed, _) = self.counts();
+        let pods = match (self.start_of(0.5), self.start_of(0.95)) {
+            (Some(half), Some(most)) => {
+                format!("; pods were ready within {half:.0} s (half of them), {most:.0} s (95 %)")
+            }
+            _ => String::new(),
+        };
+        format!(
+            "{} by {} on {} machines: {passed} of {} passed in {:.0} s{pods}",
+            self.image,
+            self.runtime,
+            self.nodes.len(),
+            passed + failed,
+            self.seconds
+        )
+    }
+
+    /// Demands that the run came to its end, and that nothing failed in it. `out`: where results are.
+    pub fn check(&self, out: &Path) -> Result<()> {
+        let logs = out.join("logs");
+        if let Some(error) = &self.error {
+            let first = error.lines().next().unwrap_or_default();
+            return Err(Fault::new(Kind::Failed, format!("the run ended early: {first}"))
+                .help(format!("logs: {}", logs.display()))
+                .into());
+        }
+        match failure(self.failed()) {
+            None => Ok(()),
+            Some((message, alone)) => Err(Fault::new(Kind::Failed, message)
+                .help(format!("logs: {}; alone: {alone}", logs.display()))
+                .into()),
+        }
+    }
+}
+
+/// What failed, if something did, and the options that run it alone.
+fn failure<'a>(failed: impl Iterator<Item = &'a CaseReport>) -> Option<(String, String)> {
+    let (suite, cases): (Vec<_>, Vec<_>) = failed.partition(|case| case.group == Group::Conformance);
+    let mut names: Vec<&str> = cases.iter().map(|case| case.name.as_str()).collect();
+    // One that ran several times in a row is named once.
+    names.dedup();
+    let mut failed: Vec<String> = names.iter().map(|name| (*name).to_owned()).collect();
+    let mut alone: Vec<String> = names.iter().map(|name| format!("--case {name}")).collect();
+    if !suite.is_empty() {
+        failed.push(format!("{} of Kubernetes' own tests", suite.len()));
+        alone.push("--conformance --focus NAME".to_owned());
+    }
+    (!failed.is_empty()).then(|| (format!("failed: {}", failed.join(", ")), alone.join(" ")))
 }
 
 /// Pods in what `kubectl get pods --output=json` answers that became ready, timed from `started`. A pod that is not ready, or
@@ -238,5 +293,25 @@ pub(crate) mod tests {
         let name = "default/a".to_owned();
         assert_eq!(found, [Pod { name, node: "node1".to_owned(), start: 60.0, seconds: 7.0 }]);
         assert!(pods(&json!({}), jiff::Timestamp::UNIX_EPOCH).is_empty());
+    }
+
+    #[test]
+    fn what_failed_is_named_with_what_runs_it_alone() {
+        let case = |group, name: &str| CaseReport {
+            group,
+            name: name.to_owned(),
+            about: String::new(),
+            start: 0.0,
+            seconds: 1.0,
+            outcome: Outcome::Failed { message: String::new() },
+        };
+        assert_eq!(failure([].iter()), None);
+        let mut failed = vec![case(Group::Workload, "probes"), case(Group::Fault, "link-cut")];
+        let both = ("failed: probes, link-cut".to_owned(), "--case probes --case link-cut".to_owned());
+        assert_eq!(failure(failed.iter()), Some(both));
+        failed.extend([case(Group::Conformance, "[sig-a] a"), case(Group::Conformance, "[sig-a] b")]);
+        let (message, alone) = failure(failed.iter()).unwrap();
+        assert_eq!(message, "failed: probes, link-cut, 2 of Kubernetes' own tests");
+        assert_eq!(alone, "--case probes --case link-cut --conformance --focus NAME");
     }
 }

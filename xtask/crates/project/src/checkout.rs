@@ -9,6 +9,8 @@ use catalog::{Attributes, Catalog};
 use fault::{Fault, Kind};
 use progress::Progress;
 
+use crate::{BuildOptions, Selection, Session};
+
 /// What makes a directory the top of the repository.
 const CATALOG: &str = "images/catalog.toml";
 /// Where layouts are put unless another place is named.
@@ -76,6 +78,14 @@ impl Checkout {
             return Err(no_repository(&self.root).into());
         }
         Catalog::parse(&files::read_text(&path, files::DOCUMENT)?, CATALOG)
+    }
+
+    /// Builds one image or index; returns its layout. The store is closed again: who runs it may run for long.
+    pub fn build_one(&self, selection: &Selection, options: BuildOptions) -> Result<PathBuf> {
+        let session = Session::open(self, options)?;
+        let plan = session.plan(selection)?;
+        let built = session.executor()?.build(&plan, &self.root.join(IMAGES))?;
+        Ok(built.into_iter().next().context("a plan of nothing")?.layout)
     }
 
     /// Where the layout of an attribute is put, by whichever of its names; what is none is taken as it is.

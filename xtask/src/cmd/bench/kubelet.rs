@@ -3,9 +3,9 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use anyhow::{Context as _, Result};
+use anyhow::Result;
 use fault::{Fault, Kind};
-use project::{IMAGES, Selection, Session};
+use project::Selection;
 
 use crate::context::{Context, write_out};
 use crate::flags::BuildFlags;
@@ -121,12 +121,9 @@ impl Kubelet {
         self.build(context, vec![words.to_owned()])
     }
 
-    /// Builds an image. The store is closed again before anything is measured.
+    /// Builds an image.
     fn build(&self, context: &Context, attributes: Vec<String>) -> Result<PathBuf> {
-        let session = Session::open(&context.checkout, self.how.options())?;
-        let plan = session.plan(&Selection::of(attributes))?;
-        let built = session.executor()?.build(&plan, &context.checkout.root.join(IMAGES))?;
-        let layout = built.into_iter().next().context("a plan of nothing")?.layout;
+        let layout = context.checkout.build_one(&Selection::of(attributes), self.how.options())?;
         bench::check_layout(&layout)?;
         Ok(layout)
     }
