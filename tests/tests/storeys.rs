@@ -7,6 +7,7 @@ use std::process::Command;
 
 use anyhow::{Context, Result, ensure};
 use serde_json::Value;
+use walkdir::WalkDir;
 
 /// Lowest first. A crate knows those of its own storey and of lower ones; the lab is not known to what is a product.
 const STOREYS: [(&str, &[&str]); 8] = [
@@ -110,6 +111,28 @@ fn verbs_know_no_verb() -> Result<()> {
         "a verb knows another one, move what they share to xtask/crates/project: {found:?}"
     );
     ensure!(files.len() > 40, "only {} files were read", files.len());
+    Ok(())
+}
+
+/// Flags, verbs and what they print: what has more to say belongs to a library. Without unit tests it may have so many lines.
+const PROGRAM: usize = 4000;
+
+#[test]
+fn the_program_is_thin() -> Result<()> {
+    let mut lines = 0;
+    for entry in WalkDir::new(tests::root().join("xtask/src")) {
+        let entry = entry?;
+        if entry.path().extension().is_some_and(|extension| extension == "rs") {
+            let text = fs::read_to_string(entry.path())?;
+            lines += text.split("#[cfg(test)]\nmod tests").next().unwrap_or_default().lines().count();
+        }
+    }
+    let room = PROGRAM.checked_sub(lines);
+    ensure!(
+        room.is_some(),
+        "xtask/src has {lines} lines, at most {PROGRAM}: move what verbs do to xtask/crates/project"
+    );
+    ensure!(room < Some(100), "xtask/src has {lines} lines: lower the limit of {PROGRAM}");
     Ok(())
 }
 

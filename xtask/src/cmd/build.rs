@@ -1,17 +1,14 @@
 //! `build`: images and indexes as OCI layouts.
 
-use std::collections::BTreeSet;
 use std::fs;
 use std::path::PathBuf;
 
 use anyhow::{Context as _, Result};
-use catalog::Attributes;
 use executor::{Built, BuiltImage};
 use plan::Plan;
 use progress::timings::{Step, Timings, Watch};
 use project::load::Runtime;
-use project::support::{self, Support};
-use project::{IMAGES, Session};
+use project::{IMAGES, Session, support};
 use serde::Serialize;
 
 use crate::context::{Context, write_out};
@@ -71,7 +68,7 @@ impl Build {
         let session = Session::open(&context.checkout, self.how.options())?;
         let plan = session.plan(&self.what.selection())?;
         self.what.omit.check(&session.catalog, plan.targets.iter().map(plan::Target::attribute))?;
-        tell_ended(context, &session, &plan)?;
+        support::tell_ended(&session, &plan)?;
         let out = self.out.clone().unwrap_or_else(|| context.checkout.root.join(IMAGES));
         let executor = session.executor()?;
         let watch = self.timings.then(|| executor.timings.watch());
@@ -116,26 +113,6 @@ impl Build {
         };
         built.iter().map(show).collect()
     }
-}
-
-/// Says of which releases' images Kubernetes' support has ended: they get no fixes.
-fn tell_ended(context: &Context, session: &Session<'_>, plan: &Plan) -> Result<()> {
-    let (support, today) = (Support::read(&context.checkout.root)?, support::today());
-    let newest = session.catalog.releases.iter().find(|release| support.ended(release, today).is_none());
-    let attributes = Attributes::of(&session.catalog);
-    let mut told = BTreeSet::new();
-    for name in plan.images.keys() {
-        let release = attributes.get(name)?.release;
-        let Some(ended) = support.ended(release, today).filter(|_| told.insert(release.numbers())) else {
-            continue;
-        };
-        let newest = newest.map(|newest| format!("; {} is supported", newest.version)).unwrap_or_default();
-        context.note(&format!(
-            "warning: Kubernetes' support of {} ended on {ended}: it gets no fixes{newest}",
-            release.version
-        ));
-    }
-    Ok(())
 }
 
 /// How long each step took; of all of it, a page is written.

@@ -9,7 +9,7 @@ use executor::Built;
 use fault::{Fault, Kind};
 use plan::{Options, Plan};
 use project::attach::{Signer, attach, known_commit};
-use project::matrix::{Matrix, Skipped};
+use project::matrix::{self, Matrix, Skipped};
 use project::record::check_layouts;
 use project::{Session, reproduce};
 use registry::Reference;
@@ -94,7 +94,9 @@ impl Release {
         }
         let plan = self.plan(&session, &matrix.names)?;
         session.tell_unread(&plan)?;
-        self.check_partial(&session)?;
+        if !self.partial {
+            matrix::check_whole(&session.catalog, &self.arch)?;
+        }
         let out = self.out.clone().unwrap_or_else(|| context.checkout.root.join("target/published"));
         let built = session.executor()?.build(&plan, &out)?;
         let layouts: Vec<&Path> = built.iter().map(|built| built.layout.as_path()).collect();
@@ -138,21 +140,6 @@ impl Release {
         let options = session.options(oci::compress::Compression::default())?;
         let options = Options { omit: self.omit.names.clone(), arches: self.arch.clone(), ..options };
         Plan::of(&session.catalog, &session.sources, names, &options)
-    }
-
-    /// An index is over all architectures, or the user has said that it need not be.
-    fn check_partial(&self, session: &Session<'_>) -> Result<()> {
-        let all = session.catalog.arches.iter().map(|arch| arch.name.as_str());
-        let missing: Vec<&str> = all.filter(|name| !self.arch.iter().any(|arch| arch == name)).collect();
-        if self.partial || self.arch.is_empty() || missing.is_empty() {
-            return Ok(());
-        }
-        let message = format!(
-            "indexes over {} alone would replace complete ones: they lack {}",
-            self.arch.join(", "),
-            missing.join(", ")
-        );
-        Err(Fault::new(Kind::Usage, message).help("leave --arch away, or say `--partial`").into())
     }
 
     /// What goes to which repository.

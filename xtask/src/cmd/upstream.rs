@@ -6,7 +6,7 @@ use anyhow::Result;
 use fault::{Fault, Kind};
 use jiff::civil::Date;
 use project::Session;
-use project::support::{self, Numbers, ReleaseStatus, Support};
+use project::support::{self, Numbers, ReleaseStatus, Support, numbers};
 use serde::Serialize;
 
 use crate::context::{Context, write_out};
@@ -54,7 +54,8 @@ impl Upstream {
             let text = files::read_text(file, files::DOCUMENT)?;
             table.news(&have, &numbers(text.split_whitespace(), &file.display().to_string())?, today)
         } else {
-            self.asked(context, &table, &have, today)?
+            let session = Session::open(&context.checkout, self.how.options())?;
+            table.asked(&session, &have, today)?
         };
         if context.json {
             context.print_json(&Answer { version: 1, today, news: &news })?;
@@ -71,36 +72,6 @@ impl Upstream {
         }
         Ok(())
     }
-
-    /// By what the module proxy knows, with the dates of what is new.
-    fn asked(
-        &self,
-        context: &Context,
-        table: &Support,
-        have: &[Numbers],
-        today: Date,
-    ) -> Result<ReleaseStatus> {
-        let session = Session::open(&context.checkout, self.how.options())?;
-        let (tools, work) = (session.tools()?, session.store.scratch_dir()?);
-        let versions = gobuild::upstream::versions(tools.go()?, work.path())?;
-        let there = numbers(versions.iter().map(String::as_str), "what the module proxy knows")?;
-        let mut news = table.news(have, &there, today);
-        for newer in news.patches.iter_mut().chain(&mut news.minors) {
-            exec::interrupt::check()?;
-            newer.date = gobuild::upstream::release(&newer.version, tools.go()?, work.path())?.time;
-        }
-        Ok(news)
-    }
-}
-
-/// The releases among words; pre-releases and names are left out.
-fn numbers<'a>(words: impl Iterator<Item = &'a str>, name: &str) -> Result<Vec<Numbers>> {
-    let found: Vec<Numbers> = words.filter_map(catalog::version_numbers).collect();
-    if found.is_empty() {
-        let fault = Fault::new(Kind::Data, format!("{name}: there is no version vX.Y.Z"));
-        return Err(fault.help("`go list -m -versions k8s.io/kubernetes` writes them").into());
-    }
-    Ok(found)
 }
 
 /// For people: a line each.

@@ -122,7 +122,7 @@ impl<'a> Fuzzer<'a> {
         }
         let scratch = scratch()?;
         let mut run = exec::Run::new(program).env("TMPDIR", scratch.path());
-        run = run.arg(format!("-max_total_time={}", seconds)).args([TIMEOUT, MEMORY]);
+        run = run.arg(format!("-max_total_time={seconds}")).args([TIMEOUT, MEMORY]);
         run = run.args(["-print_final_stats=1", "-verbosity=1"]);
         run = run.args(seed.map(|seed| format!("-seed={seed}")));
         run = run.arg(format!("-artifact_prefix={}/", artifacts.display())).arg(&corpus);

@@ -7,6 +7,7 @@ mod checkout;
 pub mod diff;
 pub mod explain;
 pub mod identity;
+pub mod list;
 pub mod load;
 pub mod matrix;
 pub mod part;

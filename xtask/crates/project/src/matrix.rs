@@ -1,7 +1,7 @@
-//! Which indexes can be released: those whose locks are there.
+//! Many images at once: which indexes can be released, those whose locks are there; and all of a release.
 
-use anyhow::Result;
-use catalog::{Attribute, Attributes, Scope};
+use anyhow::{Context as _, Result};
+use catalog::{Attribute, Attributes, Catalog, Scope};
 use fault::{Fault, Kind};
 use gobuild::Closure;
 use plan::Options;
@@ -81,4 +81,39 @@ fn lock_missing(session: &Session<'_>, name: &str, omit: &[String]) -> Result<Op
     Ok(missing.map(|spec| {
         (format!("images/go/{} is missing", spec.dir().display()), "`cargo xtask lock go` makes it".into())
     }))
+}
+
+/// Demands that indexes over these architectures, all if none is named, are over all of the catalog's.
+pub fn check_whole(catalog: &Catalog, arches: &[String]) -> Result<()> {
+    let all = catalog.arches.iter().map(|arch| arch.name.as_str());
+    let missing: Vec<&str> = all.filter(|name| !arches.iter().any(|arch| arch == name)).collect();
+    if arches.is_empty() || missing.is_empty() {
+        return Ok(());
+    }
+    let message = format!(
+        "indexes over {} alone would replace complete ones: they lack {}",
+        arches.join(", "),
+        missing.join(", ")
+    );
+    Err(Fault::new(Kind::Usage, message).help("leave --arch away, or say `--partial`").into())
+}
+
+/// A release's images that stand on nothing, for these architectures, or for all if none is named. No release: the newest.
+pub fn micro(catalog: &Catalog, release: Option<&str>, arches: &[String]) -> Result<Vec<String>> {
+    let newest = catalog.releases.first().context("the catalog has no release")?;
+    let release = release.unwrap_or(newest.version.as_str());
+    let attributes = Attributes::of(catalog);
+    let wanted = attributes.iter().filter(|attribute| {
+        let arch = match attribute.scope {
+            Scope::Image(arch) => arches.is_empty() || arches.iter().any(|name| arch.name == **name),
+            Scope::Index => false,
+        };
+        arch && attribute.release.version == *release && attribute.base.name == *"micro"
+    });
+    let names: Vec<String> = wanted.map(|attribute| attribute.name.clone()).collect();
+    if names.is_empty() {
+        let arches = arches.join(", ");
+        return Err(Fault::new(Kind::Unknown, format!("no image of {release} for {arches}")).into());
+    }
+    Ok(names)
 }

@@ -4,10 +4,13 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use anyhow::Result;
-use catalog::Release;
+use catalog::{Attributes, Release};
 use fault::{Fault, Kind};
 use jiff::{ToSpan, civil::Date};
+use plan::Plan;
 use serde::{Deserialize, Serialize};
+
+use crate::Session;
 
 /// Where the table is.
 pub const PATH: &str = "images/support.toml";
@@ -128,6 +131,19 @@ impl Support {
         found.ended.or_else(|| found.released.checked_add(i32::from(self.months).months()).ok())
     }
 
+    /// The same by what the module proxy knows, with the dates of what is new.
+    pub fn asked(&self, session: &Session<'_>, have: &[Numbers], today: Date) -> Result<ReleaseStatus> {
+        let (tools, work) = (session.tools()?, session.store.scratch_dir()?);
+        let versions = gobuild::upstream::versions(tools.go()?, work.path())?;
+        let there = numbers(versions.iter().map(String::as_str), "what the module proxy knows")?;
+        let mut news = self.news(have, &there, today);
+        for newer in news.patches.iter_mut().chain(&mut news.minors) {
+            exec::interrupt::check()?;
+            newer.date = gobuild::upstream::release(&newer.version, tools.go()?, work.path())?.time;
+        }
+        Ok(news)
+    }
+
     /// Compares the catalog's releases with those that there are, on a day. Pre-releases are not releases.
     pub fn news(&self, have: &[Numbers], there: &[Numbers], today: Date) -> ReleaseStatus {
         let newest = |all: &[Numbers]| {
@@ -165,6 +181,36 @@ impl Support {
         }
         news
     }
+}
+
+/// The releases among words; pre-releases and names are left out.
+pub fn numbers<'a>(words: impl Iterator<Item = &'a str>, name: &str) -> Result<Vec<Numbers>> {
+    let found: Vec<Numbers> = words.filter_map(catalog::version_numbers).collect();
+    if found.is_empty() {
+        let fault = Fault::new(Kind::Data, format!("{name}: there is no version vX.Y.Z"));
+        return Err(fault.help("`go list -m -versions k8s.io/kubernetes` writes them").into());
+    }
+    Ok(found)
+}
+
+/// Says of which releases' images Kubernetes' support has ended: they get no fixes.
+pub fn tell_ended(session: &Session<'_>, plan: &Plan) -> Result<()> {
+    let (support, today) = (Support::read(&session.checkout.root)?, today());
+    let newest = session.catalog.releases.iter().find(|release| support.ended(release, today).is_none());
+    let attributes = Attributes::of(&session.catalog);
+    let mut told = BTreeSet::new();
+    for name in plan.images.keys() {
+        let release = attributes.get(name)?.release;
+        let Some(ended) = support.ended(release, today).filter(|_| told.insert(release.numbers())) else {
+            continue;
+        };
+        let newest = newest.map(|newest| format!("; {} is supported", newest.version)).unwrap_or_default();
+        session.checkout.progress.note(&format!(
+            "warning: Kubernetes' support of {} ended on {ended}: it gets no fixes{newest}",
+            release.version
+        ));
+    }
+    Ok(())
 }
 
 #[cfg(test)]

@@ -1,7 +1,8 @@
-//! Differences for people: on a terminal, and in a pull request's comment.
+//! Sizes and differences for people: on a terminal, and in a pull request's comment.
 
 use std::fmt::Write;
 
+use crate::budget::{Cell, Ratio, Verdict};
 use crate::diff::{Delta, Diff, LayerChange, PartChange};
 
 /// How many changed parts of a layer, and modules of a program, are listed at most.
@@ -160,6 +161,40 @@ fn escape(text: &str) -> String {
         }
     }
     out
+}
+
+/// What was weighed beside what was published, a line each, and the means.
+pub fn verdict(verdict: &Verdict) -> String {
+    let width = verdict.cells.iter().map(|cell| cell.attribute.len()).max().unwrap_or(0);
+    let mut out = String::new();
+    for Cell { attribute, compressed, extracted, ratio, counted, over, .. } in &verdict.cells {
+        let (compressed, extracted) = (mib(*compressed), mib(*extracted));
+        let _ = write!(out, "{attribute:width$}  {compressed:7.2} / {extracted:7.2} MiB  {}", ratios(*ratio));
+        out.push_str(if *counted { "" } else { "  not counted" });
+        out.push_str(if over.is_empty() { "\n" } else { "  over\n" });
+    }
+    for mean in &verdict.means {
+        let over = match (mean.over.is_empty(), mean.notes.is_empty()) {
+            (false, _) => "  over",
+            (true, false) => "  not held to its limit",
+            (true, true) => "",
+        };
+        let what = format!("mean of {} images, {}", mean.cells, mean.name());
+        let _ = writeln!(out, "{what:width$}  {:21}  {}{over}", "", ratios(Some(mean.ratio)));
+    }
+    let over = verdict.cells.iter().filter(|cell| !cell.over.is_empty()).count();
+    let _ = write!(
+        out,
+        "{} images, {over} over their budget; ours / published, compressed and extracted",
+        verdict.cells.len()
+    );
+    out
+}
+
+fn ratios(ratio: Option<Ratio>) -> String {
+    ratio.map_or("  –       –  ".to_owned(), |ratio| {
+        format!("{:.3} / {:.3}", ratio.compressed, ratio.extracted)
+    })
 }
 
 #[cfg(test)]

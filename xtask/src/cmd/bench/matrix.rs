@@ -4,8 +4,7 @@ use std::collections::BTreeSet;
 
 use anyhow::{Context as _, Result};
 use bench::matrix::{self, Plan, Size, measure};
-use catalog::{Attributes, Scope};
-use fault::{Fault, Kind};
+use project::matrix::micro;
 use project::{BuildOptions, Selection, Session};
 
 use crate::context::Context;
@@ -44,7 +43,7 @@ impl Matrix {
     pub(super) fn run(&self, context: &Context) -> Result<()> {
         let program = std::env::current_exe().context("cannot find this program")?;
         let session = Session::open(&context.checkout, BuildOptions::default())?;
-        let names = self.images(&session)?;
+        let names = micro(&session.catalog, self.release.as_deref(), &self.arches)?;
         let mut what = Selection::of(names.clone());
         what.omit.clone_from(&self.omit);
         let out = session.store.scratch_dir()?;
@@ -68,28 +67,5 @@ impl Matrix {
         let replaced = self.record.then_some(matrix::replaced as super::Replaced);
         super::show(context, &report, &report.markdown(), replaced)?;
         if self.check { report.check() } else { Ok(()) }
-    }
-
-    /// The release's kubelets that stand on nothing.
-    fn images(&self, session: &Session<'_>) -> Result<Vec<String>> {
-        let catalog = &session.catalog;
-        let newest = catalog.releases.first().context("the catalog has no release")?;
-        let release = self.release.as_deref().unwrap_or(newest.version.as_str());
-        let attributes = Attributes::of(catalog);
-        let wanted = attributes.iter().filter(|attribute| {
-            let arch = match attribute.scope {
-                Scope::Image(arch) => {
-                    self.arches.is_empty() || self.arches.iter().any(|name| arch.name == **name)
-                }
-                Scope::Index => false,
-            };
-            arch && attribute.release.version == *release && attribute.base.name == *"micro"
-        });
-        let names: Vec<String> = wanted.map(|attribute| attribute.name.clone()).collect();
-        if names.is_empty() {
-            let arches = self.arches.join(", ");
-            return Err(Fault::new(Kind::Unknown, format!("no image of {release} for {arches}")).into());
-        }
-        Ok(names)
     }
 }

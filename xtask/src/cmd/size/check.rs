@@ -1,14 +1,11 @@
 //! `size check`: are images within their budget?
 
-use std::fmt::Write as _;
-
 use anyhow::Result;
 use fault::{Fault, Kind};
 use project::record::{self, judge, notes};
 use project::weigh;
 use serde::Serialize;
-use sizes::budget::{Cell, Ratio, Verdict};
-use sizes::render::mib;
+use sizes::budget::Verdict;
 
 use crate::context::{Context, write_out};
 use crate::flags::{BuildFlags, WeighFlags};
@@ -68,41 +65,8 @@ impl Check {
             for note in notes(&verdict) {
                 context.note(&note);
             }
-            write_out(&table(&verdict))?;
+            write_out(&sizes::render::verdict(&verdict))?;
         }
         verdict.check()
     }
-}
-
-fn table(verdict: &Verdict) -> String {
-    let width = verdict.cells.iter().map(|cell| cell.attribute.len()).max().unwrap_or(0);
-    let mut out = String::new();
-    for Cell { attribute, compressed, extracted, ratio, counted, over, .. } in &verdict.cells {
-        let (compressed, extracted) = (mib(*compressed), mib(*extracted));
-        let _ = write!(out, "{attribute:width$}  {compressed:7.2} / {extracted:7.2} MiB  {}", ratios(*ratio));
-        out.push_str(if *counted { "" } else { "  not counted" });
-        out.push_str(if over.is_empty() { "\n" } else { "  over\n" });
-    }
-    for mean in &verdict.means {
-        let over = match (mean.over.is_empty(), mean.notes.is_empty()) {
-            (false, _) => "  over",
-            (true, false) => "  not held to its limit",
-            (true, true) => "",
-        };
-        let what = format!("mean of {} images, {}", mean.cells, mean.name());
-        let _ = writeln!(out, "{what:width$}  {:21}  {}{over}", "", ratios(Some(mean.ratio)));
-    }
-    let over = verdict.cells.iter().filter(|cell| !cell.over.is_empty()).count();
-    let _ = write!(
-        out,
-        "{} images, {over} over their budget; ours / published, compressed and extracted",
-        verdict.cells.len()
-    );
-    out
-}
-
-fn ratios(ratio: Option<Ratio>) -> String {
-    ratio.map_or("  –       –  ".to_owned(), |ratio| {
-        format!("{:.3} / {:.3}", ratio.compressed, ratio.extracted)
-    })
 }
