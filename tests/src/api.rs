@@ -109,7 +109,7 @@ impl Api {
         let version = state.version.to_string();
         let Request { method, path, query, .. } = request;
         let (code, body) = match state.find(method, path) {
-            Some(Found::List(list))
+            Some(Resource::List(list))
                 if query.split('&').any(|part| matches!(part, "watch=true" | "watch=1")) =>
             {
                 let head =
@@ -123,7 +123,7 @@ impl Api {
                 state.log.push(format!("200 {method} {path}?{query}"));
                 return Ok(true);
             }
-            Some(Found::List(list)) => {
+            Some(Resource::List(list)) => {
                 let items: Vec<&Value> = list.items.values().collect();
                 let kind = format!("{}List", list.kind);
                 let meta = json!({ "resourceVersion": version });
@@ -132,7 +132,7 @@ impl Api {
                     json!({ "apiVersion": list.api_version, "kind": kind, "metadata": meta, "items": items }),
                 )
             }
-            Some(Found::Object(object)) => (200, object.clone()),
+            Some(Resource::Object(object)) => (200, object.clone()),
             None if method == "POST" && path.ends_with("/events") => {
                 (201, serde_json::from_slice(&request.body).context("an event that is not JSON")?)
             }
@@ -153,7 +153,7 @@ impl Api {
     }
 }
 
-enum Found<'a> {
+enum Resource<'a> {
     List(&'a mut List),
     Object(&'a Value),
 }
@@ -173,15 +173,15 @@ impl List {
 }
 
 impl State {
-    fn find(&mut self, method: &str, path: &str) -> Option<Found<'_>> {
+    fn find(&mut self, method: &str, path: &str) -> Option<Resource<'_>> {
         if method != "GET" {
             return None;
         }
         if self.lists.contains_key(path) {
-            return self.lists.get_mut(path).map(Found::List);
+            return self.lists.get_mut(path).map(Resource::List);
         }
         let (list, name) = path.rsplit_once('/')?;
-        self.lists.get(list)?.items.get(name).map(Found::Object)
+        self.lists.get(list)?.items.get(name).map(Resource::Object)
     }
 }
 

@@ -35,7 +35,7 @@ const WORDS: [&str; 16] = [
 
 /// What the parser finds at a path.
 #[derive(Clone, Debug, PartialEq)]
-enum Found {
+enum ParsedValue {
     Text(String),
     /// null, a map or a list.
     Nothing,
@@ -45,7 +45,7 @@ enum Found {
 
 /// Paths of the first document that do not lead into lists; none if it is not YAML. The parser knows nothing of what plain
 /// words stand for: that is Kubernetes' yaml.v2 (`resolve.go`).
-fn reference(text: &str) -> Option<BTreeMap<String, Found>> {
+fn reference(text: &str) -> Option<BTreeMap<String, ParsedValue>> {
     let mut found = BTreeMap::new();
     // A level's path (none in lists), and for a map the key that waits for its value.
     let mut levels: Vec<(Option<String>, bool, Option<String>)> = Vec::new();
@@ -66,12 +66,14 @@ fn reference(text: &str) -> Option<BTreeMap<String, Found>> {
             }
             Event::Scalar(text, style, _, tag) => match tag {
                 None if *style == ScalarStyle::Plain => plain(text),
-                None => Found::Text(text.to_string()),
-                Some(tag) if ["str", "!", ""].contains(&tag.suffix.as_str()) => Found::Text(text.to_string()),
-                Some(_) => Found::Opaque,
+                None => ParsedValue::Text(text.to_string()),
+                Some(tag) if ["str", "!", ""].contains(&tag.suffix.as_str()) => {
+                    ParsedValue::Text(text.to_string())
+                }
+                Some(_) => ParsedValue::Opaque,
             },
-            Event::Alias(_) => Found::Opaque,
-            Event::MappingStart(..) | Event::SequenceStart(..) => Found::Nothing,
+            Event::Alias(_) => ParsedValue::Opaque,
+            Event::MappingStart(..) | Event::SequenceStart(..) => ParsedValue::Nothing,
             _ => continue,
         };
         let path = match levels.last_mut() {
@@ -82,7 +84,7 @@ fn reference(text: &str) -> Option<BTreeMap<String, Found>> {
                     // A key; the levels of one that is not a scalar cannot be walked like this.
                     let Event::Scalar(text, style, ..) = &event else { return None };
                     // Kubernetes refuses a key that is null.
-                    if *style == ScalarStyle::Plain && plain(text) == Found::Nothing {
+                    if *style == ScalarStyle::Plain && plain(text) == ParsedValue::Nothing {
                         return None;
                     }
                     *waiting = Some(text.to_string());
@@ -106,16 +108,16 @@ fn reference(text: &str) -> Option<BTreeMap<String, Found>> {
     Some(found)
 }
 
-fn plain(text: &str) -> Found {
+fn plain(text: &str) -> ParsedValue {
     let word = |words: &[&str]| words.contains(&text);
     if word(&["", "~", "null", "Null", "NULL"]) {
-        Found::Nothing
+        ParsedValue::Nothing
     } else if word(&["y", "Y", "yes", "Yes", "YES", "true", "True", "TRUE", "on", "On", "ON"]) {
-        Found::Text("true".to_owned())
+        ParsedValue::Text("true".to_owned())
     } else if word(&["n", "N", "no", "No", "NO", "false", "False", "FALSE", "off", "Off", "OFF"]) {
-        Found::Text("false".to_owned())
+        ParsedValue::Text("false".to_owned())
     } else {
-        Found::Text(text.to_owned())
+        ParsedValue::Text(text.to_owned())
     }
 }
 
@@ -136,9 +138,11 @@ fn compare(text: &str) -> Result<bool, String> {
     };
     for (path, expected) in &reference {
         let same = match expected {
-            Found::Text(text) => ours.get(path).map_or_else(|| ours.is_unknown(path), |ours| ours == text),
-            Found::Nothing => ours.get(path).is_none(),
-            Found::Opaque => ours.get(path).is_none() && ours.is_unknown(path),
+            ParsedValue::Text(text) => {
+                ours.get(path).map_or_else(|| ours.is_unknown(path), |ours| ours == text)
+            }
+            ParsedValue::Nothing => ours.get(path).is_none(),
+            ParsedValue::Opaque => ours.get(path).is_none() && ours.is_unknown(path),
         };
         if !same || merges(path) && !ours.is_unknown(path) {
             return differs(path, expected);

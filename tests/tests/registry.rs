@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
-use ::registry::{Options, Take};
+use ::registry::{Options, PullScope};
 use anyhow::{Context, Result, ensure};
 use base64::Engine;
 use fault::Kind;
@@ -126,7 +126,7 @@ fn what_was_pushed_is_pulled_with_all_that_is_attached() -> Result<()> {
             mount_from: Vec::new(),
             progress: &progress::Silent,
         };
-        let told = ::registry::pull(&name.parse()?, Take::Attached, &options, &pulled)?;
+        let told = ::registry::pull(&name.parse()?, PullScope::Attached, &options, &pulled)?;
         // Three documents, and a signature of each and of the image.
         ensure!(told.digest.to_string() == digest && told.attached.len() == 7, "{told:?}");
         let names = |layout: &Path| -> Vec<PathBuf> {

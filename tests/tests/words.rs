@@ -1,11 +1,12 @@
 //! What people read (messages, help, docstrings, docs, comments) is in the field's words (CONTRIBUTING.md, "Style").
 
+use std::collections::BTreeSet;
 use std::fmt::Write as _;
 use std::fs;
 use std::path::Path;
 
 use anyhow::{Context, Result, ensure};
-use walkdir::WalkDir;
+use walkdir::{DirEntry, WalkDir};
 
 /// What is not written any more, and what is written instead. In any case of letters, and across the ends of lines.
 const RETIRED: [(&str, &str); 40] = [
@@ -52,18 +53,30 @@ const RETIRED: [(&str, &str); 40] = [
 ];
 
 /// What is not called so any more, and what it is called: the names of types and functions in Rust.
-const RENAMED: [(&str, &str); 13] = [
+const RENAMED: [(&str, &str); 25] = [
     ("Again", "Rebuilt"),
+    ("All", "PushSet"),
     ("Bill", "Sbom"),
+    ("Came", "UploadOutcome"),
+    ("Do", "CommandFn"),
+    ("Given", "ParsedFlag"),
+    ("Held", "BlockedSignals"),
     ("Lacking", "Skipped"),
     ("News", "ReleaseStatus"),
     ("Scales", "Measurer"),
     ("See", "FileVisitor"),
     ("Stamps", "LinkerVars"),
+    ("Stop", "StartError"),
+    ("Take", "PullScope"),
+    ("Took", "ExecTime"),
     ("Universe", "PackageIndex"),
     ("disown", "remove_owner"),
     ("fate", "removal_reason"),
     ("fitting", "candidates_for"),
+    ("given", "parse"),
+    ("may_show", "may_send_credentials"),
+    ("odd", "protocol_error"),
+    ("passing", "is_transient"),
     ("take_back", "backtrack"),
     ("told", "render_text"),
 ];
@@ -85,6 +98,11 @@ const ROOTS: [&str; 11] = [
     "tests",
     "xtask",
 ];
+
+/// What is below a directory, but for what compilers leave there.
+fn below(dir: &Path) -> impl Iterator<Item = walkdir::Result<DirEntry>> + use<> {
+    WalkDir::new(dir).into_iter().filter_entry(|entry| entry.file_name() != "target")
+}
 
 /// Text that is read as a whole, with the line that each of its words is on.
 #[derive(Default)]
@@ -221,9 +239,7 @@ fn what_people_read_has_no_retired_words() -> Result<()> {
     let top = tests::root();
     let (mut seen, mut wrong, mut used) = (0, String::new(), Vec::new());
     for root in ROOTS {
-        let files =
-            WalkDir::new(top.join(root)).into_iter().filter_entry(|entry| entry.file_name() != "target");
-        for entry in files {
+        for entry in below(&top.join(root)) {
             let entry = entry?;
             let name = entry.path().strip_prefix(&top)?.to_string_lossy().into_owned();
             let read = ["go", "md", "nix", "rs", "sh", "snap", "toml", "yml"];
@@ -256,22 +272,24 @@ fn what_people_read_has_no_retired_words() -> Result<()> {
 
 /// The retired names that a file of Rust gives to something.
 fn renamed(text: &str) -> Vec<(&'static str, &'static str)> {
-    let word = |char: char| char.is_alphanumeric() || char == '_';
-    let defined = |line: &str, name: &str| {
-        ["enum ", "fn ", "struct ", "trait ", "type "].iter().any(|kind| {
-            let found = line.split_once(&format!("{kind}{name}"));
-            found.is_some_and(|(before, after)| !before.ends_with(word) && !after.starts_with(word))
-        })
-    };
-    let lines = || text.lines().filter(|line| !line.trim_start().starts_with("//"));
-    RENAMED.into_iter().filter(|(name, _)| lines().any(|line| defined(line, name))).collect()
+    let mut found = BTreeSet::new();
+    for line in text.lines().filter(|line| !line.trim_start().starts_with("//")) {
+        let mut kind = "";
+        for word in line.split(|char: char| !char.is_alphanumeric() && char != '_') {
+            if ["enum", "fn", "struct", "trait", "type"].contains(&kind) {
+                found.extend(RENAMED.into_iter().filter(|(name, _)| *name == word));
+            }
+            kind = word;
+        }
+    }
+    found.into_iter().collect()
 }
 
 #[test]
 fn nothing_has_a_retired_name() -> Result<()> {
     let top = tests::root();
     let (mut seen, mut wrong) = (0, String::new());
-    for entry in WalkDir::new(top.join("xtask")).into_iter().chain(WalkDir::new(top.join("tests"))) {
+    for entry in ["tests", "xtask"].into_iter().flat_map(|root| below(&top.join(root))) {
         let path = entry?.into_path();
         // This file names them.
         if path.extension().is_none_or(|extension| extension != "rs")

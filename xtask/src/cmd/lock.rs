@@ -18,11 +18,11 @@ use crate::context::Context;
   cargo xtask lock toolchains --check")]
 pub(crate) struct Lock {
     #[command(subcommand)]
-    what: What,
+    subject: Subject,
 }
 
 #[derive(clap::Subcommand)]
-enum What {
+enum Subject {
     Alpine(alpine::LockAlpine),
     Go(go::LockGo),
     Toolchains(toolchains::LockToolchains),
@@ -30,10 +30,10 @@ enum What {
 
 impl Lock {
     pub(crate) fn run(&self, context: &Context) -> Result<()> {
-        match &self.what {
-            What::Alpine(alpine) => alpine.run(context),
-            What::Go(go) => go.run(context),
-            What::Toolchains(toolchains) => toolchains.run(context),
+        match &self.subject {
+            Subject::Alpine(alpine) => alpine.run(context),
+            Subject::Go(go) => go.run(context),
+            Subject::Toolchains(toolchains) => toolchains.run(context),
         }
     }
 }

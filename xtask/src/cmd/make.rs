@@ -27,11 +27,11 @@ use crate::flags::BuildFlags;
 Go modules come by GOPROXY, crates from CARGO_HOME, Rust from PATH. Neither the store nor its caches are used.")]
 pub(crate) struct Make {
     #[command(subcommand)]
-    kind: What,
+    kind: PartKind,
 }
 
 #[derive(clap::Subcommand)]
-enum What {
+enum PartKind {
     /// The Go modules of a closure (`v1.26.0/kube`), for every architecture, as a directory that GOPROXY can name.
     #[command(after_help = "Example:
   cargo xtask make modules v1.26.0/kube --out modules")]
@@ -89,13 +89,13 @@ struct Single {
 impl Make {
     pub(crate) fn run(&self, context: &Context) -> Result<()> {
         match &self.kind {
-            What::Modules(modules) => modules.run(context, |session, options| {
+            PartKind::Modules(modules) => modules.run(context, |session, options| {
                 let plan = Plan::closure(&session.catalog, &session.sources, &modules.name, options)?;
                 let executor = session.executor()?;
                 executor.fetch(&plan)?;
                 part::modules(&executor.tools.go()?.host.mod_cache, &modules.out)
             }),
-            What::Component(placed) => placed.single.run(context, |session, options| {
+            PartKind::Component(placed) => placed.single.run(context, |session, options| {
                 let (catalog, sources) = (&session.catalog, &session.sources);
                 let plan = Plan::component(catalog, sources, &placed.single.name, placed.place(), options)?;
                 let (key, component) =
@@ -103,7 +103,7 @@ impl Make {
                 let object = session.executor()?.component(key, component)?;
                 part::export(&object, key, &[Component::FILE], &placed.single.out)
             }),
-            What::Layer(placed) => placed.single.run(context, |session, options| {
+            PartKind::Layer(placed) => placed.single.run(context, |session, options| {
                 let (catalog, sources) = (&session.catalog, &session.sources);
                 let plan = Plan::layer(catalog, sources, &placed.single.name, placed.place(), options)?;
                 let (key, layer) = plan.layers.first_key_value().context("no layer is planned")?;
@@ -113,14 +113,14 @@ impl Make {
                 let object = executor.layer_object(key, layer)?;
                 part::export(&object, key, &LAYER_FILES, &placed.single.out)
             }),
-            What::Image(image) | What::Index(image) => image.run(context, |session, options| {
+            PartKind::Image(image) | PartKind::Index(image) => image.run(context, |session, options| {
                 let names = [image.name.clone()];
                 let plan = Plan::of(&session.catalog, &session.sources, &names, options)?;
                 if matches!(plan.targets.as_slice(), [Target::Image(_)])
-                    != matches!(self.kind, What::Image(_))
+                    != matches!(self.kind, PartKind::Image(_))
                 {
                     let (right, wrong) = match self.kind {
-                        What::Image(_) => ("index", "image"),
+                        PartKind::Image(_) => ("index", "image"),
                         _ => ("image", "index"),
                     };
                     let message = format!("`{}` is an {right}, not an {wrong}", image.name);

@@ -21,11 +21,11 @@ use crate::context::Context;
   cargo xtask size report --html                   everything, as a page")]
 pub(crate) struct Size {
     #[command(subcommand)]
-    what: What,
+    action: Action,
 }
 
 #[derive(clap::Subcommand)]
-enum What {
+enum Action {
     Check(check::Check),
     Diff(diff::DiffSizes),
     Record(record::RecordSizes),
@@ -37,14 +37,14 @@ enum What {
 
 impl Size {
     pub(crate) fn run(&self, context: &Context) -> Result<()> {
-        match &self.what {
-            What::Explain(explain) => explain.run(context),
-            What::Check(check) => check.run(context),
-            What::Diff(diff) => diff.run(context),
-            What::Record(record) => record.run(context),
-            What::Table(table) => table.run(context),
-            What::Report(report) => report.run(context),
-            What::Chart(chart) => chart.run(context),
+        match &self.action {
+            Action::Explain(explain) => explain.run(context),
+            Action::Check(check) => check.run(context),
+            Action::Diff(diff) => diff.run(context),
+            Action::Record(record) => record.run(context),
+            Action::Table(table) => table.run(context),
+            Action::Report(report) => report.run(context),
+            Action::Chart(chart) => chart.run(context),
         }
     }
 }

@@ -13,7 +13,7 @@ use crate::process::Process;
 
 /// What one start took.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Took {
+pub(crate) struct ExecTime {
     /// From the start to the end.
     pub(crate) wall: Duration,
     /// User and system time.
@@ -21,7 +21,7 @@ pub(crate) struct Took {
 }
 
 /// Runs a program with these arguments and this environment (`NAME=VALUE` each) to its end.
-pub(crate) fn once(program: &Path, args: &[&str], env: &[String]) -> Result<Took> {
+pub(crate) fn once(program: &Path, args: &[&str], env: &[String]) -> Result<ExecTime> {
     let variables = env.iter().filter_map(|variable| variable.split_once('='));
     let mut command = Command::new(program);
     command.args(args).env_clear().envs(variables);
@@ -41,7 +41,7 @@ pub(crate) fn once(program: &Path, args: &[&str], env: &[String]) -> Result<Took
         let message = format!("{} {}: {status}, and it said `{said}`", program.display(), args.join(" "));
         return Err(Fault::new(Kind::Failed, message).into());
     }
-    Ok(Took { wall, cpu })
+    Ok(ExecTime { wall, cpu })
 }
 
 #[cfg(test)]

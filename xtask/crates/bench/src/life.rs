@@ -219,7 +219,7 @@ impl Life<'_> {
         self.task.detail("kubelet --version");
         let once = |_| exec_time::once(&program, &["--version"], &self.side.env);
         let all = (0..self.options.starts).map(once).collect::<Result<Vec<_>>>()?;
-        let best = |time: fn(&exec_time::Took) -> Duration| {
+        let best = |time: fn(&exec_time::ExecTime) -> Duration| {
             all.iter().map(time).min().unwrap_or_default().as_secs_f64()
         };
         Ok((best(|took| took.wall), best(|took| took.cpu)))

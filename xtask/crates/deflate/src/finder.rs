@@ -24,7 +24,7 @@ pub(crate) const OFFSET_MASK: u32 = (1 << (SLOT_SHIFT - OFFSET_SHIFT)) - 1;
 
 /// What was found at some positions, one after the other.
 #[derive(Debug, Default)]
-pub(crate) struct Found {
+pub(crate) struct Matches {
     /// Of each position its matches, the shortest first, and then how many they are with the literal in place of the distance.
     pub(crate) cache: Vec<u32>,
     /// Of each position how it goes on.
@@ -87,19 +87,19 @@ impl Finder {
     }
 
     /// Finds the matches of the next positions, but not of the last `hold` ones; nothing where there are no more.
-    pub(crate) fn find(&mut self, hold: usize) -> Option<Found> {
+    pub(crate) fn find(&mut self, hold: usize) -> Option<Matches> {
         let end = self.data.len().saturating_sub(hold).min(self.at + BATCH);
         if self.at >= end {
             return None;
         }
-        let mut found = Found { cache: Vec::with_capacity(2 * BATCH), steps: Vec::with_capacity(BATCH) };
+        let mut found = Matches { cache: Vec::with_capacity(2 * BATCH), steps: Vec::with_capacity(BATCH) };
         while self.at < end && found.cache.len() < WORDS {
             self.position(&mut found);
         }
         Some(found)
     }
 
-    fn position(&mut self, found: &mut Found) {
+    fn position(&mut self, found: &mut Matches) {
         if self.at - self.base == WINDOW {
             self.trees.slide();
             self.base = self.at;

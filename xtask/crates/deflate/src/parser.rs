@@ -2,7 +2,7 @@
 
 use crate::block::{self, Bits, Header, dynamic_bits};
 use crate::costs::{BIT, Costs, Defaults, min_length};
-use crate::finder::{Found, OFFSET_SHIFT, Step};
+use crate::finder::{Matches, OFFSET_SHIFT, Step};
 use crate::huffman::{Codes, Frequencies};
 use crate::path::{Block, Marks, Paths};
 use crate::queue::Queue;
@@ -27,7 +27,7 @@ pub(crate) const AHEAD: usize = SOFT_MAX + MIN_BLOCK + SAMPLE;
 /// What the parser is given, in order: data always precedes its matches by [`AHEAD`].
 pub(crate) enum Input {
     Data(std::sync::Arc<[u8]>),
-    Found(Found),
+    Found(Matches),
     /// The data ends; matches may follow.
     End,
 }

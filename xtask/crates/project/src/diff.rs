@@ -6,7 +6,7 @@ use std::path::Path;
 use anyhow::Result;
 use catalog::Attributes;
 use fault::{Fault, Kind};
-use registry::{Options, Take};
+use registry::{Options, PullScope};
 use sizes::Image;
 use sizes::diff::Diff;
 use sizes::record::Record;
@@ -74,7 +74,7 @@ impl Side {
         }
         let reference = named.unwrap_or(what);
         if named.is_some() || reference.contains(['/', ':']) && !is_path(reference) {
-            let source = Source::registry(reference, Take::Image, options)?;
+            let source = Source::registry(reference, PullScope::Image, options)?;
             let images = weigh::named(checkout, &checkout.catalog()?, &source.layout, reference)?;
             return Ok(Self { images, coarse: false });
         }

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context as _, Result};
 use fault::{Fault, Kind};
 use oci::layout::Layout;
-use registry::{Options, Take};
+use registry::{Options, PullScope};
 use tempfile::TempDir;
 
 use crate::Checkout;
@@ -52,21 +52,21 @@ impl Source {
     pub fn any(checkout: &Checkout, name: &str, options: &Options<'_>) -> Result<Self> {
         match Self::local(checkout, name) {
             Err(_) if name.contains('/') && !is_path(name) && !Path::new(name).exists() => {
-                Self::registry(name, Take::Attached, options)
+                Self::registry(name, PullScope::Attached, options)
             }
             found => found,
         }
     }
 
     /// An image in a registry.
-    pub fn registry(name: &str, take: Take, options: &Options<'_>) -> Result<Self> {
+    pub fn registry(name: &str, scope: PullScope, options: &Options<'_>) -> Result<Self> {
         let from = name.parse()?;
         let dir = tempfile::Builder::new()
             .prefix("kubelet-images-pull-")
             .tempdir()
             .context("no temporary directory")?;
         let layout = dir.path().join("layout");
-        let pulled = registry::pull(&from, take, options, &layout)?;
+        let pulled = registry::pull(&from, scope, options, &layout)?;
         let digest = Some(pulled.digest.to_string());
         Ok(Self { name: name.to_owned(), layout, digest, _fetched: Some(dir) })
     }

@@ -69,7 +69,7 @@ fn parse(header: &str) -> Vec<(&str, Vec<(&str, &str)>)> {
 
 /// May a registry's credentials be shown to a realm? To the same host by a channel no weaker than the registry's; to
 /// another only where both are reached by https: then the registry's own word, which nobody changed, sends us there.
-pub(crate) fn may_show(registry: &Origin, realm: &Origin) -> bool {
+pub(crate) fn may_send_credentials(registry: &Origin, realm: &Origin) -> bool {
     (realm.https && registry.https) || (realm.host == registry.host && realm.https >= registry.https)
 }
 
@@ -107,7 +107,7 @@ mod tests {
     #[test]
     fn credentials_go_to_another_host_only_when_all_is_https() {
         let may = |registry: &str, realm: &str| {
-            may_show(&Origin::of(registry).unwrap(), &Origin::of(realm).unwrap())
+            may_send_credentials(&Origin::of(registry).unwrap(), &Origin::of(realm).unwrap())
         };
         assert!(may("https://a.b", "https://auth.c"));
         assert!(may("http://127.0.0.1:1", "http://127.0.0.1:2"));

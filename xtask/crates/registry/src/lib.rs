@@ -25,7 +25,7 @@ use std::time::Duration;
 use progress::Progress;
 
 pub use auth::{Challenge, challenges};
-pub use pull::{Pulled, Take, pull};
+pub use pull::{PullScope, Pulled, pull};
 pub use push::{Pushed, Tagged, push};
 pub use reference::Reference;
 pub use referrers::{listed, next};

@@ -33,7 +33,7 @@ const PROGRESS: u64 = 1 << 20;
 
 /// How much is pulled.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Take {
+pub enum PullScope {
     /// The image or index, alone.
     Image,
     /// Also what is attached to it and to the manifests in it: referrers, and signatures by cosign's tags.
@@ -56,7 +56,7 @@ pub struct Pulled {
 /// [`Kind::Unknown`] where there is no such image, [`Kind::Mismatch`] for other bytes than a digest says and answers
 /// beyond their limits, [`Kind::Unavailable`] for what the registry refuses or does not answer, [`Kind::Data`] for
 /// documents that make no sense.
-pub fn pull(from: &Reference, take: Take, options: &Options<'_>, dest: &Path) -> Result<Pulled> {
+pub fn pull(from: &Reference, scope: PullScope, options: &Options<'_>, dest: &Path) -> Result<Pulled> {
     let client = Client::open(from, options, false)?;
     let name = from.digest.map(|digest| digest.to_string()).or_else(|| from.tag.clone());
     let name = name.unwrap_or_else(|| "latest".to_owned());
@@ -67,7 +67,7 @@ pub fn pull(from: &Reference, take: Take, options: &Options<'_>, dest: &Path) ->
     let mut puller = Puller {
         client,
         dest,
-        take,
+        scope,
         seen: BTreeSet::new(),
         listed: BTreeSet::new(),
         manifests: 0,
@@ -85,7 +85,7 @@ pub fn pull(from: &Reference, take: Take, options: &Options<'_>, dest: &Path) ->
 struct Puller<'a> {
     client: Client<'a>,
     dest: Incoming<'a>,
-    take: Take,
+    scope: PullScope,
     /// Blobs, manifests among them.
     seen: BTreeSet<Digest>,
     /// What is listed as attached, and what to.
@@ -105,7 +105,7 @@ impl Puller<'_> {
             .checked_sub(1)
             .ok_or_else(|| self.client.protocol_error("has manifests that lie too deep"))?;
         self.content(manifest, below)?;
-        if self.take == Take::Image {
+        if self.scope == PullScope::Image {
             return Ok(());
         }
         for (referrer, size) in referrers::of(&self.client, digest)? {

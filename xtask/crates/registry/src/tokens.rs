@@ -8,7 +8,7 @@ use fault::{Fault, Kind};
 use serde_json::Value;
 use web::{Answer, Ask, Body, Origin, shown};
 
-use crate::auth::{Challenge, challenges, may_show};
+use crate::auth::{Challenge, challenges, may_send_credentials};
 use crate::client::{Client, SMALL_LIMIT, escape, read};
 use crate::credentials::Credentials;
 use crate::retry::{Tries, is_transient};
@@ -103,7 +103,7 @@ impl Client<'_> {
                 "names by `WWW-Authenticate` a token server {realm}, which is not a URL"
             ))
         })?;
-        if !may_show(&self.origin, &to) {
+        if !may_send_credentials(&self.origin, &to) {
             let text = format!(
                 "{} sends us by `WWW-Authenticate` for a token to {to}, another host or one without https: it gets no credentials",
                 self.host

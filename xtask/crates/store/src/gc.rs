@@ -69,15 +69,15 @@ impl Report {
     }
 }
 
-struct Item {
+struct Candidate {
     path: PathBuf,
     what: String,
     bytes: u64,
     used: SystemTime,
-    kind: ItemKind,
+    kind: CandidateKind,
 }
 
-enum ItemKind {
+enum CandidateKind {
     Input(Option<Digest>),
     Tree,
     Object,
@@ -103,18 +103,18 @@ impl Store {
         // it again in here removes them.
         drop(crate::temp::TempRoot::open(&self.root().join("tmp"))?);
         let mut report = Report::default();
-        for item in self.items(cleaning.all)? {
+        for candidate in self.candidates(cleaning.all)? {
             exec::interrupt::check()?;
-            let Some(why) = item.removal_reason(cleaning)? else {
-                if !matches!(item.kind, ItemKind::ToolCache) {
+            let Some(why) = candidate.removal_reason(cleaning)? else {
+                if !matches!(candidate.kind, CandidateKind::ToolCache) {
                     report.kept += 1;
-                    report.kept_bytes += item.bytes;
+                    report.kept_bytes += candidate.bytes;
                 }
                 continue;
             };
-            let path = item.path.strip_prefix(self.root()).unwrap_or(&item.path).to_owned();
-            self.remove(&item.path)?;
-            report.removed.push(Removed { path, what: item.what, bytes: item.bytes, why });
+            let path = candidate.path.strip_prefix(self.root()).unwrap_or(&candidate.path).to_owned();
+            self.remove(&candidate.path)?;
+            report.removed.push(Removed { path, what: candidate.what, bytes: candidate.bytes, why });
         }
         for name in disk::names(&self.root().join("locks"))? {
             disk::remove(&self.root().join("locks").join(name))?;
@@ -134,32 +134,32 @@ impl Store {
         disk::remove(&at)
     }
 
-    fn items(&self, all: bool) -> Result<Vec<Item>> {
-        let mut items = Vec::new();
+    fn candidates(&self, all: bool) -> Result<Vec<Candidate>> {
+        let mut candidates = Vec::new();
         let inputs = self.root().join("inputs/sha256");
         for name in disk::names(&inputs)? {
             let path = inputs.join(&name);
             let meta = path.symlink_metadata().on("read", &path)?;
             let (bytes, used) = (meta.len(), meta.modified().on("read", &path)?);
-            items.push(Item {
+            candidates.push(Candidate {
                 what: "input".to_owned(),
                 path,
                 bytes,
                 used,
-                kind: ItemKind::Input(name.parse().ok()),
+                kind: CandidateKind::Input(name.parse().ok()),
             });
         }
         let (trees, objects) = (self.root().join("trees"), self.root().join("objects"));
         for name in disk::names(&trees)? {
-            items.push(sealed(trees.join(name), ItemKind::Tree)?);
+            candidates.push(sealed(trees.join(name), CandidateKind::Tree)?);
         }
         for kind in disk::names(&objects)?.into_iter().map(|kind| objects.join(kind)) {
             if !is_dir(&kind) {
-                items.push(sealed(kind, ItemKind::Stray)?);
+                candidates.push(sealed(kind, CandidateKind::Stray)?);
                 continue;
             }
             for name in disk::names(&kind)? {
-                items.push(sealed(kind.join(name), ItemKind::Object)?);
+                candidates.push(sealed(kind.join(name), CandidateKind::Object)?);
             }
         }
         if all {
@@ -167,11 +167,11 @@ impl Store {
                 if path.is_dir() {
                     let what = "a tool's own cache".to_owned();
                     let (bytes, used) = (bytes_below(&path), SystemTime::UNIX_EPOCH);
-                    items.push(Item { what, bytes, used, kind: ItemKind::ToolCache, path });
+                    candidates.push(Candidate { what, bytes, used, kind: CandidateKind::ToolCache, path });
                 }
             }
         }
-        Ok(items)
+        Ok(candidates)
     }
 }
 
@@ -180,8 +180,8 @@ fn is_dir(path: &Path) -> bool {
     path.symlink_metadata().is_ok_and(|meta| meta.is_dir())
 }
 
-fn sealed(path: PathBuf, kind: ItemKind) -> Result<Item> {
-    let kind = if is_dir(&path) { kind } else { ItemKind::Stray };
+fn sealed(path: PathBuf, kind: CandidateKind) -> Result<Candidate> {
+    let kind = if is_dir(&path) { kind } else { CandidateKind::Stray };
     let seal = path.join(SEAL);
     let dated = if is_dir(&path) && seal.exists() { &seal } else { &path };
     let used = dated.symlink_metadata().and_then(|meta| meta.modified()).on("read", dated)?;
@@ -189,10 +189,10 @@ fn sealed(path: PathBuf, kind: ItemKind) -> Result<Item> {
         Ok(Some(manifest)) => (manifest.what.clone(), manifest.size()),
         _ => (String::new(), bytes_below(&path)),
     };
-    Ok(Item { path, what, bytes, used, kind })
+    Ok(Candidate { path, what, bytes, used, kind })
 }
 
-impl Item {
+impl Candidate {
     fn removal_reason(&self, cleaning: Cleaning) -> Result<Option<Why>> {
         if cleaning.all {
             return Ok(Some(Why::All));
@@ -215,20 +215,24 @@ impl Item {
 
     fn verify(&self) -> Result<()> {
         match &self.kind {
-            ItemKind::ToolCache => Ok(()),
-            ItemKind::Input(None) => Err(manifest::corrupt(&self.path, "a SHA-256 as its name", "another")),
-            ItemKind::Input(Some(_)) if !self.path.symlink_metadata().is_ok_and(|meta| meta.is_file()) => {
+            CandidateKind::ToolCache => Ok(()),
+            CandidateKind::Input(None) => {
+                Err(manifest::corrupt(&self.path, "a SHA-256 as its name", "another"))
+            }
+            CandidateKind::Input(Some(_))
+                if !self.path.symlink_metadata().is_ok_and(|meta| meta.is_file()) =>
+            {
                 Err(manifest::corrupt(&self.path, "a regular file", "something else"))
             }
-            ItemKind::Input(Some(expected)) => {
+            CandidateKind::Input(Some(expected)) => {
                 let (found, _) = hash_file(&self.path)?;
                 if found == *expected { Ok(()) } else { Err(manifest::corrupt(&self.path, expected, found)) }
             }
-            ItemKind::Stray => Err(manifest::corrupt(&self.path, "a directory", "something else")),
-            ItemKind::Tree | ItemKind::Object => match Manifest::read(&self.path)? {
+            CandidateKind::Stray => Err(manifest::corrupt(&self.path, "a directory", "something else")),
+            CandidateKind::Tree | CandidateKind::Object => match Manifest::read(&self.path)? {
                 Some(manifest) => manifest.verify(&self.path),
                 // From before seals: checked, and sealed or replaced, when it is next wanted.
-                None if matches!(self.kind, ItemKind::Tree) => Ok(()),
+                None if matches!(self.kind, CandidateKind::Tree) => Ok(()),
                 None => Err(manifest::corrupt(&self.path, "a sealed object", "no manifest")),
             },
         }

@@ -9,7 +9,7 @@ use exec::Run;
 use fault::{Fault, Kind};
 use toolchain::Host;
 
-use crate::image::Item;
+use crate::image::ImageEntry;
 
 /// The program that is all of them, and its names.
 const PROGRAM: &str = "/usr/sbin/xtables-nft-multi";
@@ -23,7 +23,7 @@ const LOADERS: [(&str, &str, &str); 2] = [
 ];
 
 /// The files, by path in an image.
-pub(crate) fn iptables() -> Result<BTreeMap<String, Item>> {
+pub(crate) fn iptables() -> Result<BTreeMap<String, ImageEntry>> {
     let list = run(Path::new("dpkg-query"), &["--listfiles", "iptables"])?;
     let extension = |path: &&str| {
         path.contains("/xtables/") && Path::new(path).extension().is_some_and(|kind| kind == "so")
@@ -35,16 +35,16 @@ pub(crate) fn iptables() -> Result<BTreeMap<String, Item>> {
     for file in &files {
         if let Ok(target) = fs::read_link(file) {
             let target = target.to_str().context("a link's target is not UTF-8")?.to_owned();
-            items.insert(place(file), Item::Link(target));
+            items.insert(place(file), ImageEntry::Link(target));
             continue;
         }
         for library in libraries(file)? {
-            items.insert(place(&library), Item::File(library));
+            items.insert(place(&library), ImageEntry::File(library));
         }
-        items.insert(place(file), Item::File(file.clone()));
+        items.insert(place(file), ImageEntry::File(file.clone()));
     }
     for name in NAMES {
-        items.insert(format!("usr/sbin/{name}"), Item::Link("xtables-nft-multi".to_owned()));
+        items.insert(format!("usr/sbin/{name}"), ImageEntry::Link("xtables-nft-multi".to_owned()));
     }
     Ok(items)
 }
@@ -55,7 +55,7 @@ pub(crate) fn busybox() -> Result<PathBuf> {
 }
 
 /// What a file of a system in a directory loads, by its path in an image; the loader itself, too.
-pub(crate) fn closure(root: &Path, file: &Path) -> Result<BTreeMap<String, Item>> {
+pub(crate) fn closure(root: &Path, file: &Path) -> Result<BTreeMap<String, ImageEntry>> {
     let arch = Host::current()?.arch();
     let (loader, libraries) = LOADERS
         .iter()
@@ -68,10 +68,10 @@ pub(crate) fn closure(root: &Path, file: &Path) -> Result<BTreeMap<String, Item>
         .env("LC_ALL", "C")
         .run()?;
     let told = String::from_utf8_lossy(&told.stdout);
-    let mut items = BTreeMap::from([((*loader).to_owned(), Item::File(program.clone()))]);
+    let mut items = BTreeMap::from([((*loader).to_owned(), ImageEntry::File(program.clone()))]);
     for path in loaded(&told).map(Path::new).filter(|path| path.starts_with(root.join(libraries))) {
         // The name that is asked for, with the bytes behind it.
-        items.insert(place_in(root, path)?, Item::File(path.canonicalize()?));
+        items.insert(place_in(root, path)?, ImageEntry::File(path.canonicalize()?));
     }
     Ok(items)
 }

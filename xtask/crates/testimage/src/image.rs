@@ -32,7 +32,7 @@ pub struct Made {
 #[derive(Default)]
 pub(crate) struct Content {
     /// By path, without a `/` before it.
-    pub(crate) files: BTreeMap<String, Item>,
+    pub(crate) files: BTreeMap<String, ImageEntry>,
     pub(crate) entrypoint: Vec<String>,
     /// Arguments that a user's own replace.
     pub(crate) cmd: Vec<String>,
@@ -40,7 +40,7 @@ pub(crate) struct Content {
 
 /// What lies at a path.
 #[derive(Clone)]
-pub(crate) enum Item {
+pub(crate) enum ImageEntry {
     /// A file that everybody may run, with the bytes of this one.
     File(PathBuf),
     /// The same, as root whoever runs it.
@@ -59,13 +59,13 @@ impl Lab<'_> {
     pub fn image(&self, release: &str, name: &str) -> Result<Made> {
         let content = self.content(release, name)?;
         let release = self.release(release)?;
-        let hashed = |(path, item): (&String, &Item)| {
+        let hashed = |(path, item): (&String, &ImageEntry)| {
             let what = match item {
-                Item::File(from) => hash_file(from)?.0.to_string(),
-                Item::SetUid(from) => format!("set-user-ID {}", hash_file(from)?.0),
-                Item::Text(text) => format!("= {text}"),
-                Item::Link(to) => format!("-> {to}"),
-                Item::Directory(mode) => format!("directory {mode:o}"),
+                ImageEntry::File(from) => hash_file(from)?.0.to_string(),
+                ImageEntry::SetUid(from) => format!("set-user-ID {}", hash_file(from)?.0),
+                ImageEntry::Text(text) => format!("= {text}"),
+                ImageEntry::Link(to) => format!("-> {to}"),
+                ImageEntry::Directory(mode) => format!("directory {mode:o}"),
             };
             Ok((path.clone(), what))
         };
@@ -93,7 +93,7 @@ impl Lab<'_> {
         let program = repository.rsplit('/').next().unwrap_or(repository);
         let plane = Set::ControlPlane { release: release.to_owned() };
         let mut content = Content::default();
-        let mut add = |path: &str, from| content.files.insert(path.to_owned(), Item::File(from));
+        let mut add = |path: &str, from| content.files.insert(path.to_owned(), ImageEntry::File(from));
         match program {
             "kube-apiserver" | "kube-controller-manager" | "kube-scheduler" | "etcd" | "kube-proxy" => {
                 add(&format!("usr/local/bin/{program}"), self.program(&plane, program)?);
@@ -146,11 +146,11 @@ fn layer(
     let mut tree = Tree::new();
     for (path, item) in &content.files {
         let entry = match item {
-            Item::File(from) => Entry::file(0o755, Source::Path(from.clone())),
-            Item::SetUid(from) => Entry::file(0o4755, Source::Path(from.clone())),
-            Item::Text(text) => Entry::file(0o644, text.as_bytes()),
-            Item::Directory(mode) => Entry::directory(*mode),
-            Item::Link(to) => Entry::symlink(to),
+            ImageEntry::File(from) => Entry::file(0o755, Source::Path(from.clone())),
+            ImageEntry::SetUid(from) => Entry::file(0o4755, Source::Path(from.clone())),
+            ImageEntry::Text(text) => Entry::file(0o644, text.as_bytes()),
+            ImageEntry::Directory(mode) => Entry::directory(*mode),
+            ImageEntry::Link(to) => Entry::symlink(to),
         };
         tree.insert(path, entry)?;
     }

@@ -11,7 +11,7 @@ use serde_json::json;
 use store::Key;
 
 use crate::debian::{self, closure};
-use crate::image::{Content, Item};
+use crate::image::{Content, ImageEntry};
 use crate::{Lab, Made, Set};
 
 /// Debian's packages that the images have programs of.
@@ -83,7 +83,7 @@ impl Lab<'_> {
     /// What is in an image of the suite whose repository ends with this word, if it is known.
     pub(crate) fn suite_content(&self, release: &str, program: &str) -> Result<Option<Content>> {
         let set = Set::Suite { release: release.to_owned() };
-        let own = |name: &str| self.program(&set, name).map(Item::File);
+        let own = |name: &str| self.program(&set, name).map(ImageEntry::File);
         let mut content = match program {
             "agnhost" | "kitten" | "nautilus" => self.agnhost(&own)?,
             "busybox" | "nonewprivs" => self.base(&[])?,
@@ -104,23 +104,26 @@ impl Lab<'_> {
             }
             "agnhost" => content.cmd = words(&["pause"]),
             "httpd" => {
-                add("etc/httpd.conf", Item::Text(httpd()));
+                add("etc/httpd.conf", ImageEntry::Text(httpd()));
                 add(
                     &format!("{HTDOCS}/index.html"),
-                    Item::Text("<html><body><h1>It works!</h1></body></html>\n".into()),
+                    ImageEntry::Text("<html><body><h1>It works!</h1></body></html>\n".into()),
                 );
                 content.cmd = words(&["/usr/sbin/apache2", "-D", "FOREGROUND", "-f", "/etc/httpd.conf"]);
             }
             "nginx" => {
-                add("etc/nginx/nginx.conf", Item::Text(NGINX_CONF.into()));
-                add("usr/share/nginx/html/index.html", Item::Text("<h1>Welcome to nginx!</h1>\n".into()));
+                add("etc/nginx/nginx.conf", ImageEntry::Text(NGINX_CONF.into()));
+                add(
+                    "usr/share/nginx/html/index.html",
+                    ImageEntry::Text("<h1>Welcome to nginx!</h1>\n".into()),
+                );
                 for dir in ["var/lib/nginx", "var/log/nginx"] {
-                    add(dir, Item::Directory(0o755));
+                    add(dir, ImageEntry::Directory(0o755));
                 }
                 content.cmd = words(&["/usr/sbin/nginx", "-g", "daemon off;"]);
             }
             "nonewprivs" => {
-                add("usr/local/bin/nnp", Item::SetUid(self.program(&set, "nonewprivs")?));
+                add("usr/local/bin/nnp", ImageEntry::SetUid(self.program(&set, "nonewprivs")?));
                 content.cmd = words(&["nnp"]);
             }
             "sample-apiserver" => {
@@ -135,16 +138,16 @@ impl Lab<'_> {
         Ok(Some(content))
     }
 
-    fn agnhost(&self, own: &dyn Fn(&str) -> Result<Item>) -> Result<Content> {
+    fn agnhost(&self, own: &dyn Fn(&str) -> Result<ImageEntry>) -> Result<Content> {
         let mut content = self.base(&NETWORK)?;
         let mut add = |path: &str, item| drop(content.files.insert(path.to_owned(), item));
         add("agnhost", own("agnhost")?);
-        add("agnhost-2", Item::Link("agnhost".to_owned()));
-        add("coredns", Item::File(self.program(&Set::coredns(""), "coredns")?));
+        add("agnhost-2", ImageEntry::Link("agnhost".to_owned()));
+        add("coredns", ImageEntry::File(self.program(&Set::coredns(""), "coredns")?));
         for name in ["localhost.crt", "localhost.key"] {
             add(name, own(&format!("test/images/agnhost/porter/{name}"))?);
         }
-        add("uploads", Item::Directory(0o755));
+        add("uploads", ImageEntry::Directory(0o755));
         content.entrypoint = vec!["/agnhost".to_owned()];
         Ok(content)
     }
@@ -153,21 +156,21 @@ impl Lab<'_> {
     fn base(&self, programs: Programs) -> Result<Content> {
         let mut content = Content::default();
         for (path, mode) in DIRECTORIES {
-            content.files.insert(path.to_owned(), Item::Directory(mode));
+            content.files.insert(path.to_owned(), ImageEntry::Directory(mode));
         }
         for (path, text) in [
             ("etc/passwd", PASSWD),
             ("etc/group", GROUP),
             ("etc/nsswitch.conf", "passwd: files\ngroup: files\nhosts: files dns\n"),
         ] {
-            content.files.insert(path.to_owned(), Item::Text(text.to_owned()));
+            content.files.insert(path.to_owned(), ImageEntry::Text(text.to_owned()));
         }
         let busybox = debian::busybox()?;
         let listed = Run::new(&busybox).arg("--list").run()?;
         for name in String::from_utf8(listed.stdout).context("busybox's list")?.lines() {
-            content.files.insert(format!("bin/{name}"), Item::Link("busybox".to_owned()));
+            content.files.insert(format!("bin/{name}"), ImageEntry::Link("busybox".to_owned()));
         }
-        content.files.insert("bin/busybox".to_owned(), Item::File(busybox));
+        content.files.insert("bin/busybox".to_owned(), ImageEntry::File(busybox));
         if programs.is_empty() {
             return Ok(content);
         }
@@ -179,7 +182,7 @@ impl Lab<'_> {
             }
             let from = root.join(from);
             content.files.extend(closure(&root, &from)?);
-            content.files.insert((*to).to_owned(), Item::File(from));
+            content.files.insert((*to).to_owned(), ImageEntry::File(from));
         }
         Ok(content)
     }
@@ -200,10 +203,10 @@ impl Lab<'_> {
             for (from, _) in &programs {
                 let from = root.join(from);
                 files.extend(closure(&root, &from)?);
-                files.insert(debian::place_in(&root, &from)?, Item::File(from));
+                files.insert(debian::place_in(&root, &from)?, ImageEntry::File(from));
             }
             for (path, item) in files {
-                if let Item::File(from) = item {
+                if let ImageEntry::File(from) = item {
                     copy(&from, &dir.join(path))?;
                 }
             }

@@ -65,14 +65,14 @@ pub(super) struct Kubelet {
 impl Kubelet {
     pub(super) fn run(&self, context: &Context) -> Result<()> {
         bench::check_machine()?;
-        let (a, b) = (self.given(context, &self.a)?, self.given(context, &self.b)?);
-        let side = |given: &Given, other: &Given, env: &[String]| {
-            let layout = match (&given.layout, &self.image, &other.layout) {
+        let (a, b) = (self.source(context, &self.a)?, self.source(context, &self.b)?);
+        let side = |source: &SideSource, other: &SideSource, env: &[String]| {
+            let layout = match (&source.layout, &self.image, &other.layout) {
                 (Some(layout), ..) | (None, None, Some(layout)) => layout.clone(),
                 (None, Some(image), _) => self.image(context, image)?,
                 (None, None, None) => self.build(context, Vec::new())?,
             };
-            let Given { name, program, .. } = given.clone();
+            let SideSource { name, program, .. } = source.clone();
             Ok::<_, anyhow::Error>(bench::Side { name, layout, program, env: env.to_vec() })
         };
         let (a, b) = (side(&a, &b, &self.env_a)?, side(&b, &a, &self.env_b)?);
@@ -102,13 +102,13 @@ impl Kubelet {
     }
 
     /// A layout or a binary, whichever the words name.
-    fn given(&self, context: &Context, words: &str) -> Result<Given> {
+    fn source(&self, context: &Context, words: &str) -> Result<SideSource> {
         let path = Path::new(words);
         if path.is_file() {
             bench::check_program(path)?;
-            return Ok(Given { name: words.to_owned(), layout: None, program: Some(path.to_owned()) });
+            return Ok(SideSource { name: words.to_owned(), layout: None, program: Some(path.to_owned()) });
         }
-        Ok(Given { name: words.to_owned(), layout: Some(self.image(context, words)?), program: None })
+        Ok(SideSource { name: words.to_owned(), layout: Some(self.image(context, words)?), program: None })
     }
 
     /// A layout, whichever the words name.
@@ -131,7 +131,7 @@ impl Kubelet {
 
 /// What a side's words name: a layout, or a program that has yet to be given one.
 #[derive(Clone)]
-struct Given {
+struct SideSource {
     name: String,
     layout: Option<PathBuf>,
     program: Option<PathBuf>,

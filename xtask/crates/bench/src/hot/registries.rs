@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use anyhow::Result;
 use progress::Silent;
-use registry::{Options, Reference, Take, pull, push};
+use registry::{Options, PullScope, Reference, pull, push};
 use testregistry::{Rows, Server};
 
 use super::images::layout;
@@ -39,7 +39,7 @@ pub(super) const PATHS: &[HotPath] = &[
             Ok(Box::new(move || {
                 number += 1;
                 let from = Reference { tag: Some("v0".to_owned()), ..repository(&server)? };
-                pull(&from, Take::Image, &options(), &to.join(format!("pulled-{number}"))).map(drop)
+                pull(&from, PullScope::Image, &options(), &to.join(format!("pulled-{number}"))).map(drop)
             }))
         },
     },

@@ -8,7 +8,7 @@ use oci::digest::Digest;
 use testregistry::{Act, Answer, Server};
 
 use super::{layout, options, reference};
-use crate::{Options, Reference, Take, pull, push};
+use crate::{Options, PullScope, Reference, pull, push};
 
 /// Pushes to a server that does `act` at its request `number`; did it end well? None if it was not asked so often.
 fn push_with(act: fn() -> Act, number: usize) -> Option<anyhow::Result<()>> {
@@ -113,7 +113,7 @@ fn a_pull_overcomes_what_passes_and_leaves_no_layout_otherwise() {
                 digest: Some(broken.state().tags["v1"].parse().unwrap()),
                 ..reference(&broken.address)
             };
-            let pulled = pull(&by_digest, Take::Attached, &options(), &to);
+            let pulled = pull(&by_digest, PullScope::Attached, &options(), &to);
             assert_eq!(pulled.is_ok(), passes, "{at} {path}: {pulled:?}");
             assert_eq!(to.join("index.json").exists(), passes);
         }
@@ -131,7 +131,7 @@ fn a_manifest_without_end_is_refused() {
     });
     let dir = tempfile::tempdir().unwrap();
     let to = dir.path().join("to");
-    let error = pull(&reference(&server.address), Take::Attached, &options(), &to).unwrap_err();
+    let error = pull(&reference(&server.address), PullScope::Attached, &options(), &to).unwrap_err();
     assert_eq!(fault::of(&error).unwrap().kind(), Kind::Mismatch);
     assert!(error.to_string().contains("larger than 4194304 bytes"), "{error}");
     assert!(!to.exists());
@@ -150,7 +150,7 @@ fn a_list_of_referrers_without_end_is_refused() {
     let dir = tempfile::tempdir().unwrap();
     push(&[layout(dir.path(), b"layer")], &reference(&server.address), &options()).unwrap();
     let to = dir.path().join("to");
-    let error = pull(&reference(&server.address), Take::Attached, &options(), &to).unwrap_err();
+    let error = pull(&reference(&server.address), PullScope::Attached, &options(), &to).unwrap_err();
     assert!(error.to_string().contains("more than 16 pages"), "{error}");
 }
 

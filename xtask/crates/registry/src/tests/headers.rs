@@ -9,7 +9,7 @@ use fault::Kind;
 use testregistry::{Act, Answer, Request, Server};
 
 use super::{blobs, layout, options, reference};
-use crate::{Options, Take, pull, push};
+use crate::{Options, PullScope, pull, push};
 
 /// What is found in headers. Of a row that is an error, the message names the header.
 const VALUES: [&str; 37] = [
@@ -115,7 +115,7 @@ fn judge(header: &'static str, value: &'static str, when: When, dir: &Path) -> V
         }
         let to = dir.join("to");
         let done = if pulls {
-            pull(&reference(&server.address), Take::Attached, &options, &to).map(drop)
+            pull(&reference(&server.address), PullScope::Attached, &options, &to).map(drop)
         } else {
             push(std::slice::from_ref(&from), &reference(&server.address), &options).map(drop)
         };

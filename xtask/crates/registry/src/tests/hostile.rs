@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use testregistry::{Act, Answer, Server};
 
 use super::{MANIFEST, layout, options, put, reference};
-use crate::{Take, pull, push};
+use crate::{PullScope, pull, push};
 
 /// What must not leave this machine: of the size of the layout's layer.
 const SECRET: &[u8] = b"root:$y$j9T$secret";
@@ -134,7 +134,7 @@ fn what_is_named_or_listed_again_and_again_is_asked_for_once() {
     let root = inner["digest"].as_str().unwrap().to_owned();
     server.state().tags.insert("v1".to_owned(), root);
     let asked = || server.state().seen.iter().filter(|line| line.contains("/manifests/sha256:")).count();
-    pull(&reference(&server.address), Take::Attached, &options(), &dir.path().join("to")).unwrap();
+    pull(&reference(&server.address), PullScope::Attached, &options(), &dir.path().join("to")).unwrap();
     assert_eq!(asked(), 3, "{:?}", server.state().seen);
 
     // Under the tags that take the place of the API: one document again and again, and very many.
@@ -151,7 +151,7 @@ fn what_is_named_or_listed_again_and_again_is_asked_for_once() {
         let list = list["digest"].as_str().unwrap().to_owned();
         server.state().tags.insert(tag.clone(), list);
         let to = dir.path().join(format!("to-{few}"));
-        let done = pull(&reference(&server.address), Take::Attached, &options(), &to);
+        let done = pull(&reference(&server.address), PullScope::Attached, &options(), &to);
         assert_eq!(done.is_ok(), few, "{done:?}");
         assert!(asked() < if few { 10 } else { 1_100 }, "{}", asked());
     }
@@ -183,7 +183,7 @@ fn a_third_host_names_no_token_server() {
             let from = layout(&dir.path().join("from"), b"layer");
             push(&[from], &reference(&server.address), &options()).unwrap();
             let to = dir.path().join("to");
-            let error = pull(&reference(&server.address), Take::Image, &options(), &to).unwrap_err();
+            let error = pull(&reference(&server.address), PullScope::Image, &options(), &to).unwrap_err();
             assert_eq!(fault::exit_code(&error), 5, "{error:#}");
             let seen = other.state().seen.clone();
             assert!(seen.iter().all(|line| line == "GET /elsewhere") && !seen.is_empty(), "{seen:?}");
@@ -202,14 +202,14 @@ fn redirects_are_followed_to_their_end_and_no_further() {
     });
     let dir = tempfile::tempdir().unwrap();
     let to = dir.path().join("to");
-    let error = pull(&reference(&server.address), Take::Image, &options(), &to).unwrap_err();
+    let error = pull(&reference(&server.address), PullScope::Image, &options(), &to).unwrap_err();
     assert!(error.to_string().contains("redirects more than"), "{error:#}");
     for location in ["ftp://a/b", "http://u:p@a/", "http://a:99999/"] {
         let server = Server::start(move |request, _| match request.path.as_str() {
             "/v2/" => Act::Usual,
             _ => Act::Say(Answer::status(302).with("Location", location)),
         });
-        let error = pull(&reference(&server.address), Take::Image, &options(), &to).unwrap_err();
+        let error = pull(&reference(&server.address), PullScope::Image, &options(), &to).unwrap_err();
         assert_eq!(fault::exit_code(&error), 5, "{error:#}");
     }
 }
@@ -241,7 +241,7 @@ fn a_registry_brings_no_image_as_an_attachment() {
     fs::write(from.join("index.json"), json!({"schemaVersion": 2, "manifests": all}).to_string()).unwrap();
     push(&[from], &reference(&server.address), &options()).unwrap();
     let pulled =
-        pull(&reference(&server.address), Take::Attached, &options(), &dir.path().join("to")).unwrap();
+        pull(&reference(&server.address), PullScope::Attached, &options(), &dir.path().join("to")).unwrap();
     assert_eq!(pulled.digest.to_string(), root["digest"].as_str().unwrap());
     let names: Vec<String> = pulled.attached.iter().map(ToString::to_string).collect();
     assert!(names.len() > 4 && !names.contains(&evil["digest"].as_str().unwrap().to_owned()), "{names:?}");

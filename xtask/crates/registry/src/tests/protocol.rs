@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use testregistry::{Act, Answer, Row, Rows, Server};
 
 use super::{blobs, layout, options, reference};
-use crate::{Options, Take, pull, push};
+use crate::{Options, PullScope, pull, push};
 
 fn round_trip(api: bool) {
     let server = Server::start(|_, _| Act::Usual);
@@ -17,12 +17,12 @@ fn round_trip(api: bool) {
     let listed = server.state().tags.keys().filter(|tag| !tag.contains('.') && *tag != "v1").count();
     assert_eq!(listed, usize::from(!api), "a list of referrers under a tag");
     let to = dir.path().join("to");
-    let pulled = pull(&reference(&server.address), Take::Attached, &options(), &to).unwrap();
+    let pulled = pull(&reference(&server.address), PullScope::Attached, &options(), &to).unwrap();
     assert_eq!(pulled.attached.len(), 6);
     assert_eq!(pulled.digest, pushed.tags.iter().find(|it| it.tag == "v1").unwrap().digest);
     assert_eq!(blobs(&to), blobs(&from));
     let alone = dir.path().join("alone");
-    let pulled = pull(&reference(&server.address), Take::Image, &options(), &alone).unwrap();
+    let pulled = pull(&reference(&server.address), PullScope::Image, &options(), &alone).unwrap();
     assert!(pulled.attached.is_empty() && blobs(&alone).len() == 4);
 
     server.state().seen.clear();
@@ -88,7 +88,7 @@ fn a_blob_that_breaks_off_goes_on_where_it_was_and_counts_anew() {
         });
         push(&[from], &reference(&server.address), &options()).unwrap();
         let to = dir.path().join("to");
-        pull(&reference(&server.address), Take::Image, &options(), &to).unwrap();
+        pull(&reference(&server.address), PullScope::Image, &options(), &to).unwrap();
         assert!(
             server.state().seen.iter().filter(|line| line.contains("GET /v2/kubelet/blobs/")).count() > 5
         );

@@ -8,7 +8,7 @@ use std::time::Duration;
 use testregistry::{Row, Rows, Server};
 
 use super::{blobs, layout, options};
-use crate::{Options, Reference, Take, pull, push};
+use crate::{Options, PullScope, Reference, pull, push};
 
 /// More than the largest PATCH that one takes, and than the smallest chunk of another.
 fn layer() -> Vec<u8> {
@@ -54,7 +54,7 @@ fn round(rows: &Rows, from: &Path, dir: &Path) -> Result<(), String> {
         return Err(format!("{put_again} manifests were put again"));
     }
     let pulled = dir.join("pulled");
-    let pulled_as = pull(&to, Take::Attached, &options, &pulled).map_err(failed("pull"))?;
+    let pulled_as = pull(&to, PullScope::Attached, &options, &pulled).map_err(failed("pull"))?;
     let tag = pushed.tags.iter().find(|it| it.tag == "v1").map(|it| it.digest);
     if Some(pulled_as.digest) != tag || pulled_as.attached.len() != 6 || blobs(&pulled) != blobs(from) {
         return Err(format!("another was pulled: {pulled_as:?}"));
