@@ -122,7 +122,7 @@ fn files(name: &str, debian: &[&str], loaded: &mut BTreeSet<String>) -> Result<B
             Item::symlink("", target.to_str().context("a link's target is not UTF-8")?)
         } else {
             let content = fs::read(path)?;
-            if content.starts_with(b"\x7fELF") {
+            if content.starts_with(&elf::MAGIC) {
                 loaded.extend(libraries(path)?);
             }
             Item::file("", &content).mode(meta.permissions().mode() & 0o7777)

@@ -9,7 +9,7 @@ use anyhow::{Context, Result, ensure};
 use walkdir::WalkDir;
 
 /// An idea, the code that only its owners have, and these: files below `xtask`.
-const OWNERS: [(&str, &str, &[&str]); 20] = [
+const OWNERS: [(&str, &str, &[&str]); 22] = [
     ("SHA-256", "sha2::", &["crates/digest/src/hash.rs", "crates/digest/src/lib.rs"]),
     ("what size and digest a file has to have", "struct Expected", &["crates/digest/src/lib.rs"]),
     ("a file written by rename", ".persist(", &["crates/files/src/write.rs"]),
@@ -25,6 +25,12 @@ const OWNERS: [(&str, &str, &[&str]); 20] = [
     ("our annotations and labels", "\"io.containerized-kubelet", &["crates/catalog/src/label.rs"]),
     ("an image's title", "\"org.opencontainers.image.title", &["crates/catalog/src/label.rs"]),
     ("an image's platform as text", ".config.variant()", &["crates/oci/src/layout/open.rs"]),
+    (
+        "an ELF file",
+        "object::",
+        &["crates/elf/src/lib.rs", "crates/elf/src/program.rs", "crates/elf/src/sections.rs"],
+    ),
+    ("what an ELF file begins with", "x7fELF", &[]),
     ("Go's build information", "Go buildinf", &["crates/sizes/src/go/buildinfo.rs"]),
     ("the record of sizes", "\"images/sizes.json\"", &["crates/project/src/record.rs"]),
     ("an architecture of images: images/catalog.toml alone", "\"arm32v7\"", &[]),

@@ -12,7 +12,7 @@ use walkdir::WalkDir;
 /// Lowest first. A crate knows those of its own storey and of lower ones; the lab is not known to what is a product.
 const STOREYS: [(&str, &[&str]); 8] = [
     ("base", &["digest", "exec", "fault", "files", "progress", "store", "web"]),
-    ("formats", &["apk", "deflate", "oci", "pax", "registry"]),
+    ("formats", &["apk", "deflate", "elf", "oci", "pax", "registry"]),
     ("inputs", &["alpine", "catalog", "gobuild", "rustbuild", "toolchain"]),
     ("build", &["executor", "plan"]),
     ("evidence", &["advisories", "attest", "report", "sizes"]),

@@ -22,8 +22,6 @@ use sizes::go;
 pub use packages::{Packages, Vulnerable};
 pub use vex::write;
 
-const ELF: &[u8] = b"\x7fELF";
-
 /// What is known of images.
 #[derive(Debug, Default, Serialize)]
 pub struct Report {
@@ -140,8 +138,8 @@ fn programs(layout: &Layout, image: &Found, work: &Path) -> Result<Vec<(String, 
         exec::interrupt::check()?;
         layout.contents(image, index, &mut |path, _, data| {
             let mut head = Vec::new();
-            (&mut *data).take(ELF.len() as u64).read_to_end(&mut head)?;
-            if head == ELF {
+            (&mut *data).take(elf::MAGIC.len() as u64).read_to_end(&mut head)?;
+            if head == elf::MAGIC {
                 let file = work.join(format!("program-{}", found.len()));
                 let mut to = std::fs::File::create(&file)?;
                 std::io::copy(&mut head.as_slice().chain(data), &mut to)?;

@@ -9,12 +9,11 @@ use fault::{Fault, Kind};
 use oci::digest::Digest;
 use oci::layout::{Found, Layout};
 use oci::read::What;
-use sizes::go::{BuildInfo, build_info};
+use sizes::go::{self, BuildInfo, build_info};
 
 use crate::purl::purl;
 
-/// The largest program and database that are read, in bytes.
-const MAX_PROGRAM: u64 = 512 << 20;
+/// The largest database that is read, in bytes.
 const MAX_DATABASE: u64 = 16 << 20;
 /// Where an image says which Linux it is.
 const OS_RELEASE: &str = "etc/os-release";
@@ -47,7 +46,10 @@ impl Contents {
                 match path {
                     INSTALLED => database = Some(text(path, size, MAX_DATABASE, data)?),
                     OS_RELEASE => layer.os_version = version_id(&text(path, size, MAX_OS_RELEASE, data)?),
-                    _ => layer.programs.extend(program(size, data)?.map(|info| (path.to_owned(), info))),
+                    _ => {
+                        let info = go::read(size, data)?.and_then(|bytes| build_info(&bytes));
+                        layer.programs.extend(info.map(|info| (path.to_owned(), info)));
+                    }
                 }
                 Ok(())
             })?;
@@ -105,14 +107,4 @@ fn text(path: &str, size: u64, limit: u64, data: &mut dyn Read) -> Result<String
 fn version_id(text: &str) -> Option<String> {
     let value = text.lines().find_map(|line| line.strip_prefix("VERSION_ID="))?;
     Some(value.trim_matches('"').to_owned())
-}
-
-fn program(size: u64, data: &mut dyn Read) -> Result<Option<BuildInfo>> {
-    let mut start = [0; 4];
-    if !(64..=MAX_PROGRAM).contains(&size) || data.read_exact(&mut start).is_err() || start != *b"\x7fELF" {
-        return Ok(None);
-    }
-    let mut bytes = start.to_vec();
-    data.read_to_end(&mut bytes)?;
-    Ok(build_info(&bytes))
 }

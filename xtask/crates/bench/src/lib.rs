@@ -96,7 +96,7 @@ pub fn check_layout(layout: &Path) -> Result<()> {
 pub fn check_program(file: &Path) -> Result<()> {
     let mut magic = [0; 4];
     let mut open = File::open(file).with_context(|| format!("cannot open {}", file.display()))?;
-    if open.read_exact(&mut magic).is_ok() && magic == *b"\x7fELF" {
+    if open.read_exact(&mut magic).is_ok() && magic == elf::MAGIC {
         return Ok(());
     }
     Err(Fault::new(

@@ -4,6 +4,7 @@ use std::fs;
 use std::path::Path;
 
 use anyhow::{Context, Result};
+use elf::NotStatic;
 use fault::{Fault, Kind};
 use progress::{Progress, Task};
 
@@ -11,7 +12,7 @@ use crate::modules::{Listing, list, verify};
 use crate::prune::Watch;
 use crate::recipe::Recipe;
 use crate::tools::{Tools, Work};
-use crate::{edit, elf, join, templates};
+use crate::{edit, join, templates};
 
 /// How many lines of compiler errors are repeated.
 const ERRORS: usize = 40;
@@ -42,8 +43,13 @@ pub fn compile(
     };
     build(recipe, tools, jobs, &work, &overlay, package, &*task)?.check(&recipe.name(), &left_out)?;
     let bytes = fs::read(work.output()).context("reading the compiled program")?;
-    elf::check(&bytes, &recipe.target)
-        .map_err(|what| Fault::new(Kind::Failed, format!("{} was compiled, but {what}", recipe.name())))?;
+    elf::check_static(&bytes, recipe.target.elf_machine).map_err(|why| {
+        let why = match why {
+            NotStatic::OtherMachine(_) => format!("it is for another machine than {}", recipe.target.goarch),
+            other => other.to_string(),
+        };
+        Fault::new(Kind::Failed, format!("{} was compiled, but {why}", recipe.name()))
+    })?;
     install(&work.output(), out).with_context(|| format!("writing {}", out.display()))
 }
 

@@ -10,7 +10,6 @@
 mod closure;
 mod compile;
 mod edit;
-mod elf;
 mod generate;
 mod host;
 mod join;

@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use elf::NotStatic;
 use fault::{Fault, Kind};
 
 use crate::Inputs;
@@ -9,13 +10,15 @@ use crate::Inputs;
 /// Checks that these bytes are a static program of the inputs' architecture in which none of `paths` appears.
 pub(crate) fn check(bytes: &[u8], inputs: &Inputs, paths: &[&Path]) -> Result<(), Fault> {
     let wrong = |what: String| Fault::new(Kind::Failed, format!("the entrypoint for {} {what}", inputs.arch));
-    let header = Header::read(bytes).ok_or_else(|| wrong("is not an ELF program".into()))?;
-    if header.machine != inputs.elf_machine {
-        return Err(wrong(format!("is built for another machine (ELF machine {})", header.machine)));
-    }
-    if header.interpreter {
-        return Err(wrong("is not static: it asks for a dynamic linker".into()));
-    }
+    elf::check_static(bytes, inputs.elf_machine).map_err(|why| {
+        wrong(match why {
+            NotStatic::OtherMachine(machine) => {
+                format!("is built for another machine (ELF machine {machine})")
+            }
+            NotStatic::Dynamic => "is not static: it asks for a dynamic linker".into(),
+            _ => "is not an ELF program".into(),
+        })
+    })?;
     for path in paths {
         let needle = path.as_os_str().as_encoded_bytes();
         // A short one, such as `/` or `/tmp`, is the same on other machines.
@@ -28,43 +31,13 @@ pub(crate) fn check(bytes: &[u8], inputs: &Inputs, paths: &[&Path]) -> Result<()
     Ok(())
 }
 
-/// What matters here of an ELF header (elf(5)).
-struct Header {
-    machine: u16,
-    interpreter: bool,
-}
-
-impl Header {
-    fn read(bytes: &[u8]) -> Option<Self> {
-        const PT_INTERP: u64 = 3;
-        if bytes.get(..4)? != b"\x7fELF" || *bytes.get(5)? != 1 {
-            return None;
-        }
-        let number = |at: usize, size: usize| {
-            let field = bytes.get(at..at.checked_add(size)?)?;
-            Some(field.iter().rev().fold(0_u64, |number, byte| number << 8 | u64::from(*byte)))
-        };
-        let (phoff, phentsize, phnum) = match bytes.get(4)? {
-            1 => (number(28, 4)?, number(42, 2)?, number(44, 2)?),
-            2 => (number(32, 8)?, number(54, 2)?, number(56, 2)?),
-            _ => return None,
-        };
-        let mut interpreter = false;
-        for index in 0..phnum {
-            let at = usize::try_from(phoff.checked_add(index * phentsize)?).ok()?;
-            interpreter |= number(at, 4)? == PT_INTERP;
-        }
-        Some(Self { machine: u16::try_from(number(18, 2)?).ok()?, interpreter })
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     fn elf(machine: u8, segment: u8, tail: &[u8]) -> Vec<u8> {
         let mut bytes = vec![0; 64 + 56];
-        bytes[..6].copy_from_slice(b"\x7fELF\x02\x01");
+        bytes[..7].copy_from_slice(b"\x7fELF\x02\x01\x01");
         bytes[18] = machine;
         bytes[32] = 64;
         bytes[54] = 56;

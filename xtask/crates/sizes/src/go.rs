@@ -10,10 +10,10 @@ mod modules;
 mod pclntab;
 
 use std::collections::BTreeMap;
+use std::io::Read;
 use std::ops::Range;
 
-use object::read::elf::{ElfFile32, ElfFile64};
-use object::{Endianness, Object, ObjectSection};
+use elf::{Section, Sections};
 
 pub use buildinfo::{BuildInfo, MAGIC, Module};
 use modules::Modules;
@@ -30,6 +30,23 @@ const C_CODE: &str = "(C code)";
 const TABLES: &str = "(function tables, shared)";
 /// Headers, padding, and small sections.
 const OTHER: &str = "(headers and the rest)";
+
+/// The largest program that is read into memory to be taken apart, in bytes; a larger one is a file like any other.
+const MAX_PROGRAM: u64 = 512 << 20;
+
+/// The bytes of an image's file of this size, if it is a program that can be taken apart.
+///
+/// # Errors
+/// What reading it gives.
+pub fn read(size: u64, data: &mut dyn Read) -> std::io::Result<Option<Vec<u8>>> {
+    let mut start = [0; elf::MAGIC.len()];
+    if !(64..=MAX_PROGRAM).contains(&size) || data.read_exact(&mut start).is_err() || start != elf::MAGIC {
+        return Ok(None);
+    }
+    let mut bytes = start.to_vec();
+    data.read_to_end(&mut bytes)?;
+    Ok(Some(bytes))
+}
 
 /// Is this what a module is called, and not a part of the program that modules share?
 pub fn is_module(name: &str) -> bool {
@@ -48,7 +65,7 @@ pub fn breakdown(bytes: &[u8]) -> Option<BTreeMap<String, u64>> {
     let sections = Sections::read(bytes)?;
     let modules = Modules::new(&buildinfo::read(sections.bytes(bytes, ".go.buildinfo")?)?);
     let table = sections.get(".gopclntab").or_else(|| sections.get(".data.rel.ro.gopclntab"))?;
-    let functions = pclntab::read(bytes.get(table.file.clone())?, &sections.go_func(bytes, table))?;
+    let functions = pclntab::read(bytes.get(table.file.clone())?, &go_func(&sections, bytes, table))?;
 
     let mut parts: BTreeMap<String, u64> = BTreeMap::new();
     let mut add = |name: &str, bytes: u64| {
@@ -86,74 +103,26 @@ fn size(range: &Range<usize>) -> u64 {
     range.len() as u64
 }
 
-struct Section {
-    name: String,
-    address: u64,
-    file: Range<usize>,
-}
-
-struct Sections {
-    all: Vec<Section>,
-    /// Bytes of a pointer.
-    pointer: usize,
-}
-
-impl Sections {
-    fn read(bytes: &[u8]) -> Option<Self> {
-        let wide = match bytes.get(..6)? {
-            [0x7f, b'E', b'L', b'F', 2, 1] => true,
-            [0x7f, b'E', b'L', b'F', 1, 1] => false,
-            _ => return None,
-        };
-        let all = if wide {
-            collect(&ElfFile64::<Endianness>::parse(bytes).ok()?)
-        } else {
-            collect(&ElfFile32::<Endianness>::parse(bytes).ok()?)
-        };
-        let inside = |section: &Section| section.file.end <= bytes.len();
-        all.iter().all(inside).then_some(Self { all, pointer: if wide { 8 } else { 4 } })
-    }
-
-    fn get(&self, name: &str) -> Option<&Section> {
-        self.all.iter().find(|section| section.name == name)
-    }
-
-    fn bytes<'b>(&self, bytes: &'b [u8], name: &str) -> Option<&'b [u8]> {
-        bytes.get(self.get(name)?.file.clone())
-    }
-
-    /// Where in the function table's section the data of functions (stack maps, inlined calls) lie that the linker puts
-    /// behind it: Go 1.26 and later. Empty where that is not known.
-    ///
-    /// Source: `moduledata` in Go's src/runtime/symtab.go; the linker gives it a section of its own.
-    fn go_func(&self, bytes: &[u8], table: &Section) -> Range<usize> {
-        const PC_HEADER: usize = 0;
-        const GO_FUNC: usize = 40;
-        const END: usize = 41;
-        let data = self.bytes(bytes, ".go.module").unwrap_or_default();
-        let word = |index: usize| {
-            let at = index * self.pointer;
-            Some(data.get(at..at + self.pointer)?.iter().rev().fold(0, |n, byte| n << 8 | u64::from(*byte)))
-        };
-        let offset = |index| usize::try_from(word(index)?.checked_sub(table.address)?).ok();
-        match (offset(PC_HEADER), offset(GO_FUNC), offset(END)) {
-            (Some(0), Some(start), Some(end)) if start > 0 && start <= end && end <= table.file.len() => {
-                start..end
-            }
-            _ => 0..0,
+/// Where in the function table's section the data of functions (stack maps, inlined calls) lie that the linker puts
+/// behind it: Go 1.26 and later. Empty where that is not known.
+///
+/// Source: `moduledata` in Go's src/runtime/symtab.go; the linker gives it a section of its own.
+fn go_func(sections: &Sections, bytes: &[u8], table: &Section) -> Range<usize> {
+    const PC_HEADER: usize = 0;
+    const GO_FUNC: usize = 40;
+    const END: usize = 41;
+    let data = sections.bytes(bytes, ".go.module").unwrap_or_default();
+    let word = |index: usize| {
+        let at = index * sections.pointer;
+        Some(data.get(at..at + sections.pointer)?.iter().rev().fold(0, |n, byte| n << 8 | u64::from(*byte)))
+    };
+    let offset = |index| usize::try_from(word(index)?.checked_sub(table.address)?).ok();
+    match (offset(PC_HEADER), offset(GO_FUNC), offset(END)) {
+        (Some(0), Some(start), Some(end)) if start > 0 && start <= end && end <= table.file.len() => {
+            start..end
         }
+        _ => 0..0,
     }
-}
-
-fn collect<'d>(file: &impl Object<'d>) -> Vec<Section> {
-    let mut all = Vec::new();
-    for section in file.sections() {
-        let (Some((start, length)), Ok(name)) = (section.file_range(), section.name()) else { continue };
-        let (Ok(start), Ok(length)) = (usize::try_from(start), usize::try_from(length)) else { continue };
-        let Some(end) = start.checked_add(length) else { continue };
-        all.push(Section { name: name.to_owned(), address: section.address(), file: start..end });
-    }
-    all
 }
 
 #[cfg(test)]

@@ -19,8 +19,6 @@ use crate::image::{Image, Layer, Part};
 
 /// Layers of an image: as many as runtimes stack.
 const MAX_LAYERS: usize = 127;
-/// The largest file that is read into memory to be taken apart, in bytes; a larger one is a file like any other.
-const MAX_PROGRAM: u64 = 512 << 20;
 /// The longest name of a layer or path that is shown, in characters.
 const MAX_NAME: usize = 200;
 /// Alpine's list of installed packages, and how much of it is read.
@@ -131,13 +129,7 @@ impl Seen {
             self.packages = packages(&String::from_utf8_lossy(&text));
             return Ok(());
         }
-        let mut start = [0; 4];
-        if !(64..=MAX_PROGRAM).contains(&size) || data.read_exact(&mut start).is_err() || start != *b"\x7fELF"
-        {
-            return Ok(());
-        }
-        let mut bytes = start.to_vec();
-        data.read_to_end(&mut bytes)?;
+        let Some(bytes) = go::read(size, data)? else { return Ok(()) };
         self.modules.extend(go::breakdown(&bytes).map(|modules| (path.to_owned(), modules)));
         exec::interrupt::check()
     }
