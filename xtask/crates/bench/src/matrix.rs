@@ -1,14 +1,15 @@
 //! How long it takes to make all images of a release of programs that were compiled before, and how long where nothing
 //! has changed.
 
+use std::collections::BTreeSet;
 use std::fmt::Write as _;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use anyhow::{Context, Result};
 use exec::Run;
 use progress::Progress;
 use serde::Serialize;
-use store::Store;
+use store::{Key, Store};
 
 use crate::assemble::Sample;
 use crate::goal::{self, Goal};
@@ -16,8 +17,6 @@ use crate::report::Machine;
 
 /// The marks in a page between which the table is.
 const MARKS: [&str; 2] = ["<!-- cargo xtask bench matrix -->", "<!-- end -->"];
-/// What layers are of: all that is neither a layer nor fetched.
-const COMPONENTS: [&str; 3] = ["go", "rust", "certificates"];
 /// How many seconds all images may take.
 const MADE: f64 = 60.0;
 /// How many seconds a build may take that has nothing to do.
@@ -32,6 +31,10 @@ pub struct Plan<'a> {
     pub root: &'a Path,
     /// Where all components are.
     pub store: &'a Store,
+    /// What kinds of objects those are.
+    pub kinds: BTreeSet<String>,
+    /// The layers that are made of them.
+    pub layers: Vec<Key>,
     /// What `build` is told: attributes and flags.
     pub args: Vec<String>,
     /// How many images those are, how many layers they have, and how many of these differ.
@@ -79,12 +82,12 @@ pub fn measure(plan: &Plan<'_>, progress: &dyn Progress) -> Result<Report> {
         let dir = plan.store.scratch_dir()?;
         let store = Store::open(dir.path().join("store"))?;
         store.link_inputs(plan.store)?;
-        for kind in COMPONENTS {
+        for kind in &plan.kinds {
             store.link_objects(plan.store, kind)?;
         }
         let out = dir.path().join("out");
         made.push(build(plan, &store, &out)?);
-        compressed.push(layers(&store)?);
+        compressed.push(plan.layers.iter().filter(|key| store.has_object(key)).count());
         unchanged.push(build(plan, &store, &out)?);
     }
     let (machine, args) = (Machine::this(), plan.args.clone());
@@ -96,12 +99,6 @@ fn build(plan: &Plan<'_>, store: &Store, out: &Path) -> Result<Sample> {
     let run = run.env("KUBELET_IMAGES_STORE", store.root()).args(["bench", "once", "--"]).arg(plan.program);
     let done = run.args(["build", "--offline"]).args(&plan.args).arg("--out").arg(out).run()?;
     serde_json::from_slice(&done.stdout).context("a measurement is not JSON")
-}
-
-fn layers(store: &Store) -> Result<usize> {
-    let dir: PathBuf = store.root().join("objects/layer");
-    let entries = std::fs::read_dir(&dir).with_context(|| format!("cannot read {}", dir.display()))?;
-    Ok(entries.count())
 }
 
 impl Report {

@@ -47,7 +47,8 @@ impl Matrix {
         let mut what = Selection::of(names.clone());
         what.omit.clone_from(&self.omit);
         let out = session.store.scratch_dir()?;
-        let built = session.executor()?.build(&session.plan(&what)?, out.path())?;
+        let planned = session.plan(&what)?;
+        let built = session.executor()?.build(&planned, out.path())?;
         let layers: Vec<&str> = built
             .iter()
             .flat_map(|built| &built.images)
@@ -59,6 +60,8 @@ impl Matrix {
             program: &program,
             root: &context.checkout.root,
             store: &session.store,
+            kinds: planned.components.keys().map(|key| key.kind().to_owned()).collect(),
+            layers: planned.layers.keys().cloned().collect(),
             size: Size { images: names.len(), layers: layers.len(), distinct: distinct.len() },
             args: names.into_iter().chain(omitted).collect(),
             repeat: self.repeat.into(),

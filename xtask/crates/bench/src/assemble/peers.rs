@@ -2,14 +2,13 @@
 
 use std::ffi::OsString;
 use std::fs::{self, File};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
 use exec::Run;
-use oci::read::{self, Encoding, Limits};
+use oci::layout::{self, Found, Layout, Limits};
 use progress::Task;
-use serde_json::Value;
 
 use super::Plan;
 
@@ -94,10 +93,8 @@ fn gzip(scratch: &Path, tree: &Path) -> Result<Assembler> {
     let archive = scratch.join("archive");
     let layout = scratch.join("for-gzip");
     super::assemble(tree, &layout, true)?;
-    let blob = newest_layer(&layout, "v0")?;
-    let file = layout.join("blobs").join(blob["digest"].as_str().unwrap_or_default().replace(':', "/"));
-    let to = &mut File::create(&archive)?;
-    read::copy(File::open(file)?, Encoding::Gzip, &Limits::default(), to)?;
+    let (opened, image) = image_of(&layout, "v0")?;
+    opened.decompress(&image, 0, &mut File::create(&archive)?)?;
     fs::remove_dir_all(&layout)?;
     let out = scratch.join("archive.gz");
     let script = format!("gzip -9 -n < {} > {}", quoted(&archive), quoted(&out));
@@ -189,18 +186,20 @@ fn quoted(path: &Path) -> String {
     format!("'{}'", path.display().to_string().replace('\'', r"'\''"))
 }
 
-/// The size of the only layer of a layout's image of this name.
+/// The size of the newest layer of a layout's image of this name.
 pub(super) fn layer_of(layout: &Path, tag: &str) -> Result<u64> {
-    newest_layer(layout, tag)?["size"].as_u64().context("a layer without a size")
+    let (_, image) = image_of(layout, tag)?;
+    Ok(image.manifest.layers().last().context("an image without layers")?.size())
 }
 
-fn newest_layer(layout: &Path, tag: &str) -> Result<Value> {
-    let json = |path: PathBuf| -> Result<Value> { Ok(serde_json::from_slice(&fs::read(path)?)?) };
-    let index = json(layout.join("index.json"))?;
-    let manifests = index["manifests"].as_array().context("an index without manifests")?;
-    let name = "org.opencontainers.image.ref.name";
-    let named = manifests.iter().find(|it| it["annotations"][name] == tag).context("no such image")?;
-    let digest = named["digest"].as_str().context("an image without a digest")?;
-    let manifest = json(layout.join("blobs").join(digest.replace(':', "/")))?;
-    manifest["layers"].as_array().and_then(|all| all.last()).cloned().context("an image without layers")
+fn image_of(layout: &Path, tag: &str) -> Result<(Layout, Found)> {
+    let layout = layout::open(layout, &Limits { foreign: true, ..Limits::default() })?;
+    let named = layout.roots.iter().find(|root| {
+        let annotations = root.annotations().as_ref();
+        annotations.and_then(|all| all.get("org.opencontainers.image.ref.name")).is_some_and(|it| it == tag)
+    });
+    let digest = named.context("no such image")?.digest();
+    let image = layout.images.iter().find(|image| image.descriptor.digest() == digest);
+    let image = image.context("an index in place of the image")?.clone();
+    Ok((layout, image))
 }
