@@ -3,14 +3,26 @@
 use anyhow::Result;
 use progress::Silent;
 
-use crate::xtask;
+use crate::{skip, xtask};
 
-pub use cluster::{Cluster, LONG};
+pub use cluster::{Cluster, LONG, Nodes};
+
+/// What a cluster needs, whatever its machines are.
+const PROGRAMS: [&str; 3] = ["mmdebstrap", "busybox", "iptables"];
 
 /// What a node has for volumes: a server and helpers of NFS.
 const PACKAGES: [&str; 1] = ["nfs-kernel-server"];
 /// Empty disks, in bytes: what volumes are made of. Their serial numbers are `disk0`, `disk1`.
 const DISKS: [u64; 2] = [64 << 20; 2];
+
+/// Must this test be skipped, because a program is missing that a cluster of such machines needs? An error in CI.
+pub fn skip_without(nodes: Nodes) -> Result<bool> {
+    let machines = match nodes {
+        Nodes::Vm => vec!["qemu-system-x86_64"],
+        Nodes::Namespaces => [&standin::machine::PROGRAMS[..], &["qemu-img"]].concat(),
+    };
+    skip::without(&[&machines[..], &PROGRAMS].concat())
+}
 
 /// One of a node that is Ready, by containerd, with the image of this attribute, of a variant with kubeadm and CNI plugins.
 pub fn start(release: &str, attr: &str) -> Result<Cluster> {
@@ -19,7 +31,7 @@ pub fn start(release: &str, attr: &str) -> Result<Cluster> {
         release,
         layout: &xtask::layout(attr)?,
         other: None,
-        nodes: cluster::Nodes::Vm,
+        nodes: Nodes::Vm,
         runtime: vm::Runtime::Containerd,
         packages: PACKAGES.map(str::to_owned).into(),
         disks: DISKS.into(),

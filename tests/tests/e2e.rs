@@ -3,11 +3,11 @@
 use std::{env, fs};
 
 use anyhow::{Context, Result, ensure};
-use cluster::Nodes;
 use e2e::{Able, CASES, Case, CaseReport, Group, Outcome, Phase, Pod, Report, VERSION};
 use fault::Kind;
 use serde_json::{Value, json};
 use tests::browser::{self, Browser};
+use tests::cluster::{self, Nodes};
 use tests::{left, scratch, skip, xtask};
 
 /// A run with what real ones have: many cases, one that failed with what a script said, and names that are not markup.
@@ -164,9 +164,7 @@ fn run_e2e(words: &[&str], more: &[&str]) -> Result<Report> {
 /// `RUNS` says how many clusters are made for it, one after another.
 #[test]
 fn a_cluster_of_namespaces_does_all_workloads_and_outlives_a_kubelet() -> Result<()> {
-    let programs =
-        [&standin::machine::PROGRAMS[..], &["mmdebstrap", "qemu-img", "busybox", "iptables"]].concat();
-    if skip::without(&programs)? {
+    if cluster::skip_without(Nodes::Namespaces)? {
         return Ok(());
     }
     let able = Able { nodes: Nodes::Namespaces, other: false };
@@ -188,7 +186,7 @@ fn a_cluster_of_namespaces_does_all_workloads_and_outlives_a_kubelet() -> Result
 #[test]
 fn a_cluster_by_the_pages_commands_does_all_that_it_has_to() -> Result<()> {
     if skip::unless_full("a cluster of two virtual machines, with all workloads and faults: half an hour")
-        || skip::without(&["qemu-system-x86_64", "mmdebstrap", "busybox", "iptables"])?
+        || cluster::skip_without(Nodes::Vm)?
     {
         return Ok(());
     }

@@ -5,6 +5,7 @@ use std::fs;
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
+use tests::cluster::{self, Nodes};
 use tests::interrupt::{each, each_ends_in, moments_of, seconds};
 use tests::random::Random;
 use tests::xtask::Xtask;
@@ -32,9 +33,7 @@ fn a_virtual_machine_ends_and_nothing_of_it_is_left() -> Result<()> {
 
 #[test]
 fn a_cluster_ends_and_nothing_of_it_is_left() -> Result<()> {
-    let programs =
-        [&standin::machine::PROGRAMS[..], &["mmdebstrap", "qemu-img", "busybox", "iptables"]].concat();
-    if skip::without(&programs)? {
+    if cluster::skip_without(Nodes::Namespaces)? {
         return Ok(());
     }
     let (dir, mut random) = (scratch::dir()?, Random::new()?);
@@ -51,9 +50,7 @@ fn a_cluster_ends_and_nothing_of_it_is_left() -> Result<()> {
 
 #[test]
 fn a_cluster_of_virtual_machines_ends_and_nothing_of_it_is_left() -> Result<()> {
-    if skip::unless_full("interrupts of a cluster of virtual machines")
-        || skip::without(&["qemu-system-x86_64", "mmdebstrap", "busybox", "iptables"])?
-    {
+    if skip::unless_full("interrupts of a cluster of virtual machines") || cluster::skip_without(Nodes::Vm)? {
         return Ok(());
     }
     let (dir, mut random) = (scratch::dir()?, Random::new()?);

@@ -3,7 +3,7 @@
 use std::sync::{Mutex, PoisonError};
 
 use anyhow::Result;
-use tests::cluster::{self, Cluster};
+use tests::cluster::{self, Cluster, Nodes};
 use tests::skip;
 
 mod join;
@@ -19,9 +19,7 @@ static CLUSTER: Mutex<Option<Cluster>> = Mutex::new(None);
 /// Does this in a cluster of one node that is Ready, one test after another. The first one makes it, and the first after one
 /// that went wrong.
 fn with_cluster(test: impl FnOnce(&mut Cluster) -> Result<()>) -> Result<()> {
-    if skip::unless_full("a cluster in a virtual machine: ten minutes")
-        || skip::without(&["qemu-system-x86_64", "mmdebstrap", "busybox", "iptables"])?
-    {
+    if skip::unless_full("a cluster in a virtual machine: ten minutes") || cluster::skip_without(Nodes::Vm)? {
         return Ok(());
     }
     let mut guard = CLUSTER.lock().unwrap_or_else(PoisonError::into_inner);
