@@ -29,7 +29,8 @@ impl Doctor {
         let setup = session.setup()?;
         let foreign = session.catalog.arches.iter().filter(|arch| arch.architecture != setup.host.arch());
         let emulators: Vec<_> = foreign.map(|arch| (arch.qemu.as_str(), arch.name.as_str())).collect();
-        let checks = doctor(&setup, &emulators)?;
+        let machines = vm::Arch::ALL.map(|arch| (arch.name(), arch.qemu(), arch.qemu_package()));
+        let checks = doctor(&setup, &emulators, &machines)?;
         if context.json {
             context.print_json(&Report { version: 1, checks: &checks })?;
         } else {

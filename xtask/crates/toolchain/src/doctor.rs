@@ -33,14 +33,19 @@ pub struct Check {
 }
 
 /// Looks at everything; what costs a fetch or a full hash is not done here. `emulators` are qemu's programs, each with the
-/// architecture whose programs it runs.
-pub fn doctor(setup: &Setup, emulators: &[(&str, &str)]) -> Result<Vec<Check>> {
+/// architecture whose programs it runs; `machines` are architectures, each with the program that emulates its machines and
+/// Debian's package of it.
+pub fn doctor(
+    setup: &Setup,
+    emulators: &[(&str, &str)],
+    machines: &[(&str, &str, &str)],
+) -> Result<Vec<Check>> {
     let mut checks = rust_checks(setup);
     checks.push(go());
     checks.push(pip_check());
     checks.extend(stored(setup)?);
     checks.push(upx_check(setup));
-    checks.extend(runtimes());
+    checks.extend(runtimes(machines));
     checks.extend(emulators.iter().map(|(qemu, arch)| {
         let expected = format!("to run {arch} programs on {}", setup.host.arch());
         installed((*qemu).to_owned().into(), &format!("{qemu}-static"), &expected, "qemu-user-static")
@@ -189,21 +194,24 @@ fn upx_check(setup: &Setup) -> Check {
     }
 }
 
-fn runtimes() -> impl Iterator<Item = Check> {
+fn runtimes(machines: &[(&str, &str, &str)]) -> Vec<Check> {
+    let check = |(name, program, expected, package): (&'static str, _, _, _)| {
+        installed(name.into(), program, expected, package)
+    };
     let programs = [
         ("containerd", "containerd", "to run images: containerd", "containerd"),
         ("ctr", "ctr", "to import images into containerd: ctr", "containerd"),
         ("runc", "runc", "to run images: runc", "runc"),
         ("docker", "docker", "to load images into docker", "docker.io"),
-        ("vm-amd64", "qemu-system-x86_64", "to boot a machine: qemu-system-x86_64", "qemu-system-x86"),
-        ("vm-arm64", "qemu-system-aarch64", "to boot a machine: qemu-system-aarch64", "qemu-system-arm"),
-        ("vm-arm32v7", "qemu-system-arm", "to boot a machine: qemu-system-arm", "qemu-system-arm"),
+    ];
+    let emulators = machines.iter().map(|(arch, program, package)| {
+        installed(format!("vm-{arch}").into(), program, &format!("to boot a machine: {program}"), package)
+    });
+    let parts = [
         ("vm-packages", "mmdebstrap", "to make a machine's system: mmdebstrap", "mmdebstrap"),
         ("vm-disk", "qemu-img", "to make a machine's disk: qemu-img", "qemu-utils"),
     ];
-    programs
-        .into_iter()
-        .map(|(name, program, expected, package)| installed(name.into(), program, expected, package))
+    programs.map(check).into_iter().chain(emulators).chain(parts.map(check)).collect()
 }
 
 fn installed(name: Cow<'static, str>, program: &str, expected: &str, package: &str) -> Check {

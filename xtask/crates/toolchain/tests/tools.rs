@@ -185,7 +185,7 @@ fn nothing_in_path() {
         UPX 4.2.4 is not installed, or not in PATH
         help: from release v4.2.4 of upx/upx take upx-4.2.4-amd64_linux.tar.xz, check it: `echo 75cab4e57ab72fb4585ee45ff36388d280c7afd72aa03e8d4b9c3cbddb474193  upx-4.2.4-amd64_linux.tar.xz | sha256sum -c`, and put its `upx` into PATH
         ");
-        let checks = toolchain::doctor::doctor(&setup, &[("qemu-arm", "arm32v7")]).unwrap();
+        let checks = toolchain::doctor::doctor(&setup, &[("qemu-arm", "arm32v7")], &[]).unwrap();
         let bad: BTreeMap<_, _> =
             checks.iter().filter(|check| !check.ok).map(|check| (&*check.name, check)).collect();
         for name in

@@ -16,6 +16,9 @@ pub enum Arch {
 }
 
 impl Arch {
+    /// Every one.
+    pub const ALL: [Self; 3] = [Self::Amd64, Self::Arm64, Self::Arm32v7];
+
     /// This machine's own, if it is one of these.
     pub fn host() -> Option<Self> {
         match std::env::consts::ARCH {
@@ -40,12 +43,10 @@ impl Arch {
     /// # Errors
     /// [`Kind::Usage`] for a name that none has.
     pub fn parse(name: &str) -> Result<Self, Fault> {
-        [Self::Amd64, Self::Arm64, Self::Arm32v7].into_iter().find(|arch| arch.name() == name).ok_or_else(
-            || {
-                Fault::new(Kind::Usage, format!("`{name}` is not an architecture of images"))
-                    .help("amd64, arm64 or arm32v7")
-            },
-        )
+        Self::ALL.into_iter().find(|arch| arch.name() == name).ok_or_else(|| {
+            Fault::new(Kind::Usage, format!("`{name}` is not an architecture of images"))
+                .help("amd64, arm64 or arm32v7")
+        })
     }
 
     /// As OCI's platforms name it, without the variant.
@@ -85,7 +86,7 @@ impl Arch {
     }
 
     /// Debian's package of the emulator.
-    pub(crate) fn qemu_package(self) -> &'static str {
+    pub fn qemu_package(self) -> &'static str {
         match self {
             Self::Amd64 => "qemu-system-x86",
             _ => "qemu-system-arm",
