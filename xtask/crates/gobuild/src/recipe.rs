@@ -69,7 +69,8 @@ impl Target {
         }
     }
 
-    /// One by its GOARCH, for what has no C and is not checked: modules that are asked for, and programs that run here.
+    /// One by its GOARCH, which if empty is this machine's, for what has no C and is not checked: modules that are asked for,
+    /// and programs that run here.
     pub(crate) fn plain(goarch: &str) -> Self {
         Self { goarch: goarch.to_owned(), level: None, zig: None, elf_machine: 0, qemu: String::new() }
     }

@@ -81,12 +81,7 @@ impl Tools {
 
     /// The same, for programs that run here.
     pub(crate) fn go_here<'a>(&self, work: &Work) -> Result<Run<'a>> {
-        let arch = match std::env::consts::ARCH {
-            "x86_64" => "amd64",
-            "aarch64" => "arm64",
-            other => other,
-        };
-        Ok(self.go(&Target::plain(arch), work)?.env("CGO_ENABLED", "0"))
+        Ok(self.go(&Target::plain(""), work)?.env("CGO_ENABLED", "0"))
     }
 
     /// The same, but able to fetch modules unless that is forbidden.

@@ -67,14 +67,6 @@ impl Host {
             Host::LinuxArm64 => "aarch64",
         }
     }
-
-    /// As Rust calls it.
-    pub const fn triple(self) -> &'static str {
-        match self {
-            Host::LinuxAmd64 => "x86_64-unknown-linux-gnu",
-            Host::LinuxArm64 => "aarch64-unknown-linux-gnu",
-        }
-    }
 }
 
 impl fmt::Display for Host {
