@@ -12,34 +12,38 @@ let
   kept = builtins.filter (name: !(builtins.elem name omit));
   isFor = product: name: let found = component name; in !(found ? product) || found.product == product;
 
-  # A release as a component takes it: with the component's own version of the CNI plugins, if it states one.
-  releaseOf = go: release: release // (if go ? cni-plugins then { inherit (go) cni-plugins; } else { });
-
-  # Where in images/go the CNI plugins' modules are.
-  cniClosure = version: "cni-plugins-${version}";
+  # Where in images/go the modules of these CNI plugins are: those that are carried on are in its name.
+  cniClosure = release: programs:
+    let carried = builtins.filter (program: !(isIn release program)) programs; in
+    builtins.concatStringsSep "-"
+      ([ "cni-plugins" release.cni-plugins ] ++ builtins.concatMap (program: [ program.name program.until ]) carried);
 
   # Of each closure: the version that decides which programs it has.
   versionIn = { cni-plugins = release: release.cni-plugins; kube = release: release.version; kubeadm = release: release.crictl; };
 
-  # The programs of a component that are not left out and that the versions of a release have.
-  programs = release: go:
-    let
-      atMost = one: other: builtins.compareVersions one other <= 0;
-      isIn = { closure, since ? null, until ? null, ... }:
-        let version = versionIn.${closure} (releaseOf go release); in
-        (since == null || atMost since version) && (until == null || atMost version until);
-    in
-    builtins.filter isIn (map (name: find name catalog.program) (kept go.programs));
+  # Do the versions of a release have this program? Where it has moved away from them, a component may carry it on.
+  atMost = one: other: builtins.compareVersions one other <= 0;
+  isIn = release: { closure, since ? null, until ? null, ... }:
+    let version = versionIn.${closure} release; in
+    (since == null || atMost since version) && (until == null || atMost version until);
+  isCarried = release: go: program:
+    builtins.elem program.name (go.carry or [ ]) && program ? moved-to
+      && !(atMost (versionIn.${program.closure} release) program.until);
+
+  # The programs of a component that are not left out and that it has in a release.
+  programs = release: go: builtins.filter (program: isIn release program || isCarried release go program)
+    (map (name: find name catalog.program) (kept go.programs));
 
   # Where in images/go the modules of a component are, by release and component; null where none of its programs is left.
   # Each is evaluated once.
   closureOf = release: { name, go ? { programs = [ ]; }, ... }:
     let
-      closures = map (program: program.closure) (programs release go);
+      own = programs release go;
+      closures = map (program: program.closure) own;
       has = name: builtins.elem name closures;
       value =
         if closures == [ ] then null
-        else if has "cni-plugins" then cniClosure (releaseOf go release).cni-plugins
+        else if has "cni-plugins" then cniClosure release own
         else if has "kubeadm" then "${release.version}/kubeadm"
         else "${release.version}/kube";
     in
@@ -101,9 +105,7 @@ catalog // {
     builtins.filter (found: found != null) (map (closure release) (kept variant.components));
   # Those of the CNI plugins that components of a release take, with the plugins' versions.
   cniClosures = release:
-    let
-      own = builtins.filter (component: component ? go.cni-plugins) catalog.component;
-      versions = [ release.cni-plugins ] ++ map (component: component.go.cni-plugins) own;
-    in
-    builtins.listToAttrs (map (version: { name = cniClosure version; value = version; }) versions);
+    let isOfPlugins = name: name != null && builtins.substring 0 12 name == "cni-plugins-"; in
+    builtins.listToAttrs (map (name: { inherit name; value = release.cni-plugins; })
+      (builtins.filter isOfPlugins (builtins.attrValues closures.${release.version})));
 }

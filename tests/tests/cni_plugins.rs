@@ -194,14 +194,21 @@ fn status_and_gc_of_cni_1_1() -> Result<()> {
     stage.host.stop()
 }
 
-/// As flanneld v0.28 and its manifest have them; its plugin there is newer, and comes by an image of its own.
+/// As flanneld v0.28 and its manifest (`Documentation/kube-flannel.yml` of its module v0.28.10) have them; its plugin there is newer, and
+/// comes by an image of its own.
 #[test]
 fn flannels_plugin_takes_what_its_daemon_writes_today() -> Result<()> {
-    let Some(stage) = Stage::new("kubelet-v1_37_2-flannel-amd64")? else { return Ok(()) };
+    // What releases have whose plugins are of its time takes the same by the version that they know.
+    flannels_plugin("kubelet-v1_37_2-flannel-amd64", "1.0.0")?;
+    flannels_plugin("kubelet-v1_26_0-flannel-amd64", "0.4.0")
+}
+
+fn flannels_plugin(attr: &str, version: &str) -> Result<()> {
+    let Some(stage) = Stage::new(attr)? else { return Ok(()) };
     let names = image::names(&stage.host.path(PLUGINS))?;
     assert_eq!(names, ["bridge", "flannel", "host-local", "loopback", "portmap"].map(str::to_owned).into());
     fs::create_dir_all(stage.host.path("/run/flannel"))?;
-    let list = json!({ "name": "cbr0", "cniVersion": "0.3.1", "plugins": [
+    let list = json!({ "name": "cbr0", "cniVersion": version, "plugins": [
         { "type": "flannel", "delegate": { "hairpinMode": true, "isDefaultGateway": true } },
         { "type": "portmap", "capabilities": { "portMappings": true } },
     ] });
@@ -219,6 +226,8 @@ fn flannels_plugin_takes_what_its_daemon_writes_today() -> Result<()> {
         stage.port_is_open()?;
         stage.list("DEL", &list, &result)?;
         ensure!(stage.pod(&["ip", "link", "show", "eth0"]).is_err(), "the pod has its interface still");
+        let left = fs::read_dir(stage.host.path("/var/lib/cni/flannel"))?.count();
+        ensure!(left == 0, "{left} files of pods that are gone");
     }
     stage.host.stop()
 }

@@ -120,7 +120,11 @@ fn programs_are_alone_and_the_image_says_so_and_is_built_again_from_what_it_says
     for plugin in plugins {
         let told = Told::of(&bin.join(plugin))?;
         ensure!(told.path.ends_with(&format!("/{plugin}")), "{told:?}");
-        ensure!(told.modules.values().all(|(_, by)| by.is_none()), "{told:?}");
+        // flannel's module is stood in for by an older one of the others'.
+        let replaced: Vec<_> =
+            told.modules.iter().filter(|(_, (_, by))| by.is_some()).map(|(name, _)| name).collect();
+        let expected: &[&str] = if plugin == "flannel" { &["github.com/flannel-io/cni-plugin"] } else { &[] };
+        assert_eq!(replaced, expected, "{told:?}");
         told.is_built_with("0", None)?;
         inodes.insert(fs::metadata(bin.join(plugin))?.ino());
         let said = cmd::ok(Command::new(bin.join(plugin)).env("CNI_COMMAND", "VERSION"))?;

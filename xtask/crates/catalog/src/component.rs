@@ -1,10 +1,9 @@
 //! Components: what layers are made of.
 
-use std::borrow::Cow;
-
 use serde::{Deserialize, Serialize};
 
 use crate::model::{Name, Release};
+use crate::program::Program;
 
 /// What a layer is made of: exactly one kind of content.
 #[derive(Clone, Debug, Deserialize)]
@@ -45,8 +44,9 @@ pub enum Content<'a> {
 pub struct Go {
     /// Names of `[[program]]`s: a release has those that are in the versions it takes ([`Program::is_in`]).
     pub programs: Vec<Name>,
-    /// The version of the CNI plugins, where it is not the release's.
-    pub cni_plugins: Option<Name>,
+    /// Those that go on where the release's version of their module has them no more ([`Program::moved_to`]).
+    #[serde(default)]
+    pub carry: Vec<Name>,
     /// The directory in the image, relative to its root.
     pub directory: String,
     /// Whether and how UPX packs the binary.
@@ -61,12 +61,11 @@ pub struct Go {
 }
 
 impl Go {
-    /// A release as this component takes it: with the component's own version of the CNI plugins, if it states one.
-    pub fn of<'r>(&self, release: &'r Release) -> Cow<'r, Release> {
-        match &self.cni_plugins {
-            Some(version) => Cow::Owned(Release { cni_plugins: version.clone(), ..release.clone() }),
-            None => Cow::Borrowed(release),
-        }
+    /// Is this program of its list among those that it has in a release?
+    pub fn has(&self, program: &Program, release: &Release) -> bool {
+        let carried = self.carry.iter().any(|name| *name == *program.name.as_str())
+            && program.carried_in(release).is_some();
+        carried || program.is_in(release)
     }
 }
 

@@ -34,6 +34,9 @@ pub struct Program {
     pub since: Option<Name>,
     /// The last version of its module that has it, if newer ones do not.
     pub until: Option<Name>,
+    /// The module that it is in since then. Where a component carries it on ([`crate::Go::carry`]), that last version stands in for
+    /// this module.
+    pub moved_to: Option<Name>,
     /// Does it read flags that packages register while they are initialised?
     #[serde(default)]
     pub init_flags: bool,
@@ -67,6 +70,15 @@ impl Program {
     /// Does the version of its module that a release takes have it?
     pub fn is_in(&self, release: &Release) -> bool {
         self.is_in_version(self.version_in(release))
+    }
+
+    /// Where it is carried on in a release, whose version of its module has it no more: the module that it moved to, and the
+    /// version of its own that stands in for that.
+    pub fn carried_in(&self, release: &Release) -> Option<(&str, &str)> {
+        let (module, until) = (self.moved_to.as_ref()?, self.until.as_ref()?);
+        let numbers = validate::version_numbers;
+        let is_past = numbers(self.version_in(release)) > numbers(until.as_str());
+        is_past.then(|| (module.as_str(), until.as_str()))
     }
 
     /// Does this version of its module have it?

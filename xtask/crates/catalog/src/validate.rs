@@ -137,17 +137,23 @@ impl Checks<'_> {
         Ok(())
     }
 
-    /// A component that states a version of its own has the programs of that version, and of the plugins alone.
-    fn own_version(&self, go: &Go) -> Result<()> {
-        let Some(version) = &go.cni_plugins else { return Ok(()) };
-        if version_numbers(version.as_str()).is_none() {
-            return Err(self.at.name_fault(version, &format!("`{version}` is not a version `vX.Y.Z`")));
-        }
-        for name in &go.programs {
-            let Some(program) = self.catalog.program(name.as_str()) else { continue };
-            if program.closure != Closure::CniPlugins || !program.is_in_version(version.as_str()) {
-                let message =
-                    format!("`{name}` is not among the CNI plugins of {version}, which this component takes");
+    /// A component carries on programs that it has, and of which is known what their last version stands in for.
+    fn carried(&self, go: &Go) -> Result<()> {
+        for name in &go.carry {
+            let program = self
+                .catalog
+                .program(name.as_str())
+                .filter(|_| go.programs.iter().any(|own| *own == *name.as_str()));
+            let Some(program) = program else {
+                return Err(self
+                    .at
+                    .name_fault(name, &format!("`{name}` is not among the component's programs")));
+            };
+            if program.closure != Closure::CniPlugins || program.until.is_none() || program.moved_to.is_none()
+            {
+                let message = format!(
+                    "`{name}` cannot be carried on: it takes a CNI plugin with `until` and `moved-to` for that"
+                );
                 return Err(self.at.name_fault(name, &message));
             }
         }
@@ -388,7 +394,7 @@ impl Checks<'_> {
                     self.known("program", program, self.catalog.programs.iter().map(|x| &x.name))?;
                 }
                 self.no_repeat(programs)?;
-                self.own_version(go)?;
+                self.carried(go)?;
             }
             for path in content.paths() {
                 if !is_plain_path(path) {

@@ -125,24 +125,33 @@ fn a_release_has_the_programs_that_its_versions_have() {
         let component = catalog.component("cni-flannel").unwrap();
         let Content::Go(go) = component.content() else { panic!("no programs") };
         let program = catalog.program("vlan").unwrap();
-        ["v1.26.0", "v1.25.5"].map(|release| program.is_in(&go.of(catalog.release(release).unwrap())))
+        ["v1.26.0", "v1.25.5"].map(|release| go.has(program, catalog.release(release).unwrap()))
     };
     // The newer release takes v1.10.0, the older v0.9.1: 10 is more than 9.
     assert_eq!(vlan("", ""), [true, true]);
     assert_eq!(vlan("since = \"v1.9.0\"", ""), [true, false]);
     assert_eq!(vlan("until = \"v0.9.1\"", ""), [false, true]);
     assert_eq!(vlan("since = \"v0.9.2\"\nuntil = \"v1.9.1\"", ""), [false, false]);
-    // With a version of the component's own, both have what that has.
-    let own = "cni-plugins = \"v0.9.1\"";
-    assert_eq!(vlan("until = \"v0.9.1\"", own), [true, true]);
+    // A component that carries it on has it in newer releases, too, and in none that are too old for it.
+    let (own, moved) = ("carry = [\"vlan\"]", "until = \"v0.9.1\"\nmoved-to = \"e.x/vlan\"");
+    assert_eq!(vlan(moved, own), [true, true]);
+    assert_eq!(vlan(moved, ""), [false, true]);
+    assert_eq!(
+        vlan("since = \"v1.11.0\"\nuntil = \"v1.11.0\"\nmoved-to = \"e.x/vlan\"", own),
+        [false, false]
+    );
+    let catalog = Catalog::parse(&with_plugins(moved, own), "catalog.toml").unwrap();
+    let carried =
+        |release: &str| catalog.program("vlan").unwrap().carried_in(catalog.release(release).unwrap());
+    assert_eq!((carried("v1.26.0"), carried("v1.25.5")), (Some(("e.x/vlan", "v0.9.1")), None));
 
-    insta::assert_snapshot!(refused(&with_plugins("since = \"v1.9.0\"", own)), @"catalog.toml:149: `vlan` is not among the CNI plugins of v0.9.1, which this component takes");
-    insta::assert_snapshot!(refused(&with_plugins("until = \"v0.9.0\"", own)), @"catalog.toml:149: `vlan` is not among the CNI plugins of v0.9.1, which this component takes");
-    insta::assert_snapshot!(refused(&with_plugins("", "cni-plugins = \"0.9\"")), @"catalog.toml:150: `0.9` is not a version `vX.Y.Z`");
+    insta::assert_snapshot!(refused(&with_plugins("until = \"v0.9.1\"", own)), @"catalog.toml:150: `vlan` cannot be carried on: it takes a CNI plugin with `until` and `moved-to` for that");
+    insta::assert_snapshot!(refused(&with_plugins("moved-to = \"e.x/vlan\"", own)), @"catalog.toml:150: `vlan` cannot be carried on: it takes a CNI plugin with `until` and `moved-to` for that");
+    insta::assert_snapshot!(refused(&with_plugins(moved, "carry = [\"kubelet\"]")), @"catalog.toml:150: `kubelet` is not among the component's programs");
     insta::assert_snapshot!(refused(&with_plugins("since = \"1.9\"", "")), @"catalog.toml:229: `1.9` is not a version `vX.Y.Z`, `until` none older than `since`");
     insta::assert_snapshot!(refused(&with_plugins("since = \"v1.9.0\"\nuntil = \"v1.8.9\"", "")), @"catalog.toml:230: `v1.8.9` is not a version `vX.Y.Z`, `until` none older than `since`");
     let kubelet = "programs = [\"kubelet\"]";
-    insta::assert_snapshot!(refused(&with(kubelet, &format!("{kubelet}\n{own}"))), @"catalog.toml:128: `kubelet` is not among the CNI plugins of v0.9.1, which this component takes");
+    insta::assert_snapshot!(refused(&with(kubelet, &format!("{kubelet}\ncarry = [\"kubelet\"]"))), @"catalog.toml:129: `kubelet` cannot be carried on: it takes a CNI plugin with `until` and `moved-to` for that");
 }
 
 #[test]

@@ -13,8 +13,8 @@ use fault::{Fault, Kind};
 use gobuild::{Program, Target};
 use toolchain::Host;
 
-/// Where the CNI plugins' packages are.
-const CNI: &str = "github.com/containernetworking/plugins/";
+/// Where the CNI plugins' packages are: those of its own project, and flannel's.
+const CNI: [&str; 2] = ["github.com/containernetworking/plugins/", "github.com/flannel-io/cni-plugin/"];
 
 /// How a program is asked for its version, which changes nothing anywhere.
 #[derive(Debug)]
@@ -29,7 +29,9 @@ impl Probe {
     /// CNI plugins by the CNI specification's VERSION command, kubeadm by a verb, others by `--version`.
     pub fn of(program: &Program) -> Self {
         let (args, env): (&[&str], &[(&str, &str)]) = match program.package.as_str() {
-            package if package.starts_with(CNI) => (&[], &[("CNI_COMMAND", "VERSION")]),
+            package if CNI.iter().any(|module| package.starts_with(module)) => {
+                (&[], &[("CNI_COMMAND", "VERSION")])
+            }
             package if package.ends_with("/kubeadm") => (&["version"], &[]),
             _ => (&["--version"], &[]),
         };

@@ -65,8 +65,10 @@ pub enum Spec {
     Cni {
         /// Their version, as in `v0.9.1`.
         version: String,
-        /// The packages of those that this version has.
+        /// The packages of those that this version has, and of those that are carried on.
         packages: Vec<String>,
+        /// Those that are carried on beside it.
+        carried: Vec<Carried>,
     },
     /// Programs that no image of ours has: what tests run beside them.
     Programs {
@@ -83,6 +85,23 @@ pub enum Spec {
     },
 }
 
+/// A program of an older version of its module, which the newer one beside it has no more. As two versions of a module cannot
+/// be in one closure, the older stands in for the module that the program moved to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Carried {
+    /// The program.
+    pub program: String,
+    /// The module that it moved to.
+    pub module: String,
+    /// The version of the CNI plugins that stands in for it.
+    pub version: String,
+}
+
+/// The import path of a CNI plugin's package in the module that it moved to.
+pub fn package_moved(package: &str, module: &str) -> String {
+    package.replacen(CNI_PLUGINS, module, 1)
+}
+
 impl Spec {
     /// Where its files are, below `images/go`; those of [`Spec::Programs`] below a directory of their user's.
     pub fn dir(&self) -> PathBuf {
@@ -91,7 +110,11 @@ impl Spec {
             Spec::Kubeadm { release, .. } => Path::new(release).join("kubeadm"),
             Spec::KubeUnedited { release } => Path::new(release).join("kube-unedited"),
             Spec::Crictl { version, .. } => PathBuf::from(format!("crictl-{version}")),
-            Spec::Cni { version, .. } => PathBuf::from(format!("cni-plugins-{version}")),
+            Spec::Cni { version, carried, .. } => {
+                let carried =
+                    carried.iter().map(|Carried { program, version, .. }| format!("-{program}-{version}"));
+                PathBuf::from(format!("cni-plugins-{version}{}", carried.collect::<String>()))
+            }
             Spec::Programs { name, .. } => PathBuf::from(name),
         }
     }
@@ -106,6 +129,14 @@ impl Spec {
             Spec::Crictl { version, .. } => vec![(self.crictl_module().unwrap_or_default(), version)],
             Spec::Cni { version, .. } => vec![(CNI_PLUGINS, version)],
             Spec::Programs { module, version, .. } => vec![(module, version)],
+        }
+    }
+
+    /// Those that are carried on.
+    pub(crate) fn carried(&self) -> &[Carried] {
+        match self {
+            Spec::Cni { carried, .. } => carried,
+            _ => &[],
         }
     }
 
@@ -156,7 +187,9 @@ impl Spec {
 
     /// The canonical text of a go.mod for it.
     pub(crate) fn text(&self, file: &ModFile) -> String {
-        let text = file.text(&self.direct().iter().map(|(path, _)| *path).collect::<Vec<_>>());
+        let direct = self.direct().into_iter().map(|(path, _)| path);
+        let text =
+            file.text(&direct.chain(self.carried().iter().map(|it| it.module.as_str())).collect::<Vec<_>>());
         match self {
             Spec::Programs { .. } => text.replacen(HEADER, PROGRAMS_HEADER, 1),
             _ => text,
@@ -230,9 +263,11 @@ impl Closure {
         if !file.go.starts_with("1.") {
             return stale(format!("{name}: `go {}` is not a version of the language", file.go));
         }
-        for (path, version) in spec.direct() {
+        let carried = spec.carried().iter().map(|it| (it.module.as_str(), CNI_PLUGINS, it.version.as_str()));
+        let direct = spec.direct().into_iter().map(|(path, version)| (path, path, version));
+        for (path, by, version) in direct.chain(carried) {
             let found = file.used(path).map(|(used, version)| format!("{used} {version}"));
-            let wanted = format!("{path} {version}");
+            let wanted = format!("{by} {version}");
             if found.as_ref() != Some(&wanted) {
                 let found = found.unwrap_or_else(|| format!("no {path}"));
                 return stale(format!("{name}: requires {found}, not {wanted}"));
@@ -304,6 +339,15 @@ mod tests {
         Spec::Kubeadm { release: release.into(), crictl: crictl.into(), package }
     }
 
+    fn with_flannel() -> Spec {
+        let carried = Carried {
+            program: "flannel".into(),
+            module: "github.com/flannel-io/cni-plugin".into(),
+            version: "v0.9.1".into(),
+        };
+        Spec::Cni { version: "v1.10.0".into(), packages: Vec::new(), carried: vec![carried] }
+    }
+
     fn committed() -> Vec<Spec> {
         let kube = |release: &str| Spec::Kube { release: release.into() };
         vec![
@@ -322,8 +366,9 @@ mod tests {
             kube("v1.24.9"),
             kubeadm("v1.24.9", "v1.24.2"),
             kube("v1.24.17"),
-            Spec::Cni { version: "v0.9.1".into(), packages: Vec::new() },
-            Spec::Cni { version: "v1.10.0".into(), packages: Vec::new() },
+            Spec::Cni { version: "v0.9.1".into(), packages: Vec::new(), carried: Vec::new() },
+            Spec::Cni { version: "v1.10.0".into(), packages: Vec::new(), carried: Vec::new() },
+            with_flannel(),
             Spec::KubeUnedited { release: "v1.26.0".into() },
             Spec::Crictl { version: "v1.37.0".into(), package: "sigs.k8s.io/cri-tools/cmd/crictl".into() },
         ]
@@ -369,7 +414,7 @@ mod tests {
     #[test]
     fn what_is_written_reads_back_and_a_missing_one_is_named() {
         let dir = tempfile::tempdir().unwrap();
-        let spec = Spec::Cni { version: "v0.9.1".into(), packages: Vec::new() };
+        let spec = Spec::Cni { version: "v0.9.1".into(), packages: Vec::new(), carried: Vec::new() };
         let closure = Closure { go_mod: "m".into(), go_sum: "s".into() };
         assert_eq!(fault::exit_code(&Closure::read(dir.path(), &spec).unwrap_err()), 4);
         closure.write(dir.path(), &spec).unwrap();

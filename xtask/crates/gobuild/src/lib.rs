@@ -25,7 +25,7 @@ pub mod units;
 pub mod upstream;
 pub mod vulncheck;
 
-pub use closure::{Closure, MODULE, Spec, module_of};
+pub use closure::{Carried, Closure, MODULE, Spec, module_of, package_moved};
 pub use compile::compile;
 pub use edit::{Edit, Edits, Pin};
 pub use generate::{check, generate};

@@ -174,7 +174,7 @@ fn named_in_tests(tools: &Tools, package: &str) -> BTreeSet<String> {
 fn templates_pass_their_own_unit_tests() {
     let Some(tools) = tools() else { return };
     let dir = Scratch::new();
-    let spec = Spec::Cni { version: "v1.10.0".into(), packages: Vec::new() };
+    let spec = Spec::Cni { version: "v1.10.0".into(), packages: Vec::new(), carried: Vec::new() };
     let closure = Closure::read(&images(), &spec).unwrap();
     let packages = ["text/template", "html/template"];
     let (edits, join) = (edits(), JoinSource::read(&images().join("join")).unwrap());

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use anyhow::Result;
 use catalog::{Arch, Catalog, Name, Pack, Release};
 use fault::{Fault, Kind};
-use gobuild::{Closure, Common, Compilers, Edits, Flags, LinkerVars, Program, Recipe, Spec, Target};
+use gobuild::{Carried, Closure, Common, Compilers, Edits, Flags, LinkerVars, Program, Recipe, Spec, Target};
 use serde::Serialize;
 use store::Key;
 
@@ -180,13 +180,22 @@ fn recipe(
         .iter()
         .map(|program| Program {
             name: program.name.to_string(),
-            package: program.package_in(release).to_owned(),
+            package: package(program, release),
             init_flags: program.init_flags,
         })
         .collect();
     let common = Common { edits, join: &sources.join };
     let target = Target::of(arch);
     Recipe::new(programs, pins, target, stamps, flags, compilers, common)
+}
+
+/// The import path of a program in a release: in the module that it moved to, where it is carried on.
+fn package(program: &catalog::Program, release: &Release) -> String {
+    let own = program.package_in(release);
+    match program.carried_in(release) {
+        Some((module, _)) => gobuild::package_moved(own, module),
+        None => own.to_owned(),
+    }
 }
 
 /// The one closure that holds the modules of all these programs, and what is stamped into them.
@@ -203,10 +212,19 @@ pub(crate) fn closure(
         date: release.date.as_str(),
     };
     if closures.iter().all(|closure| *closure == catalog::Closure::CniPlugins) {
-        return Ok((
-            spec(catalog, release, catalog::Closure::CniPlugins)?,
-            stamps.cni(release.cni_plugins.as_str()),
-        ));
+        let mut spec = spec(catalog, release, catalog::Closure::CniPlugins)?;
+        if let Spec::Cni { packages, carried, .. } = &mut spec {
+            for program in programs {
+                let Some((module, version)) = program.carried_in(release) else { continue };
+                packages.push(package(program, release));
+                carried.push(Carried {
+                    program: program.name.to_string(),
+                    module: module.to_owned(),
+                    version: version.to_owned(),
+                });
+            }
+        }
+        return Ok((spec, stamps.cni(release.cni_plugins.as_str())));
     }
     if closures.contains(&catalog::Closure::CniPlugins) {
         let names: Vec<_> = programs.iter().map(|program| program.name.as_str()).collect();
@@ -281,7 +299,7 @@ pub fn spec(catalog: &Catalog, release: &Release, closure: catalog::Closure) -> 
             let plugins = catalog.programs.iter().filter(|program| program.closure == closure);
             let plugins = plugins.filter(|program| program.is_in(release));
             let packages = plugins.map(|program| program.package_in(release).to_owned()).collect();
-            Spec::Cni { version: release.cni_plugins.to_string(), packages }
+            Spec::Cni { version: release.cni_plugins.to_string(), packages, carried: Vec::new() }
         }
         catalog::Closure::Kube => Spec::Kube { release: version },
         catalog::Closure::Kubeadm => {

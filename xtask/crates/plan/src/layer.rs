@@ -121,7 +121,7 @@ fn relative(path: &str, to: &str) -> String {
     "../".repeat(path.matches('/').count()) + to
 }
 
-/// The programs of a component that are not omitted, in a release as the component takes it ([`catalog::Go::of`]).
+/// The programs that a component has in a release and that are not omitted.
 pub(crate) fn programs<'c>(
     catalog: &'c Catalog,
     go: &catalog::Go,
@@ -130,7 +130,7 @@ pub(crate) fn programs<'c>(
 ) -> Vec<&'c catalog::Program> {
     let kept = go.programs.iter().filter(|name| !options.omits(name.as_str()));
     let known = kept.filter_map(|name| catalog.program(name.as_str()));
-    known.filter(|program| program.is_in(release)).collect()
+    known.filter(|program| go.has(program, release)).collect()
 }
 
 /// Plans the layers of one image, and what they need.
@@ -195,7 +195,7 @@ impl Builder<'_> {
         let file = |mode, from| Content::File { mode, from };
         match component.content() {
             Kind::Go(go) => {
-                let release = &*go.of(self.attribute.release);
+                let release = self.attribute.release;
                 let programs = programs(self.catalog, go, release, self.options);
                 let (catalog, sources) = (self.catalog, self.sources);
                 let packing = Packing::of(go.pack, sources, self.options);

@@ -220,18 +220,9 @@ pub fn go_component(
 ) -> Result<Component> {
     check_omit(catalog, &options.omit)?;
     let go = go_content(catalog, name)?;
-    let release = go.of(release);
-    let programs = layer::programs(catalog, go, &release, options);
+    let programs = layer::programs(catalog, go, release, options);
     let packing = Packing::of(pack, sources, options);
-    component::go(
-        catalog,
-        sources,
-        component::flags(&catalog.compile, go),
-        &release,
-        arch,
-        &programs,
-        packing,
-    )
+    component::go(catalog, sources, component::flags(&catalog.compile, go), release, arch, &programs, packing)
 }
 
 /// The Go closures that planning such a component reads.
@@ -245,9 +236,8 @@ pub fn go_closures(
     options: &Options,
 ) -> Result<Vec<Spec>> {
     let go = go_content(catalog, name)?;
-    let release = go.of(release);
-    let programs = layer::programs(catalog, go, &release, options);
-    let (spec, _) = component::closure(catalog, &release, &programs)?;
+    let programs = layer::programs(catalog, go, release, options);
+    let (spec, _) = component::closure(catalog, release, &programs)?;
     Ok(vec![spec])
 }
 
@@ -284,7 +274,7 @@ pub fn closures(
             attribute.variant.components.iter().filter_map(|name| catalog.component(name.as_str()))
         {
             let catalog::Content::Go(go) = component.content() else { continue };
-            let release = &*go.of(attribute.release);
+            let release = attribute.release;
             let programs = layer::programs(catalog, go, release, options);
             if options.omits(component.name.as_str()) || programs.is_empty() {
                 continue;

@@ -113,7 +113,7 @@ fn what_is_omitted_is_gone_and_recorded() {
 }
 
 #[test]
-fn a_release_has_the_plugins_of_its_version_and_flannels_are_those_of_the_last_with_it() {
+fn a_release_has_the_plugins_of_its_version_and_flannels_go_on_beside_newer_ones() {
     let names = |plan: &Plan, layer: &str| {
         let layer = plan.layers.values().find(|found| found.name == layer).unwrap();
         layer
@@ -145,14 +145,18 @@ fn a_release_has_the_plugins_of_its_version_and_flannels_are_those_of_the_last_w
 
     let [old, new] =
         ["kubelet-v1_26_0-flannel-amd64", "kubelet-v1_37_2-flannel-amd64"].map(|name| plan(&[name]));
-    assert_eq!(version(&new, "flannel"), "v0.9.1");
+    assert_eq!([version(&old, "flannel"), version(&new, "flannel")], ["v0.9.1", "v1.10.0"]);
     assert_eq!(names(&new, "cni-flannel"), names(&old, "cni-flannel"));
-    // The same binary in all releases.
-    let shared = |plan: &Plan| plan.components.keys().map(ToString::to_string).collect::<BTreeSet<_>>();
-    let flannel = |key: &&String| {
-        new.components.iter().any(|(known, it)| known.to_string() == **key && it.name.contains("bridge"))
+    let package = |plan: &Plan| {
+        let recipes = plan.components.values().filter_map(|component| match &component.made {
+            Made::Go { recipe, .. } => Some(recipe),
+            _ => None,
+        });
+        let mut programs = recipes.flat_map(|recipe| &recipe.programs);
+        programs.find(|program| program.name == "flannel").unwrap().package.clone()
     };
-    assert_eq!(shared(&old).intersection(&shared(&new)).filter(flannel).count(), 1);
+    assert_eq!(package(&old), "github.com/containernetworking/plugins/plugins/meta/flannel");
+    assert_eq!(package(&new), "github.com/flannel-io/cni-plugin/plugins/meta/flannel");
 }
 
 #[test]

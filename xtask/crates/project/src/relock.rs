@@ -141,19 +141,16 @@ pub fn closures(session: &Session<'_>, releases: &[String]) -> Result<BTreeMap<S
     };
     let mut specs = BTreeMap::new();
     for release in chosen {
-        let mut add = |release: &Release, closure| {
+        for closure in [catalog::Closure::Kube, catalog::Closure::Kubeadm, catalog::Closure::CniPlugins] {
             let spec = plan::spec(catalog, release, closure)?;
             specs.insert(spec.dir().display().to_string(), spec);
-            anyhow::Ok(())
-        };
-        for closure in [catalog::Closure::Kube, catalog::Closure::Kubeadm, catalog::Closure::CniPlugins] {
-            add(release, closure)?;
         }
-        // Components with a version of their own.
+        // Components that carry programs on have closures of their own.
         for component in &catalog.components {
-            if let catalog::Content::Go(go) = component.content() {
-                add(&go.of(release), catalog::Closure::CniPlugins)?;
-            }
+            let carries = matches!(component.content(), catalog::Content::Go(go) if !go.carry.is_empty());
+            let (name, options) = (component.name.as_str(), plan::Options::default());
+            let own = carries.then(|| plan::go_closures(catalog, name, release, &options)).transpose()?;
+            specs.extend(own.into_iter().flatten().map(|spec| (spec.dir().display().to_string(), spec)));
         }
         let unedited = plan::unedited(catalog, release)?;
         let made = unedited.into_iter().filter(|spec| Closure::is_there(&session.sources.go(), spec));

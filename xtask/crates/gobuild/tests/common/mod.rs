@@ -98,7 +98,7 @@ pub fn cni(names: &[&str], target: Target) -> Recipe {
 /// The closure of the plugins of v0.9.1.
 pub fn plugins() -> Spec {
     let packages = CNI.map(|(kind, name)| Program::cni(kind, name).package).to_vec();
-    Spec::Cni { version: "v0.9.1".into(), packages }
+    Spec::Cni { version: "v0.9.1".into(), packages, carried: Vec::new() }
 }
 
 /// Puts a module into the proxy that is a directory in `dir`.
