@@ -11,8 +11,8 @@ use walkdir::WalkDir;
 
 /// Lowest first. A crate knows those of its own storey and of lower ones; the lab is not known to what is a product.
 const STOREYS: [(&str, &[&str]); 8] = [
-    ("base", &["digest", "exec", "fault", "files", "progress", "store", "web"]),
-    ("formats", &["apk", "deflate", "elf", "oci", "pax", "registry"]),
+    ("base", &["digest", "exec", "fault", "files", "fstree", "progress", "store", "web"]),
+    ("formats", &["apk", "deflate", "elf", "oci", "registry"]),
     ("inputs", &["alpine", "catalog", "gobuild", "rustbuild", "toolchain"]),
     ("build", &["executor", "plan"]),
     ("evidence", &["advisories", "attest", "report", "sizes"]),

@@ -194,7 +194,7 @@ impl ArchLock {
     fn check(&self) -> Result<()> {
         let paths = self.packages.iter().map(|package| &package.path);
         for path in paths.chain([&self.rootfs.path]).chain(self.indexes.iter().map(|index| &index.path)) {
-            if path.split('/').any(|part| matches!(part, "" | "." | "..")) {
+            if fstree::path::check(path).is_err() {
                 return Err(wrong(format!("`{path}` is not a plain path")));
             }
         }

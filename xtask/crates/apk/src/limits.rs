@@ -16,8 +16,6 @@ pub const FILE: usize = 1 << 30;
 pub const ENTRIES: usize = 1 << 20;
 /// A path in a package, and the target of a link, in bytes.
 pub const PATH_LENGTH: usize = 1024;
-/// One name in a path, in bytes: what Linux file systems take.
-pub const NAME_LENGTH: usize = 255;
 /// A package's or a provided thing's name, in bytes.
 pub const PACKAGE_NAME_LENGTH: usize = 255;
 /// A version, in bytes.

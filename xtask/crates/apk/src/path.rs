@@ -5,35 +5,12 @@ use fault::{Fault, Kind};
 
 use crate::limits;
 
-/// Checks a path that an archive names, without a slash at its end: relative, no empty name, no `.` and no
-/// `..`, no control character (the database is lines of text), within the limits.
+/// Checks a path that an archive names, without a slash at its end: [`fstree::path::check`], and within the limit.
 pub fn check(path: &str) -> Result<()> {
-    let refuse = |why: &str| Err(refused(path, why));
-    if path.is_empty() {
-        return refuse("it is empty");
-    }
     if path.len() > limits::PATH_LENGTH {
-        return refuse("it is too long");
+        return Err(refused(path, "it is too long"));
     }
-    if path.starts_with('/') {
-        return refuse("it is absolute");
-    }
-    if path.contains('\0') {
-        return refuse("it holds a NUL");
-    }
-    if path.chars().any(char::is_control) {
-        return refuse("it holds a control character");
-    }
-    for name in path.split('/') {
-        match name {
-            "" => return refuse("it holds an empty name"),
-            "." => return refuse("it holds `.`"),
-            ".." => return refuse("it holds `..`"),
-            _ if name.len() > limits::NAME_LENGTH => return refuse("it holds a name that is too long"),
-            _ => {}
-        }
-    }
-    Ok(())
+    fstree::path::check(path).map_err(|why| refused(path, why))
 }
 
 /// Checks the target of a symbolic link at `path`: it must not climb out of the root, counting from the
@@ -70,11 +47,6 @@ pub fn join(dir: &str, name: &str) -> String {
     if dir.is_empty() { name.to_owned() } else { format!("{dir}/{name}") }
 }
 
-/// The directories above a path, from the top, without the root.
-pub fn ancestors(path: &str) -> impl Iterator<Item = &str> {
-    path.match_indices('/').map(|(at, _)| &path[..at])
-}
-
 pub(crate) fn refused(path: &str, why: &str) -> anyhow::Error {
     let shown: String = path.chars().take(200).collect();
     Fault::new(Kind::Mismatch, format!("the path `{}` is refused: {why}", shown.escape_debug())).into()
@@ -86,24 +58,8 @@ mod tests {
     use proptest::prelude::*;
 
     #[test]
-    fn plain_paths_are_taken() {
-        for path in
-            ["a", "bin/busybox", "usr/share/ca-certificates/Főtanúsítvány.crt", "a/..b/c..", "a/...", "a\\b"]
-        {
-            check(path).unwrap();
-        }
-    }
-
-    #[test]
     fn tricks_are_refused() {
-        for path in [
-            "", "/", "/etc", "..", "../a", "a/..", "a/../b", ".", "./a", "a/./b", "a//b", "a/", "a\0b",
-            "a\nR:b", "\x7f",
-        ] {
-            assert!(check(path).is_err(), "{path:?}");
-        }
-        assert!(check(&"a".repeat(256)).is_err());
-        assert!(check(&"a/".repeat(600)).is_err());
+        assert!(check(&"a/b".repeat(400)).is_err());
         insta::assert_snapshot!(check("etc/../../passwd").unwrap_err(), @"the path `etc/../../passwd` is refused: it holds `..`");
         insta::assert_snapshot!(check("etc/x\0.conf").unwrap_err(), @r"the path `etc/x\0.conf` is refused: it holds a NUL");
     }
@@ -136,28 +92,21 @@ mod tests {
     }
 
     #[test]
-    fn ancestors_from_the_top() {
-        assert_eq!(ancestors("a/b/c").collect::<Vec<_>>(), ["a", "a/b"]);
-        assert_eq!(ancestors("a").count(), 0);
+    fn a_path_is_split_and_joined() {
         assert_eq!((split("a/b/c"), split("a")), (("a/b", "c"), ("", "a")));
         assert_eq!((join("", "a"), join("a/b", "c")), ("a".into(), "a/b/c".into()));
     }
 
     proptest! {
         #[test]
-        fn a_path_that_is_taken_never_leaves_the_root(path in "[a./\\x00]{0,12}", target in "[a./]{0,12}") {
-            if check(&path).is_ok() {
-                let normal = std::path::Path::new(&path).components()
-                    .all(|part| matches!(part, std::path::Component::Normal(_)));
-                prop_assert!(normal);
-                if check_link(&path, &target).is_ok() {
-                    let (dir, _) = split(&path);
-                    let whole = if target.starts_with('/') { target.clone() } else { format!("{dir}/{target}") };
-                    let mut depth = 0_i32;
-                    for name in whole.split('/') {
-                        depth += match name { "" | "." => 0, ".." => -1, _ => 1 };
-                        prop_assert!(depth >= 0);
-                    }
+        fn a_link_that_is_taken_never_leaves_the_root(path in "[a./]{0,12}", target in "[a./]{0,12}") {
+            if check(&path).is_ok() && check_link(&path, &target).is_ok() {
+                let (dir, _) = split(&path);
+                let whole = if target.starts_with('/') { target.clone() } else { format!("{dir}/{target}") };
+                let mut depth = 0_i32;
+                for name in whole.split('/') {
+                    depth += match name { "" | "." => 0, ".." => -1, _ => 1 };
+                    prop_assert!(depth >= 0);
                 }
             }
         }

@@ -7,6 +7,7 @@ use std::ops::Range;
 
 use anyhow::Result;
 use fault::{Fault, Kind};
+use fstree::pax;
 use tar::{Archive, EntryType};
 
 use crate::digest::Checksum;

@@ -223,7 +223,7 @@ impl Tree {
 
     /// Makes a directory of root's and what is above it where they are missing.
     pub fn make_directory(&mut self, path: &str) -> Result<()> {
-        for path in path::ancestors(path).chain([path]) {
+        for path in fstree::path::ancestors(path).chain([path]) {
             if !self.nodes.contains_key(path) {
                 self.put(path, Node::new(NodeKind::Directory, 0o755))?;
             }
@@ -303,7 +303,7 @@ impl Tree {
         if parent.is_none_or(|node| node.is_some_and(Node::is_directory)) {
             return Ok(());
         }
-        for parent in path::ancestors(path) {
+        for parent in fstree::path::ancestors(path) {
             let why = match self.nodes.get(parent).map(|node| &node.kind) {
                 Some(NodeKind::Directory) => continue,
                 Some(NodeKind::Symlink(_)) => "is a symbolic link: nothing is written through one",

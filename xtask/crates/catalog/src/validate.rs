@@ -5,6 +5,7 @@ use std::ops::Range;
 
 use anyhow::Result;
 use fault::{Fault, Kind};
+use fstree::path;
 
 use crate::base::Alpine;
 use crate::component::{Content, Go};
@@ -296,7 +297,7 @@ impl Checks<'_> {
             );
         }
         for part in alpine.repositories.iter().chain([&alpine.branch]) {
-            if !is_plain_path(part.as_str()) || part.as_str().contains('/') {
+            if path::check(part.as_str()).is_err() || part.as_str().contains('/') {
                 return refuse(part, format!("`{part}` is not the name of a branch or repository"));
             }
         }
@@ -323,7 +324,7 @@ impl Checks<'_> {
                     format!("base `{base}` has a root filesystem for `{arch}`, which is not an arch"),
                 );
             }
-            if !is_plain_path(rootfs.path.as_str()) {
+            if path::check(rootfs.path.as_str()).is_err() {
                 return refuse(&rootfs.path, format!("`{}` is not a plain path below the URL", rootfs.path));
             }
             let sha256 = rootfs.sha256.as_str();
@@ -397,7 +398,7 @@ impl Checks<'_> {
                 self.carried(go)?;
             }
             for path in content.paths() {
-                if !is_plain_path(path) {
+                if fstree::path::check(path).is_err() {
                     let message = format!("`{path}` is not a plain path relative to the image's root");
                     return Err(self.at.name_fault(&component.name, &message));
                 }
@@ -420,11 +421,6 @@ impl<'a> Content<'a> {
             Content::Directories(directories) => directories.paths.iter().map(String::as_str).collect(),
         }
     }
-}
-
-/// Relative, and made of names alone.
-fn is_plain_path(path: &str) -> bool {
-    path.split('/').all(|part| !matches!(part, "" | "." | ".."))
 }
 
 /// `YYYY-MM-DDThh:mm:ssZ`, each number in its range.

@@ -9,7 +9,7 @@
 
 use std::collections::BTreeSet;
 use std::fs;
-use std::path::{Component, Path};
+use std::path::Path;
 
 use anyhow::{Context, Result};
 use exec::Run;
@@ -103,8 +103,7 @@ impl Templates {
 
 /// Is it the path of a Go file below a directory?
 pub(crate) fn is_go_file(file: &str) -> bool {
-    let plain = Path::new(file).components().all(|part| matches!(part, Component::Normal(_)));
-    plain && Path::new(file).extension().is_some_and(|kind| kind == "go")
+    fstree::path::check(file).is_ok() && Path::new(file).extension().is_some_and(|kind| kind == "go")
 }
 
 /// What follows `1.26` in its releases.

@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 use std::io::{self, Write};
 
+use fstree::pax;
 use tar::{EntryType, Header};
 
 use crate::tree::{Attributes, Resolved};

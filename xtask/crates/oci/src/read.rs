@@ -16,11 +16,13 @@ use ::digest::Hashing;
 use anyhow::{Context, Result};
 use fault::{Fault, Kind};
 use flate2::bufread::MultiGzDecoder;
+use fstree::path::rooted;
+use fstree::pax;
 use oci_spec::image::MediaType;
 use tar::{Archive, EntryType, Header};
 
 use crate::digest::{self, CHUNK, Digest, hash_reader};
-use crate::tree::{Attributes, Entry, Solid, Tree, rooted};
+use crate::tree::{Attributes, Entry, Solid, Tree};
 use limited::Limited;
 use padded::Padded;
 

@@ -1,6 +1,5 @@
 //! A layer's content as data: what lies at which path, before any byte of an archive exists.
 
-mod path;
 mod solid;
 
 use std::collections::{BTreeMap, HashMap};
@@ -10,10 +9,8 @@ use std::sync::Arc;
 
 use anyhow::Result;
 use fault::{Fault, Kind};
+use fstree::path::{MAX_PATH, ancestors_beyond, normalize};
 
-use path::ancestors_beyond;
-pub use path::normalize;
-pub(crate) use path::{MAX_PATH, rooted};
 pub(crate) use solid::Solid;
 use solid::shared;
 

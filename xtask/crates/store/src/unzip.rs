@@ -3,7 +3,7 @@
 
 use std::fs::File;
 use std::io::{BufReader, ErrorKind, Read, Seek, SeekFrom, Write};
-use std::path::{Component, Path, PathBuf};
+use std::path::{Path, PathBuf};
 
 use anyhow::Result;
 use fault::{Fault, Kind};
@@ -115,20 +115,12 @@ fn listed(archive: &Path) -> Result<Option<usize>> {
 fn safe_path(name: &[u8], prefix: &str) -> Result<PathBuf, &'static str> {
     let name = std::str::from_utf8(name).map_err(|_| "its name is not UTF-8")?;
     let name = name.strip_prefix(prefix).ok_or("is outside of the directory that all should be in")?;
-    if name.contains(['\\', '\0']) || name.chars().any(char::is_control) {
-        return Err("its name has a character that is not allowed");
+    if name.contains('\\') {
+        return Err("it holds a backslash");
     }
     let plain = name.strip_suffix('/').unwrap_or(name);
-    if plain.split('/').any(|part| matches!(part, "" | "." | "..")) {
-        return Err("its name leads elsewhere");
-    }
-    let path = PathBuf::from(plain);
-    // The same again as the operating system sees it.
-    if path.components().all(|part| matches!(part, Component::Normal(_))) {
-        Ok(path)
-    } else {
-        Err("its name leads elsewhere")
-    }
+    fstree::path::check(plain)?;
+    Ok(PathBuf::from(plain))
 }
 
 fn refuse(archive: &Path, why: &str) -> anyhow::Error {

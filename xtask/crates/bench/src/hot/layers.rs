@@ -4,6 +4,7 @@ use std::fs::File;
 use std::io::{self, Write};
 
 use anyhow::Result;
+use fstree::pax;
 use oci::compress::{Compression, Gzip};
 use oci::digest::Digest;
 use oci::layer::{Layer, Options, write};

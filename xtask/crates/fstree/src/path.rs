@@ -1,14 +1,42 @@
-//! Paths in a layer: relative, normalized, UTF-8.
+//! Paths below a root: relative, UTF-8, and never out of it.
 
 use anyhow::Result;
 use fault::{Fault, Kind};
 
-/// The longest name and path that Linux takes, in bytes (`PATH_MAX` counts the closing NUL).
+/// The longest name that Linux takes, in bytes (`PATH_MAX` counts the closing NUL).
 const MAX_NAME: usize = 255;
-pub(crate) const MAX_PATH: usize = 4096;
+/// The same of a path.
+pub const MAX_PATH: usize = 4096;
 /// The most names in a path. Linux has no limit but the length; each name costs a look at the directory above, and no
 /// real tree comes near it.
 const MAX_DEPTH: usize = 256;
+
+/// Fails, with what is wrong, unless a path has only one spelling, leads to something below the directory that it begins at,
+/// and can be a line of text: relative, made of names alone, without control characters.
+pub fn check(path: &str) -> Result<(), &'static str> {
+    if path.is_empty() {
+        return Err("it is empty");
+    }
+    if path.starts_with('/') {
+        return Err("it is absolute");
+    }
+    if path.contains('\0') {
+        return Err("it holds a NUL");
+    }
+    if path.chars().any(char::is_control) {
+        return Err("it holds a control character");
+    }
+    for name in path.split('/') {
+        match name {
+            "" => return Err("it holds an empty name"),
+            "." => return Err("it holds `.`"),
+            ".." => return Err("it holds `..`"),
+            _ if name.len() > MAX_NAME => return Err("it holds a name that is too long"),
+            _ => {}
+        }
+    }
+    Ok(())
+}
 
 /// The one spelling of a path in a layer: `./a//b/` is `a/b`.
 ///
@@ -26,7 +54,7 @@ pub fn normalize(path: &str) -> Result<String> {
 ///
 /// # Errors
 /// [`Kind::Data`] for a path that is too long or too deep, or has a `..` or a NUL.
-pub(crate) fn rooted(path: &str) -> Result<Option<String>> {
+pub fn rooted(path: &str) -> Result<Option<String>> {
     if path.contains('\0') {
         return Err(refused(path, "it contains a NUL"));
     }
@@ -48,8 +76,13 @@ fn refused(path: &str, why: &str) -> anyhow::Error {
     Fault::new(Kind::Data, format!("path in a layer {path:?}: {why}")).into()
 }
 
-/// The directories above a normalized path, outermost first, whose names do not end within its first `shared` bytes.
-pub(crate) fn ancestors_beyond(path: &str, shared: usize) -> impl Iterator<Item = &str> {
+/// The directories above a normalized path, outermost first.
+pub fn ancestors(path: &str) -> impl Iterator<Item = &str> {
+    ancestors_beyond(path, 0)
+}
+
+/// Those of them whose names do not end within the path's first `shared` bytes.
+pub fn ancestors_beyond(path: &str, shared: usize) -> impl Iterator<Item = &str> {
     let slashes = path.as_bytes()[shared..].iter().enumerate().filter(|(_, byte)| **byte == b'/');
     slashes.map(move |(at, _)| &path[..shared + at])
 }
@@ -57,6 +90,40 @@ pub(crate) fn ancestors_beyond(path: &str, shared: usize) -> impl Iterator<Item 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn plain_paths_are_taken() {
+        for path in
+            ["a", "bin/busybox", "usr/share/ca-certificates/Főtanúsítvány.crt", "a/..b/c..", "a/...", "a\\b"]
+        {
+            check(path).unwrap();
+        }
+    }
+
+    #[test]
+    fn tricks_are_refused() {
+        for path in [
+            "",
+            "/",
+            "/etc",
+            "..",
+            "../a",
+            "a/..",
+            "a/../b",
+            ".",
+            "./a",
+            "a/./b",
+            "a//b",
+            "a/",
+            "a\0b",
+            "a\nR:b",
+            "\x7f",
+            &"a".repeat(256),
+        ] {
+            assert!(check(path).is_err(), "{path:?}");
+        }
+    }
 
     #[test]
     fn spellings_become_one() {
@@ -93,10 +160,19 @@ mod tests {
 
     #[test]
     fn ancestors_come_outermost_first() {
+        assert_eq!(ancestors("a/b/c").collect::<Vec<_>>(), ["a", "a/b"]);
         let beyond = |path, shared| ancestors_beyond(path, shared).collect::<Vec<_>>();
-        assert_eq!(beyond("a/b/c", 0), ["a", "a/b"]);
         assert_eq!(beyond("a", 0), [""; 0]);
         // After `a/`, and after `a`.
         assert_eq!((beyond("a/b/c", 2), beyond("a/b/c", 1)), (vec!["a/b"], vec!["a", "a/b"]));
+    }
+
+    proptest! {
+        #[test]
+        fn a_path_that_is_taken_is_of_names_alone(path in "[a./\\x00]{0,12}") {
+            let names = || std::path::Path::new(&path).components();
+            let plain = names().all(|part| matches!(part, std::path::Component::Normal(_)));
+            prop_assert!(check(&path).is_err() || plain && names().count() == path.split('/').count());
+        }
     }
 }
