@@ -12,8 +12,12 @@ pub const DATA_SEGMENT: usize = 1 << 30;
 pub const INDEX: usize = 64 << 20;
 /// An index or a package as it is fetched, in bytes.
 pub const FILE: usize = 1 << 30;
-/// Entries of one archive.
+/// Entries of one archive, extended headers among them.
 pub const ENTRIES: usize = 1 << 20;
+/// An extended header of an archive, in bytes.
+pub const EXTENDED_HEADER: u64 = 1 << 20;
+/// All extended headers of one archive, in bytes.
+pub const EXTENDED_HEADERS: u64 = 128 << 20;
 /// A path in a package, and the target of a link, in bytes.
 pub const PATH_LENGTH: usize = 1024;
 /// A package's or a provided thing's name, in bytes.

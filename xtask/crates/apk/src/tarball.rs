@@ -1,19 +1,16 @@
-//! Tar archives, read strictly: what two readers could take for two things is refused.
+//! Tar archives as abuild writes them: with checksums, and without devices.
 
-use std::borrow::Cow;
-use std::collections::{BTreeMap, HashSet};
-use std::io::Read as _;
+use std::collections::BTreeMap;
 use std::ops::Range;
 
 use anyhow::Result;
 use fault::{Fault, Kind};
-use fstree::pax;
-use tar::{Archive, EntryType};
+use fstree::Attributes;
+use fstree::archive::{self, Member, Policy, Reader};
 
 use crate::digest::Checksum;
 use crate::limits;
 
-const BLOCK: u64 = 512;
 /// The header in which abuild leaves a file's own checksum.
 const CHECKSUM: &str = "APK-TOOLS.checksum.SHA1";
 /// What stands before the other form of it, in a file's field for a link's target.
@@ -55,166 +52,64 @@ pub enum EntryKind {
     Hardlink(String),
 }
 
-/// Reads all entries. Devices, sparse files and other kinds are refused, as are entries after the archive's
-/// end, extended headers that change sizes or owners, and names with a NUL. `what` names the archive in errors.
-pub fn entries(archive: &[u8], what: &str) -> Result<Vec<Entry>> {
+const POLICY: Policy = Policy {
+    entries: limits::ENTRIES,
+    extended_header: limits::EXTENDED_HEADER,
+    extended_headers: limits::EXTENDED_HEADERS,
+    takes: |key| matches!(key, "mtime" | "atime" | "ctime" | "uname" | "gname" | "comment" | CHECKSUM),
+};
+
+/// Reads all entries. Beside what [`Reader`] refuses, devices are, and extended headers that change owners. `what` names the
+/// archive in errors.
+pub fn entries(mut archive: &[u8], what: &str) -> Result<Vec<Entry>> {
     let invalid =
         |why: String| -> anyhow::Error { Fault::new(Kind::Mismatch, format!("{what}: {why}")).into() };
     let mut entries = Vec::new();
-    let mut end = 0;
-    // Raw: the `tar` crate takes a record of an extended header to end at the first newline, which attributes hold.
-    let mut before = Before::default();
-    for entry in Archive::new(archive).entries().map_err(|error| invalid(error.to_string()))?.raw(true) {
-        let mut entry = entry.map_err(|error| invalid(error.to_string()))?;
-        if entries.len() == limits::ENTRIES {
-            return Err(invalid(format!("more than {} entries", limits::ENTRIES)));
-        }
-        end = entry.raw_file_position() + entry.size().next_multiple_of(BLOCK);
-        let path = before.path.clone().unwrap_or_else(|| entry.path_bytes().into_owned());
-        let at = |why: String| invalid(format!("`{}`: {why}", String::from_utf8_lossy(&path).escape_debug()));
-        if !before.take(&mut entry).map_err(at)? {
-            entries.push(read(&entry, std::mem::take(&mut before), archive.len()).map_err(at)?);
-        }
-    }
-    if before != Before::default() {
-        return Err(invalid("an extended header without an entry".into()));
-    }
-    let rest = usize::try_from(end).ok().and_then(|end| archive.get(end..));
-    if rest.is_some_and(|rest| rest.iter().any(|&byte| byte != 0)) {
-        return Err(invalid("something follows the end of the archive".into()));
+    let mut reader = Reader::new(&mut archive, POLICY);
+    while let Some(member) = reader.next_member().map_err(|error| invalid(error.to_string()))? {
+        let at = |why: String| invalid(format!("`{}`: {why}", member.path.escape_debug()));
+        entries.push(entry(&member).map_err(at)?);
     }
     Ok(entries)
 }
 
-/// What headers before an entry say of it.
-#[derive(Debug, Default, PartialEq)]
-struct Before {
-    path: Option<Vec<u8>>,
-    link: Option<Vec<u8>>,
-    xattrs: BTreeMap<String, Vec<u8>>,
-    checksum: Option<Checksum>,
-    /// One extended header is all that an entry has.
-    extended: bool,
-}
-
-impl Before {
-    /// Takes an entry that only says something of the next one; false if it is another.
-    fn take(&mut self, entry: &mut tar::Entry<'_, &[u8]>) -> Result<bool, String> {
-        let kind = entry.header().entry_type();
-        let slot = match kind {
-            EntryType::XHeader => None,
-            EntryType::GNULongName => Some(&mut self.path),
-            EntryType::GNULongLink => Some(&mut self.link),
-            _ => return Ok(false),
-        };
-        let mut data = Vec::new();
-        entry.read_to_end(&mut data).map_err(|error| error.to_string())?;
-        let Some(slot) = slot else {
-            if std::mem::replace(&mut self.extended, true) {
-                return Err("it has two extended headers".into());
-            }
-            self.extend(&data)?;
-            return Ok(true);
-        };
-        let end = data.iter().rposition(|&byte| byte != 0).map_or(0, |at| at + 1);
-        data.truncate(end);
-        if slot.replace(data).is_some() {
-            return Err("it has two long names".into());
-        }
-        Ok(true)
-    }
-
-    /// What an extended header says, as far as it is for us.
-    fn extend(&mut self, data: &[u8]) -> Result<(), String> {
-        let mut seen = HashSet::new();
-        for record in pax::records(data) {
-            let (key, value) = record?;
-            if !seen.insert(key) {
-                return Err(format!("its extended header has `{}` twice", key.escape_debug()));
-            }
-            match key {
-                pax::PATH => self.path = Some(value.to_vec()),
-                pax::LINK_PATH => self.link = Some(value.to_vec()),
-                "mtime" | "atime" | "ctime" | "uname" | "gname" | "comment" => {}
-                CHECKSUM => {
-                    let hex = std::str::from_utf8(value).map_err(|_| "its checksum is not UTF-8")?;
-                    self.checksum = Some(Checksum::from_sha1_hex(hex).map_err(|error| error.to_string())?);
-                }
-                _ => match key.strip_prefix(pax::XATTR) {
-                    Some(name) if !name.is_empty() => {
-                        self.xattrs.insert(name.to_owned(), value.to_vec());
-                    }
-                    _ => {
-                        return Err(format!(
-                            "its extended header has `{}`, which is not supported",
-                            key.escape_debug()
-                        ));
-                    }
-                },
-            }
-        }
-        Ok(())
-    }
-}
-
-fn read(entry: &tar::Entry<'_, &[u8]>, before: Before, archive: usize) -> Result<Entry, String> {
-    let header = entry.header();
-    let raw = header.as_old();
-    let embedded =
-        if header.entry_type() == EntryType::Regular { embedded_checksum(&raw.linkname) } else { None };
-    if !ends_at_first_nul(&raw.name) || embedded.is_none() && !ends_at_first_nul(&raw.linkname) {
+fn entry(member: &Member) -> Result<Entry, String> {
+    let [name, link] = member.name_fields();
+    let embedded = if member.kind == archive::Kind::File { embedded_checksum(link) } else { None };
+    if !ends_at_first_nul(name) || embedded.is_none() && !ends_at_first_nul(link) {
         return Err("its header hides bytes behind a NUL".into());
     }
-    if raw.name[0] == 0 {
+    if name[0] == 0 {
         return Err("its header has no name, which some readers take for the end".into());
     }
-    let checksum = match (before.checksum, embedded) {
+    let extended = member.records.get(CHECKSUM).map(|hex| {
+        let hex = std::str::from_utf8(hex).map_err(|_| "its checksum is not UTF-8")?;
+        Checksum::from_sha1_hex(hex).map_err(|error| error.to_string())
+    });
+    let checksum = match (extended.transpose()?, embedded) {
         (Some(extended), Some(embedded)) if extended != embedded => {
             return Err("it has two checksums that differ".into());
         }
         (extended, embedded) => extended.or(embedded),
     };
-    let name = text(&before.path.map_or_else(|| entry.path_bytes(), Cow::Owned))?;
-    let path = name.strip_suffix('/').unwrap_or(&name).to_owned();
-    let number = |value: std::io::Result<u64>, field: &str| {
-        value
-            .ok()
-            .and_then(|value| u32::try_from(value).ok())
-            .ok_or(format!("its {field} is not a number in range"))
-    };
-    let link = || {
-        let link = before.link.clone().map(Cow::Owned).or_else(|| entry.link_name_bytes());
-        text(&link.ok_or("a link to nothing")?)
-    };
-    let kind = match header.entry_type() {
-        EntryType::Directory => EntryKind::Directory,
-        EntryType::Regular if name.ends_with('/') => return Err("a file's name ends in a slash".into()),
-        EntryType::Regular => {
-            let start = usize::try_from(entry.raw_file_position()).map_err(|error| error.to_string())?;
-            let size = usize::try_from(entry.size()).map_err(|error| error.to_string())?;
-            let end = start.checked_add(size).filter(|&end| end <= archive).ok_or("it is cut off")?;
-            EntryKind::File(start..end)
+    let kind = match &member.kind {
+        archive::Kind::Directory => EntryKind::Directory,
+        archive::Kind::File => {
+            let [start, end] = [member.position, member.position.saturating_add(member.size)]
+                .map(|at| usize::try_from(at).map_err(|error| error.to_string()));
+            EntryKind::File(start?..end?)
         }
-        EntryType::Symlink => EntryKind::Symlink(link()?),
-        EntryType::Link => EntryKind::Hardlink(link()?),
-        EntryType::Char | EntryType::Block => return Err("a device".into()),
-        EntryType::Fifo => return Err("a named pipe".into()),
-        other => return Err(format!("an entry of type {:?}", char::from(other.as_byte()))),
+        archive::Kind::Symlink(target) => EntryKind::Symlink(target.clone()),
+        archive::Kind::HardLink(target) => EntryKind::Hardlink(target.clone()),
+        archive::Kind::Special(b'6') => return Err("a named pipe".into()),
+        archive::Kind::Special(_) => return Err("a device".into()),
     };
-    if !matches!(kind, EntryKind::File(_)) && entry.size() != 0 {
-        return Err("only a file has content".into());
-    }
-    Ok(Entry {
-        path,
-        kind,
-        mode: number(header.mode().map(u64::from), "mode")? & 0o7777,
-        uid: number(header.uid(), "owner")?,
-        gid: number(header.gid(), "group")?,
-        user: text(header.username_bytes().unwrap_or_default())?,
-        group: text(header.groupname_bytes().unwrap_or_default())?,
-        xattrs: before.xattrs,
-        checksum,
-    })
+    let [user, group] = member.owner_names().map(|name| std::str::from_utf8(name).map(str::to_owned));
+    let not_text = |_| "the name of its owner is not UTF-8";
+    let Attributes { mode, uid, gid, xattrs } = member.attributes.clone();
+    let path = member.path.strip_suffix('/').unwrap_or(&member.path).to_owned();
+    let (user, group) = (user.map_err(not_text)?, group.map_err(not_text)?);
+    Ok(Entry { path, kind, mode, uid, gid, user, group, xattrs, checksum })
 }
 
 /// Where abuild leaves a file's own checksum, for a file has no link's target: behind three NULs, `APK2`, the
@@ -229,19 +124,11 @@ fn ends_at_first_nul(field: &[u8]) -> bool {
     field.iter().skip_while(|&&byte| byte != 0).all(|&byte| byte == 0)
 }
 
-fn text(bytes: &[u8]) -> Result<String, String> {
-    let text = std::str::from_utf8(bytes).map_err(|_| "a name is not UTF-8")?;
-    if text.contains('\0') {
-        return Err("a name holds a NUL".into());
-    }
-    Ok(text.to_owned())
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use proptest::prelude::*;
-    use tar::{Builder, Header};
+    use tar::{Builder, EntryType, Header};
 
     fn header(kind: EntryType, size: u64) -> Header {
         let mut header = Header::new_ustar();
@@ -341,7 +228,7 @@ mod tests {
     #[test]
     fn hidden_things_are_refused() {
         let tar = [one(EntryType::Directory, "a"), one(EntryType::Regular, "hidden")].concat();
-        insta::assert_snapshot!(entries(&tar, "it").unwrap_err(), @"it: something follows the end of the archive");
+        insta::assert_snapshot!(entries(&tar, "it").unwrap_err(), @"it: data follows the end of the archive");
         for (key, value) in [("size", "0"), ("uid", "0"), ("GNU.sparse.major", "1"), ("SCHILY.xattr.", "x")] {
             let tar = archive(|tar| {
                 tar.append_pax_extensions([(key, value.as_bytes())]).unwrap();

@@ -140,7 +140,7 @@ fn kinds_that_no_package_has() {
     insta::assert_snapshot!(other(EntryType::Char), @"its data segment: `dev/x`: a device");
     insta::assert_snapshot!(other(EntryType::Block), @"its data segment: `dev/x`: a device");
     insta::assert_snapshot!(other(EntryType::Fifo), @"its data segment: `dev/x`: a named pipe");
-    insta::assert_snapshot!(other(EntryType::GNUSparse), @"its data segment: `dev/x`: an entry of type 'S'");
+    insta::assert_snapshot!(other(EntryType::GNUSparse), @"its data segment: `dev/x`: entries of type 'S' are not supported");
 }
 
 #[test]

@@ -4,13 +4,12 @@
 use std::collections::BTreeMap;
 use std::io::{self, Write};
 
-use fstree::pax;
+use fstree::archive::BLOCK;
+use fstree::{Attributes, pax};
 use tar::{EntryType, Header};
 
-use crate::tree::{Attributes, Resolved};
+use crate::tree::Resolved;
 
-/// The unit of an archive, in bytes.
-pub(crate) const BLOCK: usize = 512;
 /// What ends an archive: two empty blocks.
 pub(crate) const END: [u8; 2 * BLOCK] = [0; 2 * BLOCK];
 const NAME: usize = 100;

@@ -5,26 +5,22 @@
 //! file or a symlink, `..`. Where they agree it is read as they do: each path begins at the image's root.
 
 mod limited;
-mod padded;
 
-use std::cell::Cell;
 use std::collections::BTreeMap;
 use std::io::{self, BufReader, Read, Write};
-use std::rc::Rc;
 
 use ::digest::Hashing;
 use anyhow::{Context, Result};
 use fault::{Fault, Kind};
 use flate2::bufread::MultiGzDecoder;
+use fstree::Attributes;
+use fstree::archive::{self, Member, Policy, Reader};
 use fstree::path::rooted;
-use fstree::pax;
 use oci_spec::image::MediaType;
-use tar::{Archive, EntryType, Header};
 
 use crate::digest::{self, CHUNK, Digest, hash_reader};
-use crate::tree::{Attributes, Entry, Solid, Tree};
+use crate::tree::{Entry, Solid, Tree};
 use limited::Limited;
-use padded::Padded;
 
 /// How a layer is encoded.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -234,143 +230,52 @@ fn decoded<'a>(
 }
 
 fn list_tar(from: impl Read, limits: &Limits, see: &mut FileVisitor<'_>) -> Result<Listing> {
-    let data_end = Rc::new(Cell::new(0));
-    let mut archive = Archive::new(Padded::new(Hashing::new(from), Rc::clone(&data_end)));
-    let mut reader = Reader {
-        limits,
-        items: BTreeMap::new(),
-        solid: Solid::default(),
-        seen: 0,
-        unpacked_size: 0,
-        extended: BTreeMap::new(),
-        headers: 0,
-        see,
-    };
-    // Raw: the extended headers are read here, within a limit, see `pax`.
-    for entry in archive.entries().map_err(limited::fault)?.raw(true) {
+    let mut from = Hashing::new(from);
+    let mut reader = Reader::new(
+        &mut from,
+        Policy {
+            entries: limits.entries,
+            extended_header: limits.extended_header,
+            extended_headers: limits.extended_headers,
+            takes: |key| !key.starts_with("GNU.sparse."),
+        },
+    );
+    let mut layer = Layer { items: BTreeMap::new(), solid: Solid::default(), unpacked_size: 0, see };
+    while let Some(member) = reader.next_member().map_err(failed)? {
         exec::interrupt::check()?;
-        let mut entry = entry.map_err(limited::fault)?;
-        let (header, size) = (entry.header().clone(), entry.size());
-        data_end.set(entry.raw_file_position().saturating_add(size));
-        reader.entry(&header, size, &mut entry)?;
+        layer.add(member, &mut reader)?;
     }
-    if !reader.extended.is_empty() {
-        return Err(malformed("an extended header is followed by nothing"));
-    }
-    let mut rest = archive.into_inner().inner;
-    check_end(&mut rest)?;
-    let (diff_id, tar_size) = digest::finish(rest.hasher);
+    let (diff_id, tar_size) = digest::finish(from.hasher);
     if tar_size == 0 {
         return Err(malformed("it is empty, and no archive"));
     }
-    Ok(Listing { items: reader.items, diff_id, tar_size, unpacked_size: reader.unpacked_size })
+    Ok(Listing { items: layer.items, diff_id, tar_size, unpacked_size: layer.unpacked_size })
 }
 
-/// One empty block of the two at the end was read, unless the archive just stops behind an entry; all that follows is empty
-/// too.
-fn check_end(rest: &mut dyn Read) -> Result<()> {
-    let mut buffer = vec![0; 64 << 10];
-    loop {
-        exec::interrupt::check()?;
-        match rest.read(&mut buffer) {
-            Ok(0) => return Ok(()),
-            Ok(read) if buffer[..read].iter().all(|byte| *byte == 0) => {}
-            Ok(_) => return Err(malformed("data follows the end of the archive")),
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-            Err(error) => return Err(limited::fault(error)),
-        }
-    }
-}
-
-struct Reader<'a, 's> {
-    limits: &'a Limits,
+/// What was read of a layer.
+struct Layer<'a, 's> {
     items: BTreeMap<String, Item>,
     solid: Solid,
-    seen: usize,
     unpacked_size: u64,
-    /// What extended headers said of the entry to come, by PAX key.
-    extended: BTreeMap<String, Vec<u8>>,
-    /// The bytes of all extended headers.
-    headers: u64,
     see: &'a mut FileVisitor<'s>,
 }
 
-impl Reader<'_, '_> {
-    fn entry(&mut self, header: &Header, size: u64, data: &mut dyn Read) -> Result<()> {
-        self.seen += 1;
-        if self.seen > self.limits.entries {
-            return Err(malformed(&format!("it has more than {} entries", self.limits.entries)));
-        }
-        match header.entry_type() {
-            EntryType::XHeader => {
-                let records = pax::decode(&self.read_extended(size, data)?).map_err(|why| malformed(&why))?;
-                if records.keys().any(|key| key.starts_with("GNU.sparse.")) {
-                    return Err(malformed("sparse files are not supported"));
-                }
-                self.extended.extend(records);
-                Ok(())
-            }
-            EntryType::XGlobalHeader => {
-                let records = pax::decode(&self.read_extended(size, data)?).map_err(|why| malformed(&why))?;
-                match records.keys().find(|key| *key != "comment") {
-                    Some(key) => Err(malformed(&format!("global extended header {key:?} is not supported"))),
-                    None => Ok(()),
-                }
-            }
-            EntryType::GNULongName => self.long(pax::PATH, size, data),
-            EntryType::GNULongLink => self.long(pax::LINK_PATH, size, data),
-            kind => self.item(kind, header, size, data),
-        }
-    }
-
-    fn read_extended(&mut self, size: u64, data: &mut dyn Read) -> Result<Vec<u8>> {
-        if size > self.limits.extended_header {
-            return Err(malformed(&format!(
-                "extended header of {size} bytes, limit {}",
-                self.limits.extended_header
-            )));
-        }
-        self.headers += size;
-        if self.headers > self.limits.extended_headers {
-            let limit = self.limits.extended_headers;
-            return Err(malformed(&format!("extended headers of more than {limit} bytes together")));
-        }
-        let mut bytes = Vec::new();
-        data.read_to_end(&mut bytes).map_err(limited::fault)?;
-        if bytes.len() as u64 != size {
-            return Err(malformed("it ends inside an extended header"));
-        }
-        Ok(bytes)
-    }
-
-    /// A path in GNU's way, ending with a NUL.
-    fn long(&mut self, key: &str, size: u64, data: &mut dyn Read) -> Result<()> {
-        let mut bytes = self.read_extended(size, data)?;
-        if bytes.last() == Some(&0) {
-            bytes.pop();
-        }
-        self.extended.insert(key.to_owned(), bytes);
-        Ok(())
-    }
-
-    fn item(&mut self, kind: EntryType, header: &Header, size: u64, data: &mut dyn Read) -> Result<()> {
-        let extended = std::mem::take(&mut self.extended);
-        let raw = text(extended.get(pax::PATH).cloned().unwrap_or_else(|| header.path_bytes().into_owned()))?;
-        let link = extended.get(pax::LINK_PATH).cloned().or_else(|| header.link_name_bytes().map(Into::into));
-        let attributes =
-            attributes(header, &extended, size).map_err(|error| malformed(&format!("{raw:?}: {error}")))?;
-        let Some(path) = rooted(&raw)? else {
-            if kind == EntryType::Directory && size == 0 {
+impl Layer<'_, '_> {
+    fn add(&mut self, member: Member, data: &mut dyn Read) -> Result<()> {
+        let Some(path) = rooted(&member.path)? else {
+            if member.kind == archive::Kind::Directory {
                 return Ok(());
             }
             return Err(malformed(&format!(
-                "{raw:?}: it names the root, and is not an empty directory's entry"
+                "{:?}: it names the root, and is not a directory's entry",
+                member.path
             )));
         };
         let refuse = |why: &str| Err(malformed(&format!("{path:?}: {why}")));
+        let directory = member.kind == archive::Kind::Directory;
         // Of two directories there is one, as the later entry says.
         if let Some(before) = self.items.get(&path)
-            && (before.what != What::Directory || kind != EntryType::Directory)
+            && (before.what != What::Directory || !directory)
         {
             return refuse("there are two entries for this path");
         }
@@ -382,19 +287,16 @@ impl Reader<'_, '_> {
         {
             return refuse("it lies under something that is not a directory");
         }
-        if kind != EntryType::Regular && size != 0 {
-            return refuse("it has data, but is not a regular file");
+        if !directory && self.has_below(&path) {
+            return refuse("it is not a directory, but something lies under it");
         }
-        let what = match kind {
-            EntryType::Regular if raw.ends_with('/') => return refuse("a regular file's name ends with `/`"),
-            EntryType::Regular => self.file(&path, size, data)?,
-            EntryType::Directory => What::Directory,
-            EntryType::Symlink => match link.map(text).transpose()? {
-                Some(target) if !target.is_empty() && !target.contains('\0') => What::Symlink(target),
-                _ => return refuse("a symlink without a target"),
-            },
-            EntryType::Link => {
-                let target = link.map(text).transpose()?.unwrap_or_default();
+        let mtime = member.mtime().map_err(limited::fault)?;
+        let what = match member.kind {
+            archive::Kind::Directory => What::Directory,
+            archive::Kind::File => self.file(&path, member.size, data)?,
+            archive::Kind::Symlink(target) => What::Symlink(target),
+            archive::Kind::Special(kind) => What::Special(kind),
+            archive::Kind::HardLink(target) => {
                 let found = rooted(&target)?;
                 let what = found.as_deref().and_then(|path| self.items.get(path)).map(|item| &item.what);
                 match (what, &found) {
@@ -408,21 +310,9 @@ impl Reader<'_, '_> {
                     }
                 }
             }
-            EntryType::Char | EntryType::Block | EntryType::Fifo => What::Special(kind.as_byte()),
-            _ => {
-                return refuse(&format!(
-                    "entries of type {:?} are not supported",
-                    char::from(kind.as_byte())
-                ));
-            }
         };
-        let directory = what == What::Directory;
-        if !directory && self.has_below(&path) {
-            return refuse("it is not a directory, but something lies under it");
-        }
         self.solid.insert(&path, directory);
-        let mtime = header.mtime().map_err(limited::fault)?;
-        self.items.insert(path, Item { what, attributes, mtime });
+        self.items.insert(path, Item { what, attributes: member.attributes, mtime });
         Ok(())
     }
 
@@ -431,6 +321,7 @@ impl Reader<'_, '_> {
         self.items.range(prefix.clone()..).next().is_some_and(|(next, _)| next.starts_with(&prefix))
     }
 
+    /// What is cut off is found when the next entry is asked for.
     fn file(&mut self, path: &str, size: u64, data: &mut dyn Read) -> Result<What> {
         let mut hashing = Hashing::new(data);
         (self.see)(path, size, &mut hashing).map_err(|error| match error.downcast::<io::Error>() {
@@ -438,47 +329,17 @@ impl Reader<'_, '_> {
             Err(error) => error,
         })?;
         io::copy(&mut hashing, &mut io::sink()).map_err(limited::fault)?;
-        let (digest, found) = digest::finish(hashing.hasher);
-        if found != size {
-            return Err(malformed(&format!("it ends inside {path:?}, {found} of {size} bytes in")));
-        }
+        let (digest, _) = digest::finish(hashing.hasher);
         self.unpacked_size += size;
         Ok(What::File { size, digest })
     }
 }
 
-fn attributes(
-    header: &Header,
-    extended: &BTreeMap<String, Vec<u8>>,
-    size: u64,
-) -> Result<Attributes, String> {
-    let number = |key: &str, in_header: io::Result<u64>| match extended.get(key) {
-        Some(value) => {
-            std::str::from_utf8(value).ok().and_then(|text| text.parse().ok()).ok_or(format!("PAX {key}"))
-        }
-        None => in_header.map_err(|error| error.to_string()),
-    };
-    // The data was delimited by the header's size; one that says otherwise would be read differently by others.
-    if number("size", Ok(size))? != size {
-        return Err("PAX size differs from the header's".to_owned());
+fn failed(error: archive::Error) -> anyhow::Error {
+    match error {
+        archive::Error::Io(error) => limited::fault(error),
+        archive::Error::Refused(why) => malformed(&why),
     }
-    let id =
-        |key, value| number(key, value).and_then(|id| u32::try_from(id).map_err(|_| format!("{key} {id}")));
-    let xattrs = extended
-        .iter()
-        .filter_map(|(key, value)| Some((key.strip_prefix(pax::XATTR)?.to_owned(), value.clone())));
-    Ok(Attributes {
-        mode: header.mode().map_err(|error| error.to_string())? & 0o7777,
-        uid: id("uid", header.uid())?,
-        gid: id("gid", header.gid())?,
-        xattrs: xattrs.collect(),
-    })
-}
-
-fn text(bytes: Vec<u8>) -> Result<String> {
-    String::from_utf8(bytes).map_err(|error| {
-        malformed(&format!("the path {:?} is not UTF-8", String::from_utf8_lossy(error.as_bytes())))
-    })
 }
 
 fn malformed(why: &str) -> anyhow::Error {

@@ -9,6 +9,7 @@ use std::sync::Arc;
 
 use anyhow::Result;
 use fault::{Fault, Kind};
+use fstree::Attributes;
 use fstree::path::{MAX_PATH, ancestors_beyond, normalize};
 
 pub(crate) use solid::Solid;
@@ -45,19 +46,6 @@ enum Node {
     File(Source),
     HardLink(String),
     Symlink(String),
-}
-
-/// What belongs to a file whatever its kind.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Attributes {
-    /// Permission bits with set-user-ID, set-group-ID and sticky; 0777 for a symlink.
-    pub mode: u32,
-    /// User ID.
-    pub uid: u32,
-    /// Group ID.
-    pub gid: u32,
-    /// Extended attributes by name, such as `security.capability`.
-    pub xattrs: BTreeMap<String, Vec<u8>>,
 }
 
 /// One entry of a [`Tree`].
