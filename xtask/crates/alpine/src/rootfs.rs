@@ -7,7 +7,7 @@ use apk::key::Keyring;
 use apk::tree::{Node, NodeKind, Sink};
 use catalog::{Alpine, Arch, Script};
 use fault::{Fault, Kind};
-use oci::tree::{Entry, Tree};
+use fstree::tree::{Entry, Tree};
 use serde::Serialize;
 
 use crate::fetch::Fetcher;

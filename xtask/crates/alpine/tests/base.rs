@@ -8,7 +8,7 @@ use alpine::lock::Lock;
 use alpine::rootfs::Recipe;
 use apk::testrepo::{Item, PackageMaker, Signer};
 use common::{MAIN, Place, ROOTFS};
-use oci::tree::Resolved;
+use fstree::tree::Resolved;
 
 /// All messages of an error, and its exit code.
 fn refusal<T>(result: anyhow::Result<T>) -> (u8, String) {
@@ -51,7 +51,7 @@ fn a_lock_has_every_file_and_gives_the_root_filesystem() {
     assert_eq!(entries["bin/tool-link"].0, Resolved::Symlink("tool"));
     assert_eq!(entries["bin/tool"].1.mode, 0o755);
     assert!(entries.contains_key("bin/lib") && !entries.contains_key("bin/extra"));
-    let Resolved::File(oci::tree::Source::Bytes(world)) = entries["etc/apk/world"].0 else {
+    let Resolved::File(fstree::tree::Source::Bytes(world)) = entries["etc/apk/world"].0 else {
         panic!("no world")
     };
     assert_eq!(&**world, b"tool\n");

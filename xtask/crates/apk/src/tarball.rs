@@ -5,8 +5,8 @@ use std::ops::Range;
 
 use anyhow::Result;
 use fault::{Fault, Kind};
-use fstree::Attributes;
 use fstree::archive::{self, Member, Policy, Reader};
+use fstree::tree::Attributes;
 
 use crate::digest::Checksum;
 use crate::limits;

@@ -6,9 +6,9 @@ use std::io::BufWriter;
 use alpine::fetch::Fetcher;
 use alpine::rootfs::Recipe;
 use anyhow::{Context as _, Result};
+use fstree::tree::{Entry, Source, Tree};
 use oci::image::LayerBlob;
 use oci::read::Encoding;
-use oci::tree::{Entry, Source, Tree};
 use plan::{Component, Content, From, Layer};
 use store::{Key, Object};
 

@@ -86,7 +86,7 @@ impl Executor<'_> {
                 _ => layer::outline(blobs.get(key).context("a layer was not made")?),
             });
             let trees = trees.collect::<Result<Vec<_>>>()?;
-            oci::tree::check_stack(&trees.iter().collect::<Vec<_>>())
+            oci::layer::check_stack(&trees.iter().collect::<Vec<_>>())
                 .with_context(|| format!("the layers of `{}`", image.attribute))?;
         }
         self.layout(plan, target, &blobs, layout.to_owned()).map(drop)
@@ -99,7 +99,7 @@ impl Executor<'_> {
             trees.extend(self.alpine(layer)?);
             trees.push(layer.outline()?);
         }
-        oci::tree::check_stack(&trees.iter().collect::<Vec<_>>())
+        oci::layer::check_stack(&trees.iter().collect::<Vec<_>>())
     }
 
     /// Fetches what the plan needs that is not in the store.

@@ -6,7 +6,8 @@ use std::io::{self, ErrorKind, Read};
 
 use tar::{EntryType, Header};
 
-use crate::{Attributes, pax};
+use crate::pax;
+use crate::tree::Attributes;
 
 /// The unit of an archive, in bytes.
 pub const BLOCK: usize = 512;

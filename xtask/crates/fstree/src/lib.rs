@@ -1,22 +1,13 @@
 //! Trees of files as data: safe paths, and the tar archives that trees are kept in.
 //!
-//! It knows of no package and no image: what a format allows beyond others is its [`archive::Policy`].
-
-use std::collections::BTreeMap;
+//! A [`tree::Tree`] is what an archive is written from, header by [`header`]; [`archive::Reader`] reads archives that anyone
+//! may have made. Neither knows of packages or images: what one format allows and another does not is its
+//! [`archive::Policy`].
 
 pub mod archive;
+pub mod header;
 pub mod path;
+pub mod paths;
 pub mod pax;
-
-/// What belongs to a file whatever its kind.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Attributes {
-    /// Permission bits with set-user-ID, set-group-ID and sticky; 0777 for a symlink.
-    pub mode: u32,
-    /// User ID.
-    pub uid: u32,
-    /// Group ID.
-    pub gid: u32,
-    /// Extended attributes by name, such as `security.capability`.
-    pub xattrs: BTreeMap<String, Vec<u8>>,
-}
+mod solid;
+pub mod tree;

@@ -1,17 +1,18 @@
 //! Writes a [`Tree`] as a layer: a deterministic archive, compressed.
 
+use std::collections::BTreeMap;
 use std::io::{self, Read, Write};
 
 use ::digest::{Hasher, Hashing};
 use anyhow::{Context, Result};
 use fault::{Fault, Kind};
+use fstree::header::{self, MAX_OCTAL_11};
+use fstree::tree::{Attributes, Resolved, Source, Tree};
 use progress::Task;
 use serde::{Deserialize, Serialize};
 
 use crate::compress::{Compression, Encoder};
 use crate::digest::{self, CHUNK, Digest};
-use crate::header;
-use crate::tree::{MAX_OCTAL_11, Resolved, Source, Tree};
 
 /// What a layer's bytes depend on beside its tree.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -70,9 +71,7 @@ pub fn write<W: Write>(tree: &Tree, options: &Options, out: W, task: &dyn Task) 
             _ => (Box::new(io::empty()), 0),
         };
         if size > MAX_OCTAL_11 {
-            return Err(
-                Fault::new(Kind::Data, format!("layer entry {path:?}: {size} bytes are over 8 GiB")).into()
-            );
+            return Err(invalid(path, &format!("{size} bytes are over 8 GiB")));
         }
         header::write(&mut archive, path, resolved, &attributes, size, options.mtime).map_err(unwrap)?;
         copy(&mut content, size, &mut archive, path)?;
@@ -176,6 +175,42 @@ impl<W> Write for Archive<'_, W> {
     fn flush(&mut self) -> io::Result<()> {
         Ok(())
     }
+}
+
+/// Refuses layers that undo each other by accident when unpacked one over the other, lowest first: a directory
+/// (explicit or not) that gives another mode or owner to a lower layer's directory, such as a 0755 `tmp` made for a file
+/// in it, and one that replaces a lower layer's file or symlink, such as `bin` over a link to `usr/bin`.
+///
+/// # Errors
+/// [`Kind::Data`], naming the path.
+pub fn check_stack(layers: &[&Tree]) -> Result<()> {
+    let mut below: BTreeMap<&str, (bool, Attributes)> = BTreeMap::new();
+    for layer in layers {
+        for (path, (resolved, attributes)) in layer.resolve()? {
+            let directory = resolved == Resolved::Directory;
+            match below.get(path) {
+                Some((was_directory, _)) if *was_directory != directory => {
+                    return Err(invalid(path, "is a directory in one layer and not in another"));
+                }
+                Some((_, lower)) if directory && *lower != attributes => {
+                    return Err(invalid(
+                        path,
+                        &format!(
+                            "is a directory of mode {:o}, owner {}:{} in a lower layer, and of mode {:o}, owner {}:{} above it",
+                            lower.mode, lower.uid, lower.gid, attributes.mode, attributes.uid, attributes.gid
+                        ),
+                    ));
+                }
+                _ => {}
+            }
+            below.insert(path, (directory, attributes));
+        }
+    }
+    Ok(())
+}
+
+fn invalid(path: &str, why: &str) -> anyhow::Error {
+    Fault::new(Kind::Data, format!("layer entry {path:?}: {why}")).into()
 }
 
 #[cfg(test)]

@@ -1,6 +1,6 @@
 //! OCI layers, configs, manifests, indexes and image layouts, by the OCI image specification 1.1.
 //!
-//! The way of an image: a [`tree::Tree`] of files becomes a [`layer::Layer`], layers and an [`image::Spec`] become
+//! The way of an image: a [`fstree::tree::Tree`] of files becomes a [`layer::Layer`], layers and an [`image::Spec`] become
 //! an [`image::Image`], images become a [`layout::Contents`], which is a directory on disk once
 //! [`layout::write`] is done. [`read`] and [`layout::open`] go the other way and trust nothing they read.
 //!
@@ -11,7 +11,6 @@ pub mod compress;
 pub mod config;
 pub mod date;
 pub mod digest;
-mod header;
 pub mod image;
 pub mod index;
 pub mod json;
@@ -21,4 +20,3 @@ pub mod manifest;
 pub mod platform;
 pub mod read;
 pub mod sizes;
-pub mod tree;

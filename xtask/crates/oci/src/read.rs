@@ -13,13 +13,13 @@ use ::digest::Hashing;
 use anyhow::{Context, Result};
 use fault::{Fault, Kind};
 use flate2::bufread::MultiGzDecoder;
-use fstree::Attributes;
 use fstree::archive::{self, Member, Policy, Reader};
 use fstree::path::rooted;
+use fstree::paths::{Paths, Thing};
+use fstree::tree::{Attributes, Entry, Tree};
 use oci_spec::image::MediaType;
 
 use crate::digest::{self, CHUNK, Digest, hash_reader};
-use crate::tree::{Entry, Solid, Tree};
 use limited::Limited;
 
 /// How a layer is encoded.
@@ -112,6 +112,12 @@ pub struct Item {
     pub mtime: u64,
 }
 
+impl Thing for Item {
+    fn is_directory(&self) -> bool {
+        self.what == What::Directory
+    }
+}
+
 /// A layer's entries and what all of it amounts to.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Listing {
@@ -126,7 +132,7 @@ pub struct Listing {
 }
 
 impl Listing {
-    /// The entries without content: for questions of place and mode, as [`check_stack`](crate::tree::check_stack) asks
+    /// The entries without content: for questions of place and mode, as [`check_stack`](crate::layer::check_stack) asks
     /// them.
     ///
     /// # Errors
@@ -240,7 +246,7 @@ fn list_tar(from: impl Read, limits: &Limits, see: &mut FileVisitor<'_>) -> Resu
             takes: |key| !key.starts_with("GNU.sparse."),
         },
     );
-    let mut layer = Layer { items: BTreeMap::new(), solid: Solid::default(), unpacked_size: 0, see };
+    let mut layer = Layer { items: Paths::default(), unpacked_size: 0, see };
     while let Some(member) = reader.next_member().map_err(failed)? {
         exec::interrupt::check()?;
         layer.add(member, &mut reader)?;
@@ -249,13 +255,12 @@ fn list_tar(from: impl Read, limits: &Limits, see: &mut FileVisitor<'_>) -> Resu
     if tar_size == 0 {
         return Err(malformed("it is empty, and no archive"));
     }
-    Ok(Listing { items: layer.items, diff_id, tar_size, unpacked_size: layer.unpacked_size })
+    Ok(Listing { items: layer.items.into_map(), diff_id, tar_size, unpacked_size: layer.unpacked_size })
 }
 
 /// What was read of a layer.
 struct Layer<'a, 's> {
-    items: BTreeMap<String, Item>,
-    solid: Solid,
+    items: Paths<Item>,
     unpacked_size: u64,
     see: &'a mut FileVisitor<'s>,
 }
@@ -271,25 +276,6 @@ impl Layer<'_, '_> {
                 member.path
             )));
         };
-        let refuse = |why: &str| Err(malformed(&format!("{path:?}: {why}")));
-        let directory = member.kind == archive::Kind::Directory;
-        // Of two directories there is one, as the later entry says.
-        if let Some(before) = self.items.get(&path)
-            && (before.what != What::Directory || !directory)
-        {
-            return refuse("there are two entries for this path");
-        }
-        if self
-            .solid
-            .above(&path)
-            .filter_map(|above| self.items.get(above))
-            .any(|it| it.what != What::Directory)
-        {
-            return refuse("it lies under something that is not a directory");
-        }
-        if !directory && self.has_below(&path) {
-            return refuse("it is not a directory, but something lies under it");
-        }
         let mtime = member.mtime().map_err(limited::fault)?;
         let what = match member.kind {
             archive::Kind::Directory => What::Directory,
@@ -298,27 +284,27 @@ impl Layer<'_, '_> {
             archive::Kind::Special(kind) => What::Special(kind),
             archive::Kind::HardLink(target) => {
                 let found = rooted(&target)?;
-                let what = found.as_deref().and_then(|path| self.items.get(path)).map(|item| &item.what);
+                let what =
+                    found.as_deref().and_then(|path| self.items.map().get(path)).map(|item| &item.what);
                 match (what, &found) {
                     (Some(What::File { .. }), Some(file)) | (Some(What::HardLink(file)), _) => {
                         What::HardLink(file.clone())
                     }
                     _ => {
-                        return refuse(&format!(
-                            "a hard link to {target:?}, which is not a regular file before it"
-                        ));
+                        return Err(malformed(&format!(
+                            "{path:?}: a hard link to {target:?}, which is not a regular file before it"
+                        )));
                     }
                 }
             }
         };
-        self.solid.insert(&path, directory);
-        self.items.insert(path, Item { what, attributes: member.attributes, mtime });
+        let item = Item { what, attributes: member.attributes, mtime };
+        // Of two directories there is one, as the later entry says.
+        match self.items.directory(&path) {
+            Some(there) if item.is_directory() => *there = item,
+            _ => self.items.insert(path, item).map_err(|why| malformed(&why))?,
+        }
         Ok(())
-    }
-
-    fn has_below(&self, path: &str) -> bool {
-        let prefix = format!("{path}/");
-        self.items.range(prefix.clone()..).next().is_some_and(|(next, _)| next.starts_with(&prefix))
     }
 
     /// What is cut off is found when the next entry is asked for.

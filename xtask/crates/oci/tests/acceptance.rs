@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
+use fstree::tree::{Entry, Tree};
 use oci::compress::{Compression, Gzip};
 use oci::config::Healthcheck;
 use oci::digest::Digest;
@@ -16,7 +17,6 @@ use oci::index::Index;
 use oci::layer::{self, Options};
 use oci::layout::{self, Contents, Names};
 use oci::read::{Item, What};
-use oci::tree::{Entry, Tree};
 use progress::Silent;
 use tar::{EntryType, Header};
 use tempfile::TempDir;

@@ -3,12 +3,11 @@
 use std::collections::BTreeMap;
 use std::fs;
 
-use fstree::Attributes;
+use fstree::tree::{Attributes, Entry, Resolved, Source, Tree};
 use oci::compress::{Compression, Gzip};
 use oci::layer::{self, Options};
 use oci::layout;
 use oci::read::{self, Encoding, Limits, What};
-use oci::tree::{Entry, Resolved, Source, Tree};
 use progress::Silent;
 use proptest::prelude::*;
 

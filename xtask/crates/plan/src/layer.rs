@@ -5,8 +5,8 @@ use std::path::PathBuf;
 use alpine::rootfs::Recipe;
 use anyhow::Result;
 use catalog::{Arch, Attribute, Catalog, Content as Kind, Name};
+use fstree::tree::Tree;
 use oci::compress::Compression;
-use oci::tree::Tree;
 use serde::Serialize;
 use store::{Digest, Key};
 
@@ -96,10 +96,10 @@ impl Layer {
         let mut tree = Tree::new();
         for entry in &self.entries {
             let outline = match &entry.content {
-                Content::Directory { mode } => oci::tree::Entry::directory(*mode),
-                Content::File { mode, .. } => oci::tree::Entry::file(*mode, &[][..]),
-                Content::HardLink { to } => oci::tree::Entry::hard_link(to),
-                Content::Symlink { target } => oci::tree::Entry::symlink(target),
+                Content::Directory { mode } => fstree::tree::Entry::directory(*mode),
+                Content::File { mode, .. } => fstree::tree::Entry::file(*mode, &[][..]),
+                Content::HardLink { to } => fstree::tree::Entry::hard_link(to),
+                Content::Symlink { target } => fstree::tree::Entry::symlink(target),
             };
             tree.insert(&entry.path, outline)?;
         }

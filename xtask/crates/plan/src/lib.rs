@@ -175,7 +175,7 @@ impl Plan {
         let layers = builder.layers()?;
         let outlines = layers.iter().filter_map(|key| self.layers.get(key)).map(Layer::outline);
         let outlines = outlines.collect::<Result<Vec<_>>>()?;
-        oci::tree::check_stack(&outlines.iter().collect::<Vec<_>>())
+        oci::layer::check_stack(&outlines.iter().collect::<Vec<_>>())
             .with_context(|| format!("the layers of `{}`", attribute.name))?;
         let upx = self.upx(&layers).cloned();
         let image = image::plan(attribute, arch, sources, layers, upx.as_ref(), options)?;

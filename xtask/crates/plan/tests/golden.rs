@@ -8,10 +8,10 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use catalog::Catalog;
+use fstree::tree::{Entry, Tree};
 use oci::compress::{Compression, Gzip};
 use oci::image::{Image, LayerBlob, Spec};
 use oci::index::Index;
-use oci::tree::{Entry, Tree};
 use plan::{Options, Plan, Sources};
 use progress::{Progress, Silent};
 

@@ -4,12 +4,12 @@ use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 
+use fstree::tree::{Entry, Tree};
 use oci::compress::{Compression, Gzip};
 use oci::digest::Digest;
 use oci::image::{Image, LayerBlob, Spec};
 use oci::layer;
 use oci::layout::{Contents, Limits, Names};
-use oci::tree::{Entry, Tree};
 use progress::Silent;
 use sizes::measure::{self, Measurer};
 use tempfile::TempDir;

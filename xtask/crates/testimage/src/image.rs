@@ -8,10 +8,10 @@ use std::path::PathBuf;
 use anyhow::{Context, Result};
 use digest::hash_file;
 use fault::{Fault, Kind};
+use fstree::tree::{Entry, Source, Tree};
 use oci::compress::{Compression, Gzip};
 use oci::image::{Image, LayerBlob, Spec};
 use oci::layout::{Contents, Names};
-use oci::tree::{Entry, Source, Tree};
 use store::Key;
 use toolchain::Host;
 

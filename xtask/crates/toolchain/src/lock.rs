@@ -242,7 +242,7 @@ impl Lock {
             right,
             format!("ca-certificates: `{}` is not a wheel of {} {}", ca.wheel.file, ca.project, ca.version),
         );
-        let inside = !ca.member.file.split('/').any(|part| matches!(part, "" | "." | ".."));
+        let inside = fstree::path::check(&ca.member.file).is_ok();
         need(inside, format!("ca-certificates: `{}` is not a path in a wheel", ca.member.file));
         let commit = self.rust.commit.len() == 40 && self.rust.commit.bytes().all(|b| b.is_ascii_hexdigit());
         need(commit, format!("rust: `{}` is not a commit", self.rust.commit));

@@ -5,11 +5,11 @@ use std::fs::{self, File};
 use std::path::Path;
 
 use anyhow::{Context, Result};
+use fstree::tree::{Entry, Tree};
 use oci::compress::{Compression, Gzip};
 use oci::image::{Image, LayerBlob, Spec};
 use oci::layer::{self, Options};
 use oci::layout::{self, Contents, Names};
-use oci::tree::{Entry, Tree};
 use progress::Silent;
 
 use crate::{Arch, archive};

@@ -7,7 +7,7 @@ use std::path::Path;
 
 use anyhow::{Context, Result};
 use fault::{Fault, Kind};
-use oci::tree::{Entry, Source, Tree};
+use fstree::tree::{Entry, Source, Tree};
 use walkdir::WalkDir;
 
 /// How many files are in a directory.

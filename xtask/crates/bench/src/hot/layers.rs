@@ -5,11 +5,11 @@ use std::io::{self, Write};
 
 use anyhow::Result;
 use fstree::pax;
+use fstree::tree::{Entry, Source, Tree};
 use oci::compress::{Compression, Gzip};
 use oci::digest::Digest;
 use oci::layer::{Layer, Options, write};
 use oci::read::{Encoding, Limits, list};
-use oci::tree::{Entry, Source, Tree};
 use progress::Silent;
 use tar::{EntryType, Header};
 

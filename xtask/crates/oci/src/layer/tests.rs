@@ -3,7 +3,7 @@ use std::path::Path;
 use super::*;
 use crate::compress::Gzip;
 use crate::read::{self, Encoding, Limits, What};
-use crate::tree::Entry;
+use fstree::tree::Entry;
 use progress::Silent;
 
 const FAST: Options = Options { mtime: 1_670_529_103, compression: Compression::Gzip(Gzip::Fast) };
@@ -145,4 +145,25 @@ fn an_empty_tree_is_an_empty_archive() {
     let (layer, _) = bytes(&Tree::new(), &BEST);
     assert_eq!((layer.tar_size, layer.unpacked_size), (1024, 0));
     assert_eq!(layer.diff_id, Digest::of(&[0; 1024]));
+}
+
+fn stacked(entries: &[(&str, Entry)]) -> Tree {
+    let mut tree = Tree::new();
+    for (path, entry) in entries {
+        tree.insert(path, entry.clone()).unwrap();
+    }
+    tree
+}
+
+#[test]
+fn layers_that_undo_each_other_are_refused() {
+    let base = stacked(&[("tmp", Entry::directory(0o1777)), ("bin", Entry::symlink("usr/bin"))]);
+    let over = |path: &str| {
+        let upper = stacked(&[(path, Entry::file(0o644, &b"x"[..]))]);
+        check_stack(&[&base, &upper]).map_err(|error| error.to_string())
+    };
+    assert!(over("tmp/x").unwrap_err().contains("mode 1777"));
+    assert!(over("bin/x").unwrap_err().contains("in one layer and not in another"));
+    over("usr/bin/x").unwrap();
+    check_stack(&[&base, &base]).unwrap();
 }

@@ -9,7 +9,7 @@ use super::*;
 use crate::compress::{Compression, Gzip};
 use crate::image::{LayerBlob, Spec};
 use crate::layer;
-use crate::tree::{Entry, Tree};
+use fstree::tree::{Entry, Tree};
 
 struct Bench {
     dir: TempDir,

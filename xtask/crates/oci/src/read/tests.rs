@@ -261,7 +261,7 @@ fn only_layers_are_taken_for_layers() {
 
 #[test]
 fn an_outline_stacks_as_the_tree_that_was_written() {
-    use crate::tree::check_stack;
+    use crate::layer::check_stack;
     let mut tree = Tree::new();
     let directory = Entry::directory(0o2750).owner(0, 42).xattr("user.x", *b"y");
     for (path, entry) in [

@@ -88,16 +88,3 @@ fn attributes_an_archive_cannot_hold_are_refused() {
     assert!(refused(&[("b", file()), ("a", Entry::hard_link("b").owner(1, 1))]).contains("hard link takes"));
     assert!(refused(&[("a/.wh.b", file())]).contains("deletes"));
 }
-
-#[test]
-fn layers_that_undo_each_other_are_refused() {
-    let base = tree(&[("tmp", Entry::directory(0o1777)), ("bin", Entry::symlink("usr/bin"))]).unwrap();
-    let over = |path: &str| {
-        let upper = tree(&[(path, file())]).unwrap();
-        check_stack(&[&base, &upper]).map_err(|error| error.to_string())
-    };
-    assert!(over("tmp/x").unwrap_err().contains("mode 1777"));
-    assert!(over("bin/x").unwrap_err().contains("in one layer and not in another"));
-    over("usr/bin/x").unwrap();
-    check_stack(&[&base, &base]).unwrap();
-}

@@ -1,22 +1,26 @@
-//! The headers of a layer's archive: ustar, with a PAX header before it for what does not fit (POSIX.1-2017, pax).
+//! The headers of an archive that is written: ustar, with a PAX header before it for what does not fit (POSIX.1-2017, pax).
 //! Nothing of GNU's, and every byte decided here.
 
 use std::collections::BTreeMap;
 use std::io::{self, Write};
 
-use fstree::archive::BLOCK;
-use fstree::{Attributes, pax};
 use tar::{EntryType, Header};
 
-use crate::tree::Resolved;
+use crate::archive::BLOCK;
+use crate::pax;
+use crate::tree::{Attributes, Resolved};
 
+/// The largest user and group ID that fits a header's octal digits.
+pub(crate) const MAX_ID: u32 = 0o7_777_777;
+/// The same of file sizes and times.
+pub const MAX_OCTAL_11: u64 = 0o77_777_777_777;
 /// What ends an archive: two empty blocks.
-pub(crate) const END: [u8; 2 * BLOCK] = [0; 2 * BLOCK];
+pub const END: [u8; 2 * BLOCK] = [0; 2 * BLOCK];
 const NAME: usize = 100;
 const PREFIX: usize = 155;
 
 /// Writes the header of one entry; a file's `size` bytes follow it, then [`padding`].
-pub(crate) fn write(
+pub fn write(
     out: &mut dyn Write,
     path: &str,
     resolved: Resolved<'_>,
@@ -62,7 +66,7 @@ pub(crate) fn write(
 }
 
 /// The zeros that fill up the last block of so many bytes.
-pub(crate) fn padding(size: u64) -> &'static [u8] {
+pub fn padding(size: u64) -> &'static [u8] {
     let over = usize::try_from(size % BLOCK as u64).unwrap_or_default();
     &END[..(BLOCK - over) % BLOCK]
 }

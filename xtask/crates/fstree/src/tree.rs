@@ -1,25 +1,19 @@
-//! A layer's content as data: what lies at which path, before any byte of an archive exists.
-
-mod solid;
+//! A tree of files as data: what lies at which path, before any byte of an archive exists.
 
 use std::collections::{BTreeMap, HashMap};
-use std::ops::Bound;
 use std::path::PathBuf;
 use std::sync::Arc;
 
 use anyhow::Result;
 use fault::{Fault, Kind};
-use fstree::Attributes;
-use fstree::path::{MAX_PATH, ancestors_beyond, normalize};
 
-pub(crate) use solid::Solid;
-use solid::shared;
+use crate::header::MAX_ID;
+use crate::path::{MAX_PATH, ancestors_beyond, normalize};
+use crate::paths::{Paths, Thing};
+use crate::solid::shared;
 
 /// The mode of a directory that nobody described but something lies in.
 pub const IMPLICIT_DIRECTORY_MODE: u32 = 0o755;
-/// The largest user and group ID, file size and time that fit a ustar header's octal digits.
-pub(crate) const MAX_ID: u32 = 0o7_777_777;
-pub(crate) const MAX_OCTAL_11: u64 = 0o77_777_777_777;
 /// The longest extended attribute's name and value that Linux takes, in bytes (xattr(7)).
 const MAX_XATTR_NAME: usize = 255;
 const MAX_XATTR_VALUE: usize = 64 << 10;
@@ -46,6 +40,19 @@ enum Node {
     File(Source),
     HardLink(String),
     Symlink(String),
+}
+
+/// What belongs to a file whatever its kind.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Attributes {
+    /// Permission bits with set-user-ID, set-group-ID and sticky; 0777 for a symlink.
+    pub mode: u32,
+    /// User ID.
+    pub uid: u32,
+    /// Group ID.
+    pub gid: u32,
+    /// Extended attributes by name, such as `security.capability`.
+    pub xattrs: BTreeMap<String, Vec<u8>>,
 }
 
 /// One entry of a [`Tree`].
@@ -145,16 +152,21 @@ pub enum Resolved<'a> {
     Symlink(&'a str),
 }
 
-/// A layer's content, keyed by normalized relative path. The order of insertion has no meaning.
+impl Thing for Entry {
+    fn is_directory(&self) -> bool {
+        self.node == Node::Directory
+    }
+}
+
+/// A tree of files, keyed by normalized relative path. The order of insertion has no meaning.
 #[derive(Clone, Debug, Default)]
 pub struct Tree {
-    entries: BTreeMap<String, Entry>,
-    solid: Solid,
+    entries: Paths<Entry>,
 }
 
 impl PartialEq for Tree {
     fn eq(&self, other: &Self) -> bool {
-        self.entries == other.entries
+        self.entries.map() == other.entries.map()
     }
 }
 
@@ -180,33 +192,12 @@ impl Tree {
         if let Node::HardLink(target) = &mut entry.node {
             *target = normalize(target)?;
         }
-        if self.entries.contains_key(&path) {
-            return Err(invalid(&path, "there are two entries for this path"));
-        }
-        for above in self.solid.above(&path) {
-            if self.entries.get(above).is_some_and(|entry| entry.node != Node::Directory) {
-                return Err(invalid(&path, &format!("lies under {above:?}, which is not a directory")));
-            }
-        }
-        let directory = entry.node == Node::Directory;
-        if !directory && let Some(below) = self.first_below(&path) {
-            return Err(invalid(&path, &format!("is not a directory, but {below:?} lies under it")));
-        }
-        self.solid.insert(&path, directory);
-        self.entries.insert(path, entry);
-        Ok(())
-    }
-
-    fn first_below(&self, path: &str) -> Option<&str> {
-        let prefix = format!("{path}/");
-        let (first, _) =
-            self.entries.range::<str, _>((Bound::Included(&*prefix), Bound::Unbounded)).next()?;
-        first.starts_with(&prefix).then_some(first)
+        self.entries.insert(path, entry).map_err(|why| refused(&why))
     }
 
     /// Whether nothing was added.
     pub fn is_empty(&self) -> bool {
-        self.entries.is_empty()
+        self.entries.map().is_empty()
     }
 
     /// All that is written, in the order it is written in: by the bytes of the path, directories above made explicit,
@@ -218,14 +209,14 @@ impl Tree {
         // The path of each file with bytes → the first of its names.
         let mut first: BTreeMap<&str, &str> = BTreeMap::new();
         let mut real = HashMap::new();
-        for path in self.entries.keys() {
+        for path in self.entries.map().keys() {
             if let Some(real) = self.real_file(path, &mut real)? {
                 first.entry(real).or_insert(path);
             }
         }
         let mut resolved = BTreeMap::new();
         let mut before = "";
-        for (path, entry) in &self.entries {
+        for (path, entry) in self.entries.map() {
             // Those that the path before lies under as well are there already.
             for above in ancestors_beyond(path, shared(path, before)) {
                 let implicit = Attributes { mode: IMPLICIT_DIRECTORY_MODE, ..Attributes::default() };
@@ -252,7 +243,7 @@ impl Tree {
         first: &BTreeMap<&'a str, &'a str>,
     ) -> Result<(Resolved<'a>, Attributes)> {
         let owner = first.get(real).copied().unwrap_or(real);
-        match self.entries.get(real) {
+        match self.entries.map().get(real) {
             Some(Entry { node: Node::File(source), attributes }) if owner == path => {
                 Ok((Resolved::File(source), attributes.clone()))
             }
@@ -271,8 +262,8 @@ impl Tree {
         let mut at = path;
         let mut chain = Vec::new();
         // A chain longer than the tree goes in a circle.
-        while chain.len() <= self.entries.len() {
-            let why = match self.entries.get(at).map(|entry| &entry.node) {
+        while chain.len() <= self.entries.map().len() {
+            let why = match self.entries.map().get(at).map(|entry| &entry.node) {
                 Some(Node::HardLink(target)) => {
                     chain.push(at);
                     at = known.get(at).copied().unwrap_or(target);
@@ -292,40 +283,12 @@ impl Tree {
     }
 }
 
-/// Refuses layers that undo each other by accident when unpacked one over the other, lowest first: a directory
-/// (explicit or not) that gives another mode or owner to a lower layer's directory, such as a 0755 `tmp` made for a file
-/// in it, and one that replaces a lower layer's file or symlink, such as `bin` over a link to `usr/bin`.
-///
-/// # Errors
-/// [`Kind::Data`], naming the path.
-pub fn check_stack(layers: &[&Tree]) -> Result<()> {
-    let mut below: BTreeMap<&str, (bool, Attributes)> = BTreeMap::new();
-    for layer in layers {
-        for (path, (resolved, attributes)) in layer.resolve()? {
-            let directory = resolved == Resolved::Directory;
-            match below.get(path) {
-                Some((was_directory, _)) if *was_directory != directory => {
-                    return Err(invalid(path, "is a directory in one layer and not in another"));
-                }
-                Some((_, lower)) if directory && *lower != attributes => {
-                    return Err(invalid(
-                        path,
-                        &format!(
-                            "is a directory of mode {:o}, owner {}:{} in a lower layer, and of mode {:o}, owner {}:{} above it",
-                            lower.mode, lower.uid, lower.gid, attributes.mode, attributes.uid, attributes.gid
-                        ),
-                    ));
-                }
-                _ => {}
-            }
-            below.insert(path, (directory, attributes));
-        }
-    }
-    Ok(())
+fn invalid(path: &str, why: &str) -> anyhow::Error {
+    refused(&format!("{path:?}: {why}"))
 }
 
-fn invalid(path: &str, why: &str) -> anyhow::Error {
-    Fault::new(Kind::Data, format!("layer entry {path:?}: {why}")).into()
+fn refused(why: &str) -> anyhow::Error {
+    Fault::new(Kind::Data, format!("layer entry {why}")).into()
 }
 
 #[cfg(test)]
