@@ -12,7 +12,8 @@ use apk::index::Index;
 use apk::key::Keyring;
 use apk::record::Record;
 use apk::testrepo::{Item, PackageMaker, Parts, Signer};
-use apk::tree::{NodeKind, Tree};
+use apk::tree::Tree;
+use fstree::tree::Node;
 use sha2::{Digest, Sha256};
 
 use crate::skip;
@@ -161,8 +162,8 @@ fn maker(record: &Record, rootfs: &Tree) -> PackageMaker {
 /// Where Alpine has a program: in place of the root filesystem's link to busybox, or in a directory for it.
 fn place(program: &str, rootfs: &Tree) -> String {
     let link = |dir: &&str| {
-        let node = rootfs.get(&format!("{dir}/{program}"));
-        node.is_some_and(|node| matches!(&node.kind, NodeKind::Symlink(target) if target == "/bin/busybox"))
+        let entry = rootfs.get(&format!("{dir}/{program}"));
+        entry.is_some_and(|entry| entry.node == Node::Symlink("/bin/busybox".to_owned()))
     };
     let known = ["bin", "sbin", "usr/bin", "usr/sbin"].into_iter().find(link);
     let sbin = SBIN.iter().any(|start| program.starts_with(start));

@@ -4,10 +4,9 @@ use anyhow::{Context, Result};
 use apk::depend::Dependency;
 use apk::install::{PendingScript, Rootfs, WORLD};
 use apk::key::Keyring;
-use apk::tree::{Node, NodeKind, Sink};
 use catalog::{Alpine, Arch, Script};
 use fault::{Fault, Kind};
-use fstree::tree::{Entry, Tree};
+use fstree::tree::Tree;
 use serde::Serialize;
 
 use crate::fetch::Fetcher;
@@ -112,10 +111,7 @@ impl Recipe {
         }
         check_scripts(&rootfs, &self.scripts)?;
         world.extend(parse_world(&self.world)?);
-        let tree = rootfs.finish(&world, time)?;
-        let mut layer = Layer(Tree::new());
-        tree.write_to(&mut layer)?;
-        Ok(layer.0)
+        rootfs.finish(&world, time)?.into_archived()
     }
 }
 
@@ -166,22 +162,4 @@ pub(crate) fn check_scripts(rootfs: &Rootfs, known: &[Script]) -> Result<()> {
                 && known.sha256.as_ref().is_none_or(|sha256| *sha256 == script.sha256)
         })
     })
-}
-
-/// Takes a tree of apk's as one of a layer's.
-struct Layer(Tree);
-
-impl Sink for Layer {
-    fn put(&mut self, path: &str, node: &Node) -> Result<()> {
-        let entry = match &node.kind {
-            // Its owner, mode and attributes are the file's.
-            NodeKind::Hardlink(target) => return self.0.insert(path, Entry::hard_link(target)),
-            NodeKind::Directory => Entry::directory(node.mode),
-            NodeKind::File(content) => Entry::file(node.mode, &**content),
-            NodeKind::Symlink(target) => Entry::symlink(target),
-        };
-        let entry = entry.owner(node.uid, node.gid);
-        let add = |entry: Entry, (name, value): (&String, &Vec<u8>)| entry.xattr(name, value.clone());
-        self.0.insert(path, node.xattrs.iter().fold(entry, add))
-    }
 }

@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use anyhow::{Context, Result};
 use fault::{Fault, Kind};
+use fstree::tree::{Attributes, Bytes, Node, Source};
 
 use crate::database::{self, Access, Database, Directory, Installed, OwnedFile};
 use crate::depend::Dependency;
@@ -15,7 +16,7 @@ use crate::package::{NOARCH, Package};
 use crate::path;
 use crate::record::Record;
 use crate::tarball::{Entry, EntryKind};
-use crate::tree::{self, Content, Node, NodeKind, Tree};
+use crate::tree::{self, Tree};
 
 pub use scripts::PendingScript;
 
@@ -168,8 +169,8 @@ impl Rootfs {
     }
 
     fn is_unchanged(&self, path: &str, checksum: Option<Checksum>) -> bool {
-        let found = match self.tree.get(path).map(|node| &node.kind) {
-            Some(NodeKind::Symlink(target)) => Some(target.as_bytes()),
+        let found = match self.tree.get(path).map(|entry| &entry.node) {
+            Some(Node::Symlink(target)) => Some(target.as_bytes()),
             _ => self.tree.read(path),
         };
         matches!((found, checksum), (Some(found), Some(checksum)) if checksum.is_of(found))
@@ -202,8 +203,11 @@ impl Rootfs {
 
     /// Files that run with their owner's or group's rights, by path: what an image should have few of.
     pub fn privileged(&self) -> Vec<&str> {
-        let privileged = |node: &Node| !node.is_directory() && node.mode & 0o6000 != 0;
-        self.tree.iter().filter(|(_, node)| privileged(node)).map(|(path, _)| path).collect()
+        let privileged = |path: &&str| {
+            let entry = self.tree.file(path);
+            entry.is_some_and(|it| it.node != Node::Directory && it.attributes.mode & 0o6000 != 0)
+        };
+        self.tree.iter().map(|(path, _)| path).filter(privileged).collect()
     }
 
     /// Ends installing: writes apk's database, the world and the architecture, and gives the tree. `time` is
@@ -231,7 +235,7 @@ impl Rootfs {
             (database::TRIGGERS, self.database.triggers().into_bytes()),
         ];
         for (path, bytes) in files {
-            self.tree.put(path, Node::file(bytes, 0o644))?;
+            self.tree.put(path, fstree::tree::Entry::file(0o644, bytes))?;
         }
         Ok(self.tree)
     }
@@ -269,10 +273,10 @@ impl Placing<'_> {
         }
         let id = |ids: &BTreeMap<String, u32>, name: &str, id: u32| ids.get(name).copied().unwrap_or(id);
         let access = Access {
-            uid: id(&self.users, &entry.user, entry.uid),
-            gid: id(&self.groups, &entry.group, entry.gid),
-            mode: entry.mode,
-            xattrs: Access::sum(&entry.xattrs),
+            uid: id(&self.users, &entry.user, entry.attributes.uid),
+            gid: id(&self.groups, &entry.group, entry.attributes.gid),
+            mode: entry.attributes.mode,
+            xattrs: Access::sum(&entry.attributes.xattrs),
         };
         if entry.kind == EntryKind::Directory {
             self.put_directory(rootfs, entry, access)
@@ -284,14 +288,14 @@ impl Placing<'_> {
     /// A directory that is there keeps the lower owner, and of two equal ones only the modes that both give.
     fn put_directory(&mut self, rootfs: &mut Rootfs, entry: &Entry, access: Access) -> Result<()> {
         match rootfs.tree.get_mut(&entry.path) {
-            Some(there) if there.is_directory() => {
+            Some(fstree::tree::Entry { node: Node::Directory, attributes: there }) => {
                 if (access.uid, access.gid) < (there.uid, there.gid) {
                     (there.uid, there.gid, there.mode) = (access.uid, access.gid, access.mode);
                 } else if (access.uid, access.gid) == (there.uid, there.gid) {
                     there.mode &= access.mode;
                 }
             }
-            _ => rootfs.tree.put(&entry.path, node(entry, NodeKind::Directory, access))?,
+            _ => rootfs.tree.put(&entry.path, node(entry, Node::Directory, access))?,
         }
         self.add_directory(Directory { path: entry.path.clone(), access, files: Vec::new() });
         Ok(())
@@ -307,11 +311,11 @@ impl Placing<'_> {
             .ok_or_else(|| path::refused(&entry.path, "its directory is not in the package before it"))?;
         let (kind, checksum) = match &entry.kind {
             EntryKind::File(range) => {
-                (NodeKind::File(Content::part(self.data, range.clone())), entry.checksum)
+                (Node::File(Bytes::part(self.data, range.clone()).into()), entry.checksum)
             }
-            EntryKind::Symlink(target) => (NodeKind::Symlink(target.clone()), entry.checksum),
-            EntryKind::Hardlink(target) if self.written.contains_key(target) => (
-                NodeKind::Hardlink(target.clone()),
+            EntryKind::Symlink(target) => (Node::Symlink(target.clone()), entry.checksum),
+            EntryKind::HardLink(target) if self.written.contains_key(target) => (
+                Node::HardLink(target.clone()),
                 entry.checksum.or_else(|| self.written.get(target).copied().flatten()),
             ),
             _ => {
@@ -380,6 +384,10 @@ fn remove_owner(database: &mut Database, taken: &HashMap<String, HashSet<String>
     }
 }
 
-fn node(entry: &Entry, kind: NodeKind, access: Access) -> Node {
-    Node { kind, mode: access.mode, uid: access.uid, gid: access.gid, xattrs: entry.xattrs.clone() }
+fn node(entry: &Entry, node: Node<Source>, access: Access) -> fstree::tree::Entry {
+    let xattrs = entry.attributes.xattrs.clone();
+    fstree::tree::Entry {
+        node,
+        attributes: Attributes { mode: access.mode, uid: access.uid, gid: access.gid, xattrs },
+    }
 }

@@ -11,7 +11,7 @@
 //! 5. [`install::Rootfs`]: packages placed into a [`tree::Tree`], a value and not a directory, from nothing or
 //!    from a root filesystem that Alpine publishes; with apk's database, so that apk inside agrees. Scripts are
 //!    never run: [`install::Rootfs::check_scripts`] says which ones apk would have run.
-//! 6. [`tree::Tree::write_to`]: the tree, entry by entry, into what makes a layer of it.
+//! 6. [`tree::Tree::into_archived`]: the tree as what makes a layer takes it.
 //!
 //! ```
 //! use apk::depend::Dependency;

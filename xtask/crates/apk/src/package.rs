@@ -243,7 +243,7 @@ fn read_data(archive: &[u8]) -> Result<Vec<Entry>> {
                 path::check_link(&entry.path, target)?;
                 check_content(entry, target.as_bytes())?;
             }
-            EntryKind::Hardlink(target) => path::check(target)?,
+            EntryKind::HardLink(target) => path::check(target)?,
         }
     }
     Ok(entries)

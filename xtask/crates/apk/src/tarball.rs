@@ -1,12 +1,11 @@
 //! Tar archives as abuild writes them: with checksums, and without devices.
 
-use std::collections::BTreeMap;
 use std::ops::Range;
 
 use anyhow::Result;
 use fault::{Fault, Kind};
 use fstree::archive::{self, Member, Policy, Reader};
-use fstree::tree::Attributes;
+use fstree::tree::{Attributes, Node};
 
 use crate::digest::Checksum;
 use crate::limits;
@@ -23,34 +22,18 @@ pub struct Entry {
     pub path: String,
     /// What it is.
     pub kind: EntryKind,
-    /// Permissions, with setuid, setgid and sticky bits.
-    pub mode: u32,
-    /// Owner.
-    pub uid: u32,
-    /// Group.
-    pub gid: u32,
+    /// Mode, owner and extended attributes; those of another name of a file are without meaning.
+    pub attributes: Attributes,
     /// The owner's name, empty if there is none.
     pub user: String,
     /// The group's name, empty if there is none.
     pub group: String,
-    /// Extended attributes.
-    pub xattrs: BTreeMap<String, Vec<u8>>,
     /// The checksum that the archive itself gives for a file's content, or a link's target.
     pub checksum: Option<Checksum>,
 }
 
-/// What an entry is, with what belongs to it.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum EntryKind {
-    /// A directory.
-    Directory,
-    /// A file: where its content lies in the archive.
-    File(Range<usize>),
-    /// A symbolic link and its target.
-    Symlink(String),
-    /// Another name for the file of this path in the same archive.
-    Hardlink(String),
-}
+/// What an entry is: of a file, where its content lies in the archive.
+pub type EntryKind = Node<Range<usize>>;
 
 const POLICY: Policy = Policy {
     entries: limits::ENTRIES,
@@ -100,16 +83,16 @@ fn entry(member: &Member) -> Result<Entry, String> {
             EntryKind::File(start?..end?)
         }
         archive::Kind::Symlink(target) => EntryKind::Symlink(target.clone()),
-        archive::Kind::HardLink(target) => EntryKind::Hardlink(target.clone()),
+        archive::Kind::HardLink(target) => EntryKind::HardLink(target.clone()),
         archive::Kind::Special(b'6') => return Err("a named pipe".into()),
         archive::Kind::Special(_) => return Err("a device".into()),
     };
     let [user, group] = member.owner_names().map(|name| std::str::from_utf8(name).map(str::to_owned));
     let not_text = |_| "the name of its owner is not UTF-8";
-    let Attributes { mode, uid, gid, xattrs } = member.attributes.clone();
+    let attributes = member.attributes.clone();
     let path = member.path.strip_suffix('/').unwrap_or(&member.path).to_owned();
     let (user, group) = (user.map_err(not_text)?, group.map_err(not_text)?);
-    Ok(Entry { path, kind, mode, uid, gid, user, group, xattrs, checksum })
+    Ok(Entry { path, kind, attributes, user, group, checksum })
 }
 
 /// Where abuild leaves a file's own checksum, for a file has no link's target: behind three NULs, `APK2`, the
@@ -170,10 +153,13 @@ mod tests {
         let EntryKind::File(range) = read[1].kind.clone() else { panic!() };
         assert_eq!(&tar[range], b"abc");
         assert!(read[1].checksum.unwrap().is_of(b"abc"));
-        assert_eq!(read[1].xattrs["security.capability"], [1, 0, 0]);
-        assert_eq!((read[1].mode, read[1].uid, read[1].gid), (0o4755, 0, 42));
+        assert_eq!(read[1].attributes.xattrs["security.capability"], [1, 0, 0]);
+        assert_eq!(
+            (read[1].attributes.mode, read[1].attributes.uid, read[1].attributes.gid),
+            (0o4755, 0, 42)
+        );
         assert_eq!(read[2].kind, EntryKind::Symlink("a".into()));
-        assert_eq!(read[3].kind, EntryKind::Hardlink("bin/a".into()));
+        assert_eq!(read[3].kind, EntryKind::HardLink("bin/a".into()));
         assert_eq!(read[4].path.len(), 199);
     }
 

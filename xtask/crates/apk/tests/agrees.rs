@@ -223,7 +223,7 @@ fn assert_same(ours: &Path, theirs: &Path) {
     let scripts = |root: &Path| {
         let bytes = fs::read(root.join(database::SCRIPTS)).unwrap();
         let entries = apk::tarball::entries(&bytes, "scripts").unwrap();
-        entries.into_iter().map(|entry| (entry.path, entry.mode)).collect::<Vec<_>>()
+        entries.into_iter().map(|entry| (entry.path, entry.attributes.mode)).collect::<Vec<_>>()
     };
     assert_eq!(scripts(ours), scripts(theirs));
 }

@@ -10,9 +10,10 @@ use apk::install::Rootfs;
 use apk::package::Package;
 use apk::record::Record;
 use apk::resolve::{Request, resolve};
-use apk::tree::{NodeKind, Tree};
+use apk::tree::Tree;
 use common::{ARCHES, INDEX, PACKAGE, keyring, minirootfs, mirror};
 use digest::Expected;
+use fstree::tree::Node;
 
 const WORLD: &str = "alpine-baselayout alpine-keys apk-tools busybox libc-utils util-linux coreutils findutils \
                          ca-certificates conntrack-tools iptables";
@@ -217,7 +218,7 @@ fn the_real_package_is_verified_for_its_architecture_only() {
     insta::assert_snapshot!(format!("{error:#}"), @"opening alpine-baselayout-3.2.0-r23.apk: alpine-baselayout-3.2.0-r23.apk is signed by `alpine-devel@lists.alpinelinux.org-616ae350.rsa.pub`, a key for aarch64, not for x86_64");
     let rootfs = Rootfs::empty("aarch64").install(&package).unwrap();
     let tree = rootfs.finish(&Dependency::parse_all("alpine-baselayout").unwrap(), 0).unwrap();
-    assert_eq!(tree.get("tmp").unwrap().mode, 0o1777);
+    assert_eq!(tree.get("tmp").unwrap().attributes.mode, 0o1777);
     assert!(rootfs_has_script(&tree));
 }
 
@@ -254,8 +255,8 @@ fn a_root_filesystem_is_read_and_its_database_written_as_it_was() {
         assert_eq!(again, read);
         // Each file that the database has is there, as it says.
         for (path, file) in read.packages.iter().flat_map(database::Installed::files) {
-            let found = match &tree.get(&path).unwrap_or_else(|| panic!("{path}")).kind {
-                NodeKind::Symlink(target) => target.as_bytes(),
+            let found = match &tree.get(&path).unwrap_or_else(|| panic!("{path}")).node {
+                Node::Symlink(target) => target.as_bytes(),
                 _ => tree.read(&path).unwrap(),
             };
             // These two the root filesystem's makers changed.

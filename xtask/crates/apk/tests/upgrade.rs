@@ -8,7 +8,8 @@ use apk::install::Rootfs;
 use apk::key::Keyring;
 use apk::package::{Package, ScriptKind};
 use apk::testrepo::{Item, PackageMaker, Signer};
-use apk::tree::{Node, NodeKind, Tree};
+use apk::tree::Tree;
+use fstree::tree::{Entry, Node};
 
 static SIGNER: LazyLock<Signer> = LazyLock::new(|| Signer::new("test.rsa.pub", 1).unwrap());
 
@@ -59,7 +60,7 @@ fn changed() -> Rootfs {
     let rootfs = Rootfs::empty("x86_64").install(&old()).unwrap();
     let mut tree = rootfs.finish(&Dependency::parse_all("a").unwrap(), 7).unwrap();
     for path in ["etc/changed", "etc/gone-but-changed", "etc/local"] {
-        tree.put(path, Node::file(b"mine".to_vec(), 0o600)).unwrap();
+        tree.put(path, Entry::file(0o600, &b"mine"[..])).unwrap();
     }
     Rootfs::from_base(tree, "x86_64").unwrap()
 }
@@ -110,7 +111,7 @@ fn the_result_does_not_depend_on_how_it_came_about() {
     let tree = finish(build());
     assert_eq!(tree, finish(build()));
     assert_eq!(tree.read("etc/apk/world"), Some(&b"a\nb\n"[..]));
-    assert_eq!(tree.get("usr/b").unwrap().kind, NodeKind::Symlink("x".into()));
+    assert_eq!(tree.get("usr/b").unwrap().node, Node::Symlink("x".into()));
     let text = |path: &str| String::from_utf8(tree.read(path).unwrap().to_vec()).unwrap();
     let scripts = tree.read("lib/apk/db/scripts.tar").unwrap();
     let database =

@@ -1,6 +1,7 @@
 //! A tree of files as data: what lies at which path, before any byte of an archive exists.
 
 use std::collections::{BTreeMap, HashMap};
+use std::ops::{Deref, Range};
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -24,21 +25,75 @@ pub enum Source {
     /// A regular file on disk. Only its bytes count: its name, mode, owner and times do not.
     Path(PathBuf),
     /// These bytes.
-    Bytes(Arc<[u8]>),
+    Bytes(Bytes),
 }
 
 impl From<&[u8]> for Source {
     fn from(bytes: &[u8]) -> Self {
+        Self::Bytes(bytes.to_vec().into())
+    }
+}
+
+impl From<Vec<u8>> for Source {
+    fn from(bytes: Vec<u8>) -> Self {
         Self::Bytes(bytes.into())
     }
 }
 
-/// What an entry is.
+impl From<Bytes> for Source {
+    fn from(bytes: Bytes) -> Self {
+        Self::Bytes(bytes)
+    }
+}
+
+/// A part of bytes that others share.
+#[derive(Clone, Debug)]
+pub struct Bytes {
+    whole: Arc<Vec<u8>>,
+    range: Range<usize>,
+}
+
+impl Bytes {
+    /// A part of `whole`; nothing if it does not lie in it.
+    pub fn part(whole: &Arc<Vec<u8>>, range: Range<usize>) -> Self {
+        let range = if whole.get(range.clone()).is_some() { range } else { 0..0 };
+        Self { whole: Arc::clone(whole), range }
+    }
+}
+
+impl From<Vec<u8>> for Bytes {
+    fn from(bytes: Vec<u8>) -> Self {
+        let range = 0..bytes.len();
+        Self { whole: Arc::new(bytes), range }
+    }
+}
+
+impl Deref for Bytes {
+    type Target = [u8];
+
+    fn deref(&self) -> &[u8] {
+        &self.whole[self.range.clone()]
+    }
+}
+
+impl PartialEq for Bytes {
+    fn eq(&self, other: &Self) -> bool {
+        **self == **other
+    }
+}
+
+impl Eq for Bytes {}
+
+/// What an entry is; a file is known by an `F`.
 #[derive(Clone, Debug, PartialEq, Eq)]
-enum Node {
+pub enum Node<F> {
+    /// A directory.
     Directory,
-    File(Source),
+    /// A regular file.
+    File(F),
+    /// Another name of the regular file at this path.
     HardLink(String),
+    /// A symbolic link and its target, as it is written.
     Symlink(String),
 }
 
@@ -58,12 +113,14 @@ pub struct Attributes {
 /// One entry of a [`Tree`].
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Entry {
-    node: Node,
-    attributes: Attributes,
+    /// What it is.
+    pub node: Node<Source>,
+    /// What belongs to it; nothing to another name of a file.
+    pub attributes: Attributes,
 }
 
 impl Entry {
-    fn new(node: Node, mode: u32) -> Self {
+    fn new(node: Node<Source>, mode: u32) -> Self {
         Self { node, attributes: Attributes { mode, ..Attributes::default() } }
     }
 

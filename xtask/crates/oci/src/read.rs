@@ -16,7 +16,7 @@ use flate2::bufread::MultiGzDecoder;
 use fstree::archive::{self, Member, Policy, Reader};
 use fstree::path::rooted;
 use fstree::paths::{Paths, Thing};
-use fstree::tree::{Attributes, Entry, Tree};
+use fstree::tree::{Attributes, Entry, Node, Tree};
 use oci_spec::image::MediaType;
 
 use crate::digest::{self, CHUNK, Digest, hash_reader};
@@ -140,16 +140,16 @@ impl Listing {
     pub fn outline(&self) -> Result<Tree> {
         let mut tree = Tree::new();
         for (path, Item { what, attributes, .. }) in &self.items {
-            let entry = match what {
-                What::Directory => Entry::directory(attributes.mode),
-                What::File { .. } => Entry::file(attributes.mode, &[][..]),
-                What::HardLink(target) => Entry::hard_link(target),
-                What::Symlink(target) => Entry::symlink(target),
+            let node = match what {
+                What::Directory => Node::Directory,
+                What::File { .. } => Node::File(Vec::new().into()),
+                What::HardLink(target) => Node::HardLink(target.clone()),
+                What::Symlink(target) => Node::Symlink(target.clone()),
                 What::Special(_) => return Err(malformed(&format!("{path:?}: a device or a pipe"))),
             };
-            let entry = entry.owner(attributes.uid, attributes.gid);
-            let add = |entry: Entry, (name, value): (&String, &Vec<u8>)| entry.xattr(name, value.clone());
-            tree.insert(path, attributes.xattrs.iter().fold(entry, add))?;
+            let link = matches!(node, Node::HardLink(_));
+            let attributes = if link { Attributes::default() } else { attributes.clone() };
+            tree.insert(path, Entry { node, attributes })?;
         }
         Ok(tree)
     }
@@ -300,11 +300,13 @@ impl Layer<'_, '_> {
         };
         let item = Item { what, attributes: member.attributes, mtime };
         // Of two directories there is one, as the later entry says.
-        match self.items.directory(&path) {
-            Some(there) if item.is_directory() => *there = item,
-            _ => self.items.insert(path, item).map_err(|why| malformed(&why))?,
+        if item.is_directory()
+            && let Some(there) = self.items.directory(&path)
+        {
+            *there = item;
+            return Ok(());
         }
-        Ok(())
+        self.items.insert(path, item).map_err(|why| malformed(&why))
     }
 
     /// What is cut off is found when the next entry is asked for.

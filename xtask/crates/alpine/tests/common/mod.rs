@@ -11,7 +11,6 @@ use apk::install::Rootfs;
 use apk::key::Keyring;
 use apk::record::Record;
 use apk::testrepo::{Item, PackageMaker, Parts, Signer};
-use apk::tree::{Node, NodeKind, Sink, Tree};
 use catalog::{Alpine, Arch};
 use progress::Silent;
 use store::Store;
@@ -24,34 +23,26 @@ use alpine::relock::{self, Request};
 pub(crate) const ROOTFS: &str = "v3.15/releases/x86_64/rootfs.tar.gz";
 pub(crate) const MAIN: &str = "v3.15/main/x86_64";
 
-struct Tar(tar::Builder<flate2::write::GzEncoder<Vec<u8>>>);
-
-impl Sink for Tar {
-    fn put(&mut self, path: &str, node: &Node) -> anyhow::Result<()> {
+/// A root filesystem with a directory, apk's database and nothing else.
+pub(crate) fn rootfs(arch: &str) -> Vec<u8> {
+    let tree = Rootfs::empty(arch).finish(&[], 0).unwrap();
+    let gzip = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+    let mut tar = tar::Builder::new(gzip);
+    for (path, entry) in tree.iter() {
         let mut header = tar::Header::new_ustar();
-        header.set_mode(node.mode);
+        header.set_mode(entry.attributes.mode);
         header.set_uid(0);
         header.set_gid(0);
         header.set_mtime(0);
-        let bytes: &[u8] = if let NodeKind::File(content) = &node.kind {
-            content
-        } else {
+        let content = tree.read(path);
+        if content.is_none() {
             header.set_entry_type(tar::EntryType::Directory);
-            &[]
-        };
+        }
+        let bytes = content.unwrap_or_default();
         header.set_size(bytes.len() as u64);
-        self.0.append_data(&mut header, path, bytes)?;
-        Ok(())
+        tar.append_data(&mut header, path, bytes).unwrap();
     }
-}
-
-/// A root filesystem with a directory, apk's database and nothing else.
-pub(crate) fn rootfs(arch: &str) -> Vec<u8> {
-    let tree: Tree = Rootfs::empty(arch).finish(&[], 0).unwrap();
-    let gzip = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
-    let mut tar = Tar(tar::Builder::new(gzip));
-    tree.write_to(&mut tar).unwrap();
-    tar.0.into_inner().unwrap().finish().unwrap()
+    tar.into_inner().unwrap().finish().unwrap()
 }
 
 pub(crate) struct Place {

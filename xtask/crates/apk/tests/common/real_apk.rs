@@ -6,34 +6,10 @@ use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use apk::tree::{Node, NodeKind, Sink, Tree};
+use apk::tree::Tree;
 use exec::Run;
+use fstree::tree::{Resolved, Source};
 use tempfile::TempDir;
-
-/// Writes a tree into a directory; owners need root.
-pub(crate) struct Directory<'a> {
-    pub(crate) root: &'a Path,
-}
-
-impl Sink for Directory<'_> {
-    fn put(&mut self, path: &str, node: &Node) -> anyhow::Result<()> {
-        let to = self.root.join(path);
-        match &node.kind {
-            NodeKind::Directory => fs::create_dir(&to)?,
-            NodeKind::File(content) => fs::write(&to, &**content)?,
-            NodeKind::Symlink(target) => symlink(target, &to)?,
-            NodeKind::Hardlink(target) => fs::hard_link(self.root.join(target), &to)?,
-        }
-        std::os::unix::fs::lchown(&to, Some(node.uid), Some(node.gid))?;
-        if !matches!(node.kind, NodeKind::Symlink(_)) {
-            fs::set_permissions(&to, fs::Permissions::from_mode(node.mode))?;
-        }
-        for (name, value) in &node.xattrs {
-            rustix::fs::lsetxattr(&to, name.as_str(), value, rustix::fs::XattrFlags::empty())?;
-        }
-        Ok(())
-    }
-}
 
 /// An `x86_64` root filesystem with the real apk in it.
 pub(crate) struct RealApk {
@@ -87,10 +63,27 @@ impl RealApk {
     }
 }
 
+/// Writes a tree into a directory; owners need root.
 pub(crate) fn write(tree: &Tree, root: &Path) {
     fs::create_dir(root).unwrap();
     fs::set_permissions(root, fs::Permissions::from_mode(0o755)).unwrap();
-    tree.write_to(&mut Directory { root }).unwrap();
+    for (path, (resolved, attributes)) in tree.clone().into_archived().unwrap().resolve().unwrap() {
+        let to = root.join(path);
+        match resolved {
+            Resolved::Directory => fs::create_dir(&to).unwrap(),
+            Resolved::File(Source::Bytes(content)) => fs::write(&to, &**content).unwrap(),
+            Resolved::File(Source::Path(_)) => unreachable!("apk's files are in memory"),
+            Resolved::Symlink(target) => symlink(target, &to).unwrap(),
+            Resolved::HardLink(target) => fs::hard_link(root.join(target), &to).unwrap(),
+        }
+        std::os::unix::fs::lchown(&to, Some(attributes.uid), Some(attributes.gid)).unwrap();
+        if !matches!(resolved, Resolved::Symlink(_)) {
+            fs::set_permissions(&to, fs::Permissions::from_mode(attributes.mode)).unwrap();
+        }
+        for (name, value) in &attributes.xattrs {
+            rustix::fs::lsetxattr(&to, name.as_str(), value, rustix::fs::XattrFlags::empty()).unwrap();
+        }
+    }
 }
 
 /// The lines `(1/9) Installing name (version)` of what apk wrote.

@@ -15,6 +15,7 @@ use apk::record::Record;
 use apk::resolve::{Request, resolve};
 use apk::tarball::{Entry, EntryKind};
 use fault::{Fault, Kind};
+use fstree::tree::Attributes;
 
 use super::{HotPath, Numbers, Setup, Work};
 
@@ -112,12 +113,9 @@ fn package(name: &str, version: u32, prefix: &str, files: u64) -> Result<Package
     let entry = |path: String, kind: EntryKind| Entry {
         path,
         kind,
-        mode: 0o755,
-        uid: 0,
-        gid: 0,
+        attributes: Attributes { mode: 0o755, ..Attributes::default() },
         user: String::new(),
         group: String::new(),
-        xattrs: [].into(),
         checksum: None,
     };
     let mut entries = Vec::new();
@@ -128,7 +126,7 @@ fn package(name: &str, version: u32, prefix: &str, files: u64) -> Result<Package
         }
         let kind = match number % 2 {
             0 => EntryKind::File(0..10),
-            _ => EntryKind::Hardlink(format!("{directory}/file-{}", number - 1)),
+            _ => EntryKind::HardLink(format!("{directory}/file-{}", number - 1)),
         };
         entries.push(entry(format!("{directory}/file-{number}"), kind));
     }
