@@ -1,7 +1,6 @@
 //! Tar archives, read strictly: what two readers could take for two things is refused.
 
 use std::collections::BTreeMap;
-use std::fmt;
 use std::io::{self, ErrorKind, Read};
 
 use tar::{EntryType, Header};
@@ -23,36 +22,6 @@ pub struct Policy {
     pub extended_headers: u64,
     /// Whether a record of this key may be in an extended header, beside paths and extended attributes.
     pub takes: fn(&str) -> bool,
-}
-
-/// Why an archive is not read any further.
-#[derive(Debug)]
-pub enum Error {
-    /// It could not be read.
-    Io(io::Error),
-    /// What is wrong with it.
-    Refused(String),
-}
-
-impl fmt::Display for Error {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Io(error) => error.fmt(f),
-            Self::Refused(why) => f.write_str(why),
-        }
-    }
-}
-
-impl From<io::Error> for Error {
-    fn from(error: io::Error) -> Self {
-        Self::Io(error)
-    }
-}
-
-impl From<String> for Error {
-    fn from(why: String) -> Self {
-        Self::Refused(why)
-    }
 }
 
 /// What a member of an archive is.
@@ -144,27 +113,26 @@ impl<'a> Reader<'a> {
     /// entries needs no end.
     ///
     /// # Errors
-    /// What is not a well-formed archive or beyond the policy: sparse files, sizes on what has no data, two extended headers
-    /// of one entry, two names, extended headers for all that follows (but comments).
-    pub fn next_member(&mut self) -> Result<Option<Member>, Error> {
+    /// [`ErrorKind::InvalidData`] for what is not a well-formed archive or is beyond the policy: sparse files, sizes on what has
+    /// no data, two extended headers of one entry, two names, extended headers for all that follows (but comments).
+    pub fn next_member(&mut self) -> io::Result<Option<Member>> {
         let mut before = Before::default();
         loop {
             self.skip()?;
             let Some(header) = self.header()? else {
                 if before != Before::default() {
-                    return Err("an extended header is followed by nothing".to_owned().into());
+                    return Err(refused("an extended header is followed by nothing"));
                 }
                 self.check_end()?;
                 return Ok(None);
             };
             self.entries += 1;
             if self.entries > self.policy.entries {
-                return Err(format!("it has more than {} entries", self.policy.entries).into());
+                return Err(refused(format!("it has more than {} entries", self.policy.entries)));
             }
             self.size = header.entry_size()?;
             self.left = self.size;
-            let at =
-                |why: String| Error::Refused(about(&String::from_utf8_lossy(&header.path_bytes()), &why));
+            let at = |why: String| about(&String::from_utf8_lossy(&header.path_bytes()), &why);
             match header.entry_type() {
                 EntryType::XHeader => {
                     let data = self.extended_header()?;
@@ -194,15 +162,13 @@ impl<'a> Reader<'a> {
 
     /// Goes to where the next header is. The last block of what stops there need not be whole: umoci writes such, and Go's
     /// reader, which is every runtime's, does not miss it.
-    fn skip(&mut self) -> Result<(), Error> {
+    fn skip(&mut self) -> io::Result<()> {
         if self.left > 0 {
             io::copy(self, &mut io::sink())?;
         }
         if self.left > 0 {
             let found = self.size - self.left;
-            return Err(
-                about(&self.last, &format!("it ends inside, {found} of {} bytes in", self.size)).into()
-            );
+            return Err(about(&self.last, &format!("it ends inside, {found} of {} bytes in", self.size)));
         }
         let padding = usize::try_from(self.at.next_multiple_of(BLOCK as u64) - self.at).unwrap_or_default();
         self.at += fill(self.from, &mut [0; BLOCK][..padding])? as u64;
@@ -210,7 +176,7 @@ impl<'a> Reader<'a> {
     }
 
     /// The next header; none where the archive stops or has an empty one.
-    fn header(&mut self) -> Result<Option<Header>, Error> {
+    fn header(&mut self) -> io::Result<Option<Header>> {
         let mut header = Header::new_old();
         let read = fill(self.from, header.as_mut_bytes())?;
         self.at += read as u64;
@@ -219,42 +185,42 @@ impl<'a> Reader<'a> {
             return Ok(None);
         }
         if read < BLOCK {
-            return Err("it ends inside a header".to_owned().into());
+            return Err(refused("it ends inside a header"));
         }
         // The field itself counts as spaces.
         let others = bytes[..148].iter().chain(&bytes[156..]);
         if others.fold(8 * 32, |sum, byte| sum + u32::from(*byte)) != header.cksum()? {
-            return Err("the checksum of a header is wrong".to_owned().into());
+            return Err(refused("the checksum of a header is wrong"));
         }
         Ok(Some(header))
     }
 
-    fn extended_header(&mut self) -> Result<Vec<u8>, Error> {
+    fn extended_header(&mut self) -> io::Result<Vec<u8>> {
         let (size, Policy { extended_header, extended_headers, .. }) = (self.size, self.policy);
         if size > extended_header {
-            return Err(format!("extended header of {size} bytes, limit {extended_header}").into());
+            return Err(refused(format!("extended header of {size} bytes, limit {extended_header}")));
         }
         self.extended_bytes += size;
         if self.extended_bytes > extended_headers {
-            return Err(format!("extended headers of more than {extended_headers} bytes together").into());
+            return Err(refused(format!("extended headers of more than {extended_headers} bytes together")));
         }
         let mut bytes = Vec::new();
         self.read_to_end(&mut bytes)?;
         if self.left > 0 {
-            return Err("it ends inside an extended header".to_owned().into());
+            return Err(refused("it ends inside an extended header"));
         }
         Ok(bytes)
     }
 
-    fn check_end(&mut self) -> Result<(), Error> {
+    fn check_end(&mut self) -> io::Result<()> {
         let mut buffer = vec![0; 64 << 10];
         loop {
-            match self.from.read(&mut buffer) {
-                Ok(0) => return Ok(()),
-                Ok(read) if buffer[..read].iter().all(|byte| *byte == 0) => {}
-                Ok(_) => return Err("data follows the end of the archive".to_owned().into()),
-                Err(error) if error.kind() == ErrorKind::Interrupted => {}
-                Err(error) => return Err(error.into()),
+            let read = fill(self.from, &mut buffer)?;
+            if buffer[..read].iter().any(|byte| *byte != 0) {
+                return Err(refused("data follows the end of the archive"));
+            }
+            if read < buffer.len() {
+                return Ok(());
             }
         }
     }
@@ -303,11 +269,11 @@ fn long(slot: &mut Option<Vec<u8>>, mut data: Vec<u8>) -> Result<(), String> {
     slot.replace(data).map_or(Ok(()), |_| Err("it has two long names".to_owned()))
 }
 
-fn member(header: Header, before: Before, size: u64, position: u64) -> Result<Member, Error> {
+fn member(header: Header, before: Before, size: u64, position: u64) -> io::Result<Member> {
     let Before { path, link, xattrs, records, .. } = before;
     let raw = path.unwrap_or_else(|| header.path_bytes().into_owned());
     let path = text(raw).map_err(|(shown, why)| about(&shown, why))?;
-    let at = |why: &str| Error::Refused(about(&path, why));
+    let at = |why: &str| about(&path, why);
     let link = || {
         let link = link.or_else(|| header.link_name_bytes().map(Into::into)).unwrap_or_default();
         let link = text(link).map_err(|(_, why)| at(why))?;
@@ -369,8 +335,12 @@ fn text(bytes: Vec<u8>) -> Result<String, (String, &'static str)> {
     }
 }
 
-fn about(path: &str, why: &str) -> String {
-    format!("`{}`: {why}", path.escape_debug())
+fn refused(why: impl Into<String>) -> io::Error {
+    io::Error::new(ErrorKind::InvalidData, why.into())
+}
+
+fn about(path: &str, why: &str) -> io::Error {
+    refused(format!("`{}`: {why}", path.escape_debug()))
 }
 
 /// Reads until `buffer` is full or there is no more: how much there was.

@@ -247,7 +247,7 @@ fn list_tar(from: impl Read, limits: &Limits, see: &mut FileVisitor<'_>) -> Resu
         },
     );
     let mut layer = Layer { items: Paths::default(), unpacked_size: 0, see };
-    while let Some(member) = reader.next_member().map_err(failed)? {
+    while let Some(member) = reader.next_member().map_err(limited::fault)? {
         exec::interrupt::check()?;
         layer.add(member, &mut reader)?;
     }
@@ -320,13 +320,6 @@ impl Layer<'_, '_> {
         let (digest, _) = digest::finish(hashing.hasher);
         self.unpacked_size += size;
         Ok(What::File { size, digest })
-    }
-}
-
-fn failed(error: archive::Error) -> anyhow::Error {
-    match error {
-        archive::Error::Io(error) => limited::fault(error),
-        archive::Error::Refused(why) => malformed(&why),
     }
 }
 
