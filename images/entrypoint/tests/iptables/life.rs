@@ -153,7 +153,8 @@ fn whatever_hangs_a_start_is_ended_by_signals() {
     std::thread::sleep(Duration::from_millis(300));
     assert!(Command::new("kill").arg(child.id().to_string()).status().unwrap().success());
     assert_eq!(child.wait().unwrap().code(), Some(143));
-    let left = || Command::new("pgrep").args(["-g", asked.trim()]).output().unwrap().stdout;
+    // Not those that have ended and that their new parent has yet to wait for.
+    let left = || Command::new("pgrep").args(["-r", "R,S,D", "-g", asked.trim()]).output().unwrap().stdout;
     wait_for("the end of what was asked", || left().is_empty());
 }
 
