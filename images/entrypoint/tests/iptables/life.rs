@@ -117,9 +117,10 @@ fn whatever_hangs_a_start_is_ended_by_signals() {
             let mut told = false;
             for _ in 0..5 {
                 let _ = fs::remove_file(image.dir.join("hanging"));
-                let outside = ["-pf", "--kill-child", "--mount-proc", program];
+                // Whoever runs the tests in the background may ignore signals, which would stay so.
+                let outside = ["--default-signal", "unshare", "-pf", "--kill-child", "--mount-proc", program];
                 let begin = Instant::now();
-                let mut unshare = image.command("unshare", &[&outside, args].concat(), None);
+                let mut unshare = image.command("env", &[&outside, args].concat(), None);
                 let mut child = unshare.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
                 let inner = first_child(&child);
                 wait_for(what, || image.dir.join("hanging").exists());
@@ -154,7 +155,8 @@ fn whatever_hangs_a_start_is_ended_by_signals() {
     assert!(Command::new("kill").arg(child.id().to_string()).status().unwrap().success());
     assert_eq!(child.wait().unwrap().code(), Some(143));
     // Not those that have ended and that their new parent has yet to wait for.
-    let left = || Command::new("pgrep").args(["-r", "R,S,D", "-g", asked.trim()]).output().unwrap().stdout;
+    let left =
+        || Command::new("pgrep").args(["-r", "R,S,D,T,t", "-g", asked.trim()]).output().unwrap().stdout;
     wait_for("the end of what was asked", || left().is_empty());
 }
 
