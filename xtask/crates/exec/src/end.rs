@@ -66,16 +66,14 @@ pub(crate) fn wait_for(child: &mut Child, grace: Duration, meanwhile: impl Fn(&C
 }
 
 fn signal_group(child: &Child, signal: Signal) {
-    if let Some(pid) = i32::try_from(child.id()).ok().and_then(Pid::from_raw) {
-        // The group may be gone already; there is nothing to do about it then.
-        let _ = kill_process_group(pid, signal);
-    }
+    // The group may be gone already; there is nothing to do about it then.
+    let _ = kill_process_group(Pid::from_child(child), signal);
 }
 
 /// Waits for the children that have ended, but for the one that is waited for already.
 fn reap_adopted(child: &Child) {
-    let own = i32::try_from(child.id()).ok().and_then(Pid::from_raw);
-    for adopted in children().into_iter().filter(|id| Some(*id) != own) {
+    let own = Pid::from_child(child);
+    for adopted in children().into_iter().filter(|id| *id != own) {
         // One that is still running is asked again the next time.
         let _ = waitpid(Some(adopted), WaitOptions::NOHANG);
     }

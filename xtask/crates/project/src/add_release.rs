@@ -13,10 +13,10 @@ use catalog::{Catalog, Closure, Release};
 use fault::{Fault, Kind};
 
 pub use self::origin::Origin;
+use crate::checkout::CATALOG;
 use crate::weigh::Request;
 use crate::{BuildOptions, Checkout, Selection, Session, pins, record};
 
-const CATALOG: &str = "images/catalog.toml";
 /// What a release is made of and reported in: what is copied to work on, and where the changed files are.
 const PARTS: [&str; 3] = ["images", "docs", "README.md"];
 

@@ -12,7 +12,7 @@ use progress::Progress;
 use crate::{BuildOptions, Selection, Session};
 
 /// What makes a directory the top of the repository.
-const CATALOG: &str = "images/catalog.toml";
+pub(crate) const CATALOG: &str = "images/catalog.toml";
 /// Where layouts are put unless another place is named.
 pub const IMAGES: &str = "target/images";
 

@@ -139,24 +139,22 @@ pub fn closures(session: &Session<'_>, releases: &[String]) -> Result<BTreeMap<S
         };
         releases.iter().map(find).collect::<Result<_, _>>()?
     };
-    let mut specs = BTreeMap::new();
+    let mut specs = Vec::new();
     for release in chosen {
         for closure in [catalog::Closure::Kube, catalog::Closure::Kubeadm, catalog::Closure::CniPlugins] {
-            let spec = plan::spec(catalog, release, closure)?;
-            specs.insert(spec.dir().display().to_string(), spec);
+            specs.push(plan::spec(catalog, release, closure)?);
         }
         // Components that carry programs on have closures of their own.
         for component in &catalog.components {
-            let carries = matches!(component.content(), catalog::Content::Go(go) if !go.carry.is_empty());
-            let (name, options) = (component.name.as_str(), plan::Options::default());
-            let own = carries.then(|| plan::go_closures(catalog, name, release, &options)).transpose()?;
-            specs.extend(own.into_iter().flatten().map(|spec| (spec.dir().display().to_string(), spec)));
+            if matches!(component.content(), catalog::Content::Go(go) if !go.carry.is_empty()) {
+                let (name, options) = (component.name.as_str(), plan::Options::default());
+                specs.extend(plan::go_closures(catalog, name, release, &options)?);
+            }
         }
         let unedited = plan::unedited(catalog, release)?;
-        let made = unedited.into_iter().filter(|spec| Closure::is_there(&session.sources.go(), spec));
-        specs.extend(made.map(|spec| (spec.dir().display().to_string(), spec)));
+        specs.extend(unedited.into_iter().filter(|spec| Closure::is_there(&session.sources.go(), spec)));
     }
-    Ok(specs)
+    Ok(specs.into_iter().map(|spec| (spec.dir().display().to_string(), spec)).collect())
 }
 
 /// Compares a closure with what its modules give, or where nothing may be asked for, with itself. Returns what it is.
