@@ -5,7 +5,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
-use apk::testrepo::{Item, PackageMaker, Signer};
+use apk::testrepo::{ArchiveMember, PackageMaker, Signer};
 use tempfile::TempDir;
 
 use crate::{debian, measured, scratch, skip, xtask};
@@ -54,7 +54,7 @@ impl Place {
     }
 
     /// With more in both of them.
-    pub fn with(real: &Path, more: &[Item]) -> Result<Self> {
+    pub fn with(real: &Path, more: &[ArchiveMember]) -> Result<Self> {
         Self::make(real, Some("test-tool"), |mirror, arch, signer| {
             let packages = ["test-tool", "test-libs"].map(|name| {
                 let mut package = test_package(name, arch);
@@ -166,16 +166,22 @@ pub fn put(to: &Path, bytes: &[u8]) -> Result<()> {
 
 /// `test-tool` needs `test-libs`; its files try what layers can hold, and it takes the place of a link to busybox.
 fn test_package(name: &str, arch: &str) -> PackageMaker {
-    let mut items =
-        vec![Item::directory("usr"), Item::directory("usr/share"), Item::directory("usr/share/test")];
-    items.push(Item::file(&format!("usr/share/test/{name}"), name.as_bytes()));
+    let mut items = vec![
+        ArchiveMember::directory("usr"),
+        ArchiveMember::directory("usr/share"),
+        ArchiveMember::directory("usr/share/test"),
+    ];
+    items.push(ArchiveMember::file(&format!("usr/share/test/{name}"), name.as_bytes()));
     if name == "test-tool" {
         items.extend([
-            Item::directory("bin"),
-            Item::file("bin/test-tool", b"#!/bin/sh\necho a tool\n").mode(0o755),
-            Item::hardlink("bin/test-tool-too", "bin/test-tool").mode(0o755),
-            Item::file("bin/rev", b"#!/bin/sh\necho not busybox\n").mode(0o755),
-            Item { group: (42, "shadow".into()), ..Item::file("usr/share/test/shadowed", b"s").mode(0o2640) },
+            ArchiveMember::directory("bin"),
+            ArchiveMember::file("bin/test-tool", b"#!/bin/sh\necho a tool\n").mode(0o755),
+            ArchiveMember::hardlink("bin/test-tool-too", "bin/test-tool").mode(0o755),
+            ArchiveMember::file("bin/rev", b"#!/bin/sh\necho not busybox\n").mode(0o755),
+            ArchiveMember {
+                group: (42, "shadow".into()),
+                ..ArchiveMember::file("usr/share/test/shadowed", b"s").mode(0o2640)
+            },
         ]);
     }
     let mut maker = PackageMaker::new(name, "1.0-r0", arch, items);

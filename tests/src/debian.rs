@@ -10,7 +10,7 @@ use std::path::Path;
 use std::process::Command;
 
 use anyhow::{Context, Result, ensure};
-use apk::testrepo::{Item, PackageMaker};
+use apk::testrepo::{ArchiveMember, PackageMaker};
 
 use crate::cmd;
 
@@ -57,7 +57,10 @@ const TRIGGERS: &str = "triggers = /usr/share/ca-certificates /usr/local/share/c
 pub fn packages(arch: &str) -> Result<Vec<PackageMaker>> {
     if arch != NATIVE {
         let text = |(name, _): &(&str, _)| {
-            let files = BTreeMap::from([(format!("usr/share/test/{name}"), Item::file("", name.as_bytes()))]);
+            let files = BTreeMap::from([(
+                format!("usr/share/test/{name}"),
+                ArchiveMember::file("", name.as_bytes()),
+            )]);
             maker(name, arch, files)
         };
         return Ok(NAMES.iter().map(text).collect());
@@ -85,7 +88,7 @@ pub fn packages(arch: &str) -> Result<Vec<PackageMaker>> {
         // Where Debian's loader looks, and where programs look for the loader.
         let (_, name) = path.rsplit_once('/').context("a library without a directory")?;
         let to = if name.starts_with("ld-linux") { "lib64" } else { "usr/lib/x86_64-linux-gnu" };
-        libraries.insert(format!("{to}/{name}"), Item::file("", &content).mode(0o755));
+        libraries.insert(format!("{to}/{name}"), ArchiveMember::file("", &content).mode(0o755));
     }
     let mut package = maker(LIBRARIES, arch, libraries);
     package.index = format!("p:{LIBC}=6\n");
@@ -94,22 +97,26 @@ pub fn packages(arch: &str) -> Result<Vec<PackageMaker>> {
 }
 
 /// A package of these files, with the directories they are in.
-fn maker(name: &str, arch: &str, files: BTreeMap<String, Item>) -> PackageMaker {
+fn maker(name: &str, arch: &str, files: BTreeMap<String, ArchiveMember>) -> PackageMaker {
     let mut items = BTreeMap::new();
     for (path, item) in files {
         for parent in Path::new(&path).ancestors().skip(1) {
             let parent = parent.to_string_lossy().into_owned();
             if !parent.is_empty() {
-                items.entry(parent.clone()).or_insert_with(|| Item::directory(&parent));
+                items.entry(parent.clone()).or_insert_with(|| ArchiveMember::directory(&parent));
             }
         }
-        items.insert(path.clone(), Item { path, ..item });
+        items.insert(path.clone(), ArchiveMember { path, ..item });
     }
     PackageMaker::new(name, VERSION, arch, items.into_values().collect())
 }
 
 /// The files of Debian's packages that Alpine's has, by path; the libraries they load are noted down.
-fn files(name: &str, debian: &[&str], loaded: &mut BTreeSet<String>) -> Result<BTreeMap<String, Item>> {
+fn files(
+    name: &str,
+    debian: &[&str],
+    loaded: &mut BTreeSet<String>,
+) -> Result<BTreeMap<String, ArchiveMember>> {
     let mut files = BTreeMap::new();
     for path in cmd::ok(Command::new("dpkg-query").arg("--listfiles").args(debian))?.lines() {
         let Ok(meta) = fs::symlink_metadata(path) else { continue };
@@ -119,20 +126,20 @@ fn files(name: &str, debian: &[&str], loaded: &mut BTreeSet<String>) -> Result<B
         let Some(to) = place(name, path) else { continue };
         let item = if meta.is_symlink() {
             let target = fs::read_link(path)?;
-            Item::symlink("", target.to_str().context("a link's target is not UTF-8")?)
+            ArchiveMember::symlink("", target.to_str().context("a link's target is not UTF-8")?)
         } else {
             let content = fs::read(path)?;
             if content.starts_with(&elf::MAGIC) {
                 loaded.extend(libraries(path)?);
             }
-            Item::file("", &content).mode(meta.permissions().mode() & 0o7777)
+            ArchiveMember::file("", &content).mode(meta.permissions().mode() & 0o7777)
         };
         files.insert(to, item);
     }
     // Debian's are made when it is installed; Alpine's are in the packages, and legacy.
     if let "iptables" | "ip6tables" = name {
         for link in ["", "-save", "-restore"].map(|end| format!("sbin/{name}{end}")) {
-            files.insert(link, Item::symlink("", "xtables-legacy-multi"));
+            files.insert(link, ArchiveMember::symlink("", "xtables-legacy-multi"));
         }
     }
     ensure!(!files.is_empty(), "none of its files is on this machine: is {debian:?} installed?");

@@ -11,7 +11,7 @@ use apk::depend;
 use apk::index::Index;
 use apk::key::Keyring;
 use apk::record::Record;
-use apk::testrepo::{Item, PackageMaker, Parts, Signer};
+use apk::testrepo::{ArchiveMember, PackageMaker, Parts, Signer};
 use apk::tree::Tree;
 use fstree::tree::Node;
 use sha2::{Digest, Sha256};
@@ -141,11 +141,11 @@ fn maker(record: &Record, rootfs: &Tree) -> PackageMaker {
     for (at, (path, mode)) in paths.iter().enumerate() {
         // All that the package weighs is in its first file.
         let content = if at == 0 { noise(record) } else { path.clone().into_bytes() };
-        items.push(Item::file(path, &content).mode(*mode));
+        items.push(ArchiveMember::file(path, &content).mode(*mode));
     }
-    items.extend(links.iter().map(|(path, target)| Item::symlink(path, target)));
+    items.extend(links.iter().map(|(path, target)| ArchiveMember::symlink(path, target)));
     if items.is_empty() {
-        items.push(Item::file(".dummy", b""));
+        items.push(ArchiveMember::file(".dummy", b""));
     }
     let arch = if NOARCH.contains(&name.as_str()) { "noarch" } else { arch };
     let mut maker = PackageMaker::new(name, version.as_str(), arch, items);
@@ -171,12 +171,12 @@ fn place(program: &str, rootfs: &Tree) -> String {
 }
 
 /// The directories that paths are in, each once, before what is in it.
-fn directories<'a>(paths: impl Iterator<Item = &'a String>) -> Vec<Item> {
+fn directories<'a>(paths: impl Iterator<Item = &'a String>) -> Vec<ArchiveMember> {
     let mut found = BTreeSet::new();
     for path in paths {
         found.extend(path.match_indices('/').map(|(end, _)| path[..end].to_owned()));
     }
-    found.iter().map(|path| Item::directory(path)).collect()
+    found.iter().map(|path| ArchiveMember::directory(path)).collect()
 }
 
 /// What cannot be compressed, as much as the package has, and what can be to next to nothing, up to what it installs.

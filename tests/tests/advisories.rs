@@ -102,7 +102,7 @@ fn an_absent_database_has_an_exit_code_of_its_own() -> Result<()> {
         return Ok(());
     }
     xtask.fails(&["advisories", &image, "--db", nobody], Kind::Database, &[nobody, "cannot be used"])?;
-    xtask.fails(&["advisories", "kubelet-nothing", "--db", nobody], Kind::Unknown, &["kubelet-nothing"])?;
+    xtask.fails(&["advisories", "kubelet-nothing", "--db", nobody], Kind::NotFound, &["kubelet-nothing"])?;
     Ok(())
 }
 

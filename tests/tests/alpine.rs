@@ -7,7 +7,7 @@ use std::path::Path;
 use std::process::Command;
 
 use anyhow::{Context, Result, ensure};
-use apk::testrepo::Item;
+use apk::testrepo::ArchiveMember;
 use fault::Kind;
 use serde_json::Value;
 use tests::alpine::{ARCHES, LOCK, MISSING, OMITTED, Place, real};
@@ -40,7 +40,7 @@ fn a_missing_lock_is_made_and_locked_refuses_to() -> Result<()> {
     xtask.ok(&["lock", "alpine", "--branch", "v3.15", "--offline"])?;
     ensure!(fs::read(place.lock())? == lock, "the lock is another the second time");
     a_git_checkout_is_told_what_to_add(&place)?;
-    xtask.fails(&["lock", "alpine", "--branch", "v3.16"], Kind::Unknown, &["v3.16", "v3.15"])?;
+    xtask.fails(&["lock", "alpine", "--branch", "v3.16"], Kind::NotFound, &["v3.16", "v3.15"])?;
     let text = String::from_utf8(lock)?;
     fs::write(place.lock(), text.replace("v3.15.11-1-gtest", "v3.15.11-2-gtest"))?;
     xtask.fails(&["lock", "alpine", "--offline"], Kind::Mismatch, &["APKINDEX.tar.gz was rolled back"])?;
@@ -74,12 +74,12 @@ fn a_missing_lock_is_made_and_locked_refuses_to() -> Result<()> {
 #[test]
 fn layers_that_undo_what_a_package_says_are_refused_before_anything_is_compiled() -> Result<()> {
     let Some(real) = real() else { return Ok(()) };
-    let place = Place::with(&real, &[Item::directory("usr/bin").mode(0o700)])?;
+    let place = Place::with(&real, &[ArchiveMember::directory("usr/bin").mode(0o700)])?;
     let xtask = place.xtask.clone().store(&place.dir.path().join("store"));
     let out = place.dir.path().join("out");
     let attr = "kubelet-v1_26_0-alpine3_15-amd64";
     let args = [xtask::build_args(attr, &out)?, vec!["--offline"]].concat();
-    xtask.fails(&args, Kind::Data, &[attr, "usr/bin", "mode 700", "mode 755"])?;
+    xtask.fails(&args, Kind::InvalidData, &[attr, "usr/bin", "mode 700", "mode 755"])?;
     xtask::nothing_half_made(&place.dir.path().join("store"), &out)
 }
 

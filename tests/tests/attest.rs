@@ -169,7 +169,7 @@ fn an_honest_image_passes_and_openssl_agrees_on_its_signatures() -> Result<()> {
     let wrong = ["verify", text(&layout)?, "--no-rebuild", "--key", text(&other)?];
     xtask.fails(&wrong, Kind::Mismatch, &["no valid signature", "not by this key"])?;
     let swapped = ["attest", text(&layout)?, "--key", text(&public)?];
-    let refused = xtask.fails(&swapped, Kind::Data, &["not a private key in PKCS #8"])?;
+    let refused = xtask.fails(&swapped, Kind::InvalidData, &["not a private key in PKCS #8"])?;
     ensure!(!refused.stderr.contains("BEGIN"), "a key is shown: {}", refused.stderr);
 
     let index: Value = serde_json::from_slice(&first)?;
@@ -298,7 +298,7 @@ fn what_is_missing_or_hostile_is_told() -> Result<()> {
     let xtask = xtask::Xtask::new()?;
     let verify = ["verify", text(&layout)?, "--no-rebuild"];
     xtask.fails(&verify, Kind::Mismatch, &["no application/spdx+json is attached", "cargo xtask attest"])?;
-    xtask.fails(&["verify", "no-such-image"], Kind::Unknown, &["no-such-image", "cargo xtask list"])?;
+    xtask.fails(&["verify", "no-such-image"], Kind::NotFound, &["no-such-image", "cargo xtask list"])?;
     xtask.ok(&["attest", text(&layout)?])?;
     // A document that is another than its manifest says.
     for file in scratch::files(&layout.join("blobs")) {

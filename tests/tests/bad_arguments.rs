@@ -13,15 +13,15 @@ use tests::{made, scratch, wait_for, xtask};
 
 /// Things that are not such files, and the code where one is read.
 const THINGS: [(&str, Kind); 9] = [
-    ("missing", Kind::Unknown),
-    ("missing/below", Kind::Unknown),
-    ("file/below", Kind::Unknown),
-    ("directory", Kind::Data),
-    ("fifo", Kind::Data),
-    ("link-to-fifo", Kind::Data),
-    ("not-utf-8", Kind::Data),
-    ("empty", Kind::Data),
-    ("/dev/null", Kind::Data),
+    ("missing", Kind::NotFound),
+    ("missing/below", Kind::NotFound),
+    ("file/below", Kind::NotFound),
+    ("directory", Kind::InvalidData),
+    ("fifo", Kind::InvalidData),
+    ("link-to-fifo", Kind::InvalidData),
+    ("not-utf-8", Kind::InvalidData),
+    ("empty", Kind::InvalidData),
+    ("/dev/null", Kind::InvalidData),
 ];
 
 /// Command lines with `@` for the thing, and `LAYOUT` for one that is good.
@@ -118,8 +118,9 @@ fn what_is_not_the_file_it_should_be_is_named_with_its_code() -> Result<()> {
     }
     for line in LAYOUTS {
         for (thing, _) in THINGS {
-            let absent = THINGS.contains(&(thing, Kind::Unknown));
-            let kinds: &[Kind] = if absent { &[Kind::Unknown] } else { &[Kind::Unknown, Kind::Data] };
+            let absent = THINGS.contains(&(thing, Kind::NotFound));
+            let kinds: &[Kind] =
+                if absent { &[Kind::NotFound] } else { &[Kind::NotFound, Kind::InvalidData] };
             wrong.extend(judge(line, thing, dir.path(), kinds)?);
         }
     }
@@ -167,7 +168,7 @@ fn no_verb_is_content_with_a_layout_without_images() -> Result<()> {
         );
         fs::write(layout.join("index.json"), index.replace("INDEX", &entry))?;
         for line in LAYOUTS.iter().filter(|line| !line.starts_with("push")) {
-            let found = judge(line, "layout/v1", dir.path(), &[Kind::Data])?;
+            let found = judge(line, "layout/v1", dir.path(), &[Kind::InvalidData])?;
             wrong.extend(found.iter().map(|found| format!("{name}: {found}")));
         }
         fs::remove_dir_all(&layout)?;
@@ -175,7 +176,7 @@ fn no_verb_is_content_with_a_layout_without_images() -> Result<()> {
     // Images, but none that has a budget.
     made::image(&dir.path().join("layout"), "v1", &[made::layer(1, 1000)?], 0)?;
     let done = xtask::Xtask::new()?.output(&["size", "check", "--layouts", &layout.to_string_lossy()])?;
-    let nothing = Some(i32::from(Kind::Unknown.exit_code()));
+    let nothing = Some(i32::from(Kind::NotFound.exit_code()));
     if done.code() != nothing || !done.stderr.contains("nothing to check") {
         wrong.push(format!("size check of a stranger's image: {}{}", done.stdout, done.stderr));
     }

@@ -21,7 +21,7 @@ fn an_unknown_attribute_is_answered_with_the_nearest_ones() -> Result<()> {
     let out = scratch::dir()?;
     let misspelt = "kubelet-v1_26_0-flanel-amd64";
     let args = xtask::build_args(misspelt, out.path())?;
-    xtask::Xtask::new()?.fails(&args, Kind::Unknown, &[misspelt, CNI])?;
+    xtask::Xtask::new()?.fails(&args, Kind::NotFound, &[misspelt, CNI])?;
     ensure!(image::names(out.path())?.is_empty(), "something was built");
     Ok(())
 }
@@ -303,7 +303,7 @@ fn headers_of_a_gigabyte_are_refused_and_not_kept() -> Result<()> {
     for args in
         [&["sbom", layout][..], &["verify", layout, "--no-rebuild"], &["size", "diff", layout, layout]]
     {
-        xtask.fails(args, Kind::Data, &words)?;
+        xtask.fails(args, Kind::InvalidData, &words)?;
     }
     Ok(())
 }

@@ -34,7 +34,7 @@ fn a_kubelet_that_is_made_slower_is_seen_to_be() -> Result<()> {
     let env = ["GOGC=2", "GOMEMLIMIT=4MiB"];
     let args = ["bench", "kubelet", a, b, "--check", "--env-b", env[0], "--env-b", env[1]];
     let args = [&args[..], &SHORT].concat();
-    let out = Xtask::new()?.fails(&args, Kind::Failed, &["pod_cpu, sync_cpu", "--rounds"])?;
+    let out = Xtask::new()?.fails(&args, Kind::ToolFailed, &["pod_cpu, sync_cpu", "--rounds"])?;
 
     let report: Value = serde_json::from_str(&out.stdout)?;
     assert_eq!((&report["version"], &report["rounds"]), (&1.into(), &1.into()));
@@ -69,8 +69,8 @@ fn what_is_no_kubelet_is_refused_before_anything_starts() -> Result<()> {
     let scratch = scratch::dir()?;
     let xtask = Xtask::new()?;
     let dir = utf8(scratch.path())?;
-    xtask.fails(&["bench", "kubelet", dir, dir], Kind::Data, &[dir, "not an OCI layout"])?;
-    xtask.fails(&["bench", "kubelet", "kubelet-v9_9_9", "x"], Kind::Unknown, &["kubelet-v9_9_9"])?;
+    xtask.fails(&["bench", "kubelet", dir, dir], Kind::InvalidData, &[dir, "not an OCI layout"])?;
+    xtask.fails(&["bench", "kubelet", "kubelet-v9_9_9", "x"], Kind::NotFound, &["kubelet-v9_9_9"])?;
     xtask.fails(&["bench", "kubelet", dir, dir, "--env-a", "GOGC"], Kind::Usage, &["NAME=VALUE"])?;
 
     let text = scratch.path().join("text");
@@ -78,11 +78,15 @@ fn what_is_no_kubelet_is_refused_before_anything_starts() -> Result<()> {
     fs::write(scratch.path().join("index.json"), r#"{"manifests": [{"annotations": {}}]}"#)?;
     xtask.fails(
         &["bench", "kubelet", dir, dir],
-        Kind::Data,
+        Kind::InvalidData,
         &["not an OCI layout of one image with a name"],
     )?;
     let text = utf8(&text)?;
-    xtask.fails(&["bench", "kubelet", text, text, "--image", dir], Kind::Data, &[text, "not a program"])?;
+    xtask.fails(
+        &["bench", "kubelet", text, text, "--image", dir],
+        Kind::InvalidData,
+        &[text, "not a program"],
+    )?;
     Ok(())
 }
 
@@ -106,9 +110,9 @@ fn nothing_grows_as_a_square() -> Result<()> {
 fn what_grows_faster_than_is_meant_fails() -> Result<()> {
     let xtask = Xtask::new()?;
     let args = ["bench", "growth", "hash", "--quick", "--check", "--limit", "0.5"];
-    xtask.fails(&args, Kind::Failed, &["faster than n^0.5", "hash: time by n^1"])?;
-    xtask.fails(&["bench", "growth", "no-such"], Kind::Unknown, &["no-such", "read-deep"])?;
-    xtask.fails(&["bench", "growth", "index", "--index", "/no/such"], Kind::Unknown, &["/no/such"])?;
+    xtask.fails(&args, Kind::ToolFailed, &["faster than n^0.5", "hash: time by n^1"])?;
+    xtask.fails(&["bench", "growth", "no-such"], Kind::NotFound, &["no-such", "read-deep"])?;
+    xtask.fails(&["bench", "growth", "index", "--index", "/no/such"], Kind::NotFound, &["/no/such"])?;
     Ok(())
 }
 
@@ -124,7 +128,7 @@ fn images_of_a_release_share_layers_and_are_made_once() -> Result<()> {
     let wall =
         |which: &str| report[which][0]["wall"].as_f64().with_context(|| format!("no {which} in {report}"));
     ensure!(wall("unchanged")? < wall("made")? / 4.0, "nothing to do takes long: {report}");
-    xtask.fails(&["bench", "matrix", "--release", "v9.9.9"], Kind::Unknown, &["v9.9.9"])?;
+    xtask.fails(&["bench", "matrix", "--release", "v9.9.9"], Kind::NotFound, &["v9.9.9"])?;
     Ok(())
 }
 
@@ -168,12 +172,12 @@ fn images_are_made_of_a_tree_by_all_programs() -> Result<()> {
 #[test]
 fn what_no_image_can_be_made_of_is_refused() -> Result<()> {
     let xtask = Xtask::new()?;
-    xtask.fails(&["bench", "assemble", "/no/such", "--files", "0"], Kind::Unknown, &["/no/such"])?;
+    xtask.fails(&["bench", "assemble", "/no/such", "--files", "0"], Kind::NotFound, &["/no/such"])?;
     let scratch = scratch::dir()?;
     let _pipe = std::os::unix::net::UnixListener::bind(scratch.path().join("socket"))?;
     let out = scratch.path().join("out");
-    xtask.fails(&["bench", "layout", utf8(scratch.path())?, utf8(&out)?], Kind::Data, &["socket"])?;
-    xtask.fails(&["bench", "once", "--", "false"], Kind::Failed, &["`false` failed"])?;
+    xtask.fails(&["bench", "layout", utf8(scratch.path())?, utf8(&out)?], Kind::InvalidData, &["socket"])?;
+    xtask.fails(&["bench", "once", "--", "false"], Kind::ToolFailed, &["`false` failed"])?;
     ensure!(!out.exists(), "a layout of what was refused");
     Ok(())
 }

@@ -70,8 +70,8 @@ fn what_makes_no_sense_has_its_exit_code() -> Result<()> {
     xtask.fails(&["biuld"], Kind::Usage, &["biuld", "build"])?;
     xtask.fails(&["build", "--jobs", "0"], Kind::Usage, &["--jobs"])?;
     xtask.fails(&["list", "--quiet", "--verbose"], Kind::Usage, &["--quiet", "--verbose"])?;
-    xtask.fails(&["lock", "go", "v0.0.1"], Kind::Unknown, &["v0.0.1", "v1.26.0"])?;
-    xtask.fails(&["fuzz", "no-such-target"], Kind::Unknown, &["no-such-target", "oci-layer"])?;
+    xtask.fails(&["lock", "go", "v0.0.1"], Kind::NotFound, &["v0.0.1", "v1.26.0"])?;
+    xtask.fails(&["fuzz", "no-such-target"], Kind::NotFound, &["no-such-target", "oci-layer"])?;
     // Layouts are pushed from anywhere; what is to be built first is not.
     let outside = xtask.cwd(scratch.path());
     for args in [&["list"][..], &["push", "kubelet-v1_26_0-amd64", "--to", "localhost:1/kubelet"]] {

@@ -39,7 +39,7 @@ fn what_is_new_is_told_from_a_list_of_versions() -> Result<()> {
     let out = upstream(list, "2023-01-01", &["--check"])?;
     ensure!(out.code() == Some(i32::from(Kind::Stale.exit_code())), "{}", out.stderr);
     let out = upstream("v1.26.0-rc.1 nonsense", "2023-01-01", &[])?;
-    ensure!(out.code() == Some(i32::from(Kind::Data.exit_code())), "{}", out.stderr);
+    ensure!(out.code() == Some(i32::from(Kind::InvalidData.exit_code())), "{}", out.stderr);
     Ok(())
 }
 
@@ -57,7 +57,7 @@ fn a_release_that_cannot_be_added_changes_no_file() -> Result<()> {
     };
     add("v1.26.0", Kind::Usage, &["the catalog has v1.26.0 already"], &[])?;
     add("1.34", Kind::Usage, &["not a version vX.Y.Z"], &[])?;
-    add(RELEASE, Kind::Data, &["not a Go version"], &["--go", "new"])?;
+    add(RELEASE, Kind::InvalidData, &["not a Go version"], &["--go", "new"])?;
     // Without a network its modules are not available.
     xtask.fails(&["add-release", "v1.98.0", "--offline"], Kind::Unavailable, &["--offline"])?;
     let offline = Xtask::new()?.cwd(&root).env("GOPROXY", "off");
@@ -103,7 +103,7 @@ fn a_commit_is_taken_from_the_tag_of_a_repository() -> Result<()> {
     let again = [&words[..], &["--repository", &url]].concat();
     xtask.fails(&again, Kind::Usage, &["the catalog has v1.26.0 already"])?;
     let other = ["add-release", "v1.26.9", "--repository", &url, "--date", DATE];
-    xtask.fails(&other, Kind::Unknown, &["has no tag v1.26.9"])?;
+    xtask.fails(&other, Kind::NotFound, &["has no tag v1.26.9"])?;
     let nowhere = ["add-release", "v1.26.9", "--repository", "file:///none/such", "--date", DATE];
     xtask.fails(&nowhere, Kind::Unavailable, &["git cannot list the tags of file:///none/such"]).map(drop)
 }

@@ -128,7 +128,7 @@ fn cases_are_listed_and_an_unknown_one_is_refused_before_anything_is_made() -> R
     let xtask = xtask::Xtask::new()?;
     let list: Value = serde_json::from_str(&xtask.ok(&["e2e", "--list", "--json"])?)?;
     assert_eq!(list["cases"].as_array().map(Vec::len), Some(CASES.len()));
-    xtask.fails(&["e2e", "--case", "dsn"], Kind::Unknown, &["dsn", "dns"])?;
+    xtask.fails(&["e2e", "--case", "dsn"], Kind::NotFound, &["dsn", "dns"])?;
     xtask.fails(&["e2e", "--variant", "cni"], Kind::Usage, &["kubeadm-cni"])?;
     xtask.fails(&["e2e", "--case", "dns", "--repeat", "0"], Kind::Usage, &["--repeat"])?;
     let boots = ["e2e", "--nodes", "namespaces", "--case", "power-cut"];

@@ -241,7 +241,7 @@ fn what_nix_runs_in_a_checkout_is_xtask() -> Result<()> {
     let said = flake.ok(&["run"], "lock", &["--", "go", "v1.26.0", "--check", "--offline", "--json"])?;
     assert!(said.contains("v1.26.0/kube"), "{said}");
     let refused = flake.run(&["run"], "push", &["--", "no-such", "--to", "localhost:1/kubelet"])?;
-    assert_eq!(refused.code(), Some(i32::from(fault::Kind::Unknown.exit_code())), "{}", refused.stderr);
+    assert_eq!(refused.code(), Some(i32::from(fault::Kind::NotFound.exit_code())), "{}", refused.stderr);
     Ok(())
 }
 

@@ -44,7 +44,7 @@ fn a_path_that_takes_more_is_named_with_what_to_do() -> Result<()> {
     let check = ["bench", "instructions", "index", "--check"];
     xtask.fails(
         &check,
-        Kind::Failed,
+        Kind::ToolFailed,
         &["index: +12", RECORD, "`cargo xtask bench instructions --record`"],
     )?;
 
@@ -58,7 +58,7 @@ fn a_path_that_takes_more_is_named_with_what_to_do() -> Result<()> {
 
     fs::write(&file, "")?;
     xtask.fails(&check, Kind::Stale, &["index: not recorded"])?;
-    xtask.fails(&["bench", "instructions", "no-such"], Kind::Unknown, &["no-such", "layer-files"])?;
+    xtask.fails(&["bench", "instructions", "no-such"], Kind::NotFound, &["no-such", "layer-files"])?;
     Ok(())
 }
 

@@ -255,7 +255,11 @@ fn every_checksum_of_the_lock_counts(place: &Place) -> Result<()> {
             1,
         );
         fs::write(place.lock(), wrong)?;
-        place.xtask.fails(&["list"], Kind::Data, &[&format!("the record of {id} says something else")])?;
+        place.xtask.fails(
+            &["list"],
+            Kind::InvalidData,
+            &[&format!("the record of {id} says something else")],
+        )?;
         if installed.contains(&id.as_str()) {
             let sum = field("sha256")?;
             fs::write(place.lock(), text.replacen(sum, &sum.chars().rev().collect::<String>(), 1))?;

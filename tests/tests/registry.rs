@@ -139,7 +139,7 @@ fn what_was_pushed_is_pulled_with_all_that_is_attached() -> Result<()> {
         }
         xtask.ok(&["verify", &name, "--key", &text(&public)?, "--no-rebuild"])?;
     }
-    xtask.fails(&["verify", &format!("{to}:none"), "--no-rebuild"], Kind::Unknown, &["no such image"])?;
+    xtask.fails(&["verify", &format!("{to}:none"), "--no-rebuild"], Kind::NotFound, &["no such image"])?;
     Ok(())
 }
 

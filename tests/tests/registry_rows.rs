@@ -277,9 +277,9 @@ fn what_others_push_is_compared_and_not_verified() -> Result<()> {
     let [_, public] = key_pair::make(dir.path(), "owner")?;
     let docker = ["in Docker's format", "skopeo copy --format oci"];
     for (tag, kind, words) in [
-        ("docker", Kind::Data, &docker[..]),
-        ("index", Kind::Data, &docker),
-        ("list", Kind::Data, &docker),
+        ("docker", Kind::InvalidData, &docker[..]),
+        ("index", Kind::InvalidData, &docker),
+        ("list", Kind::InvalidData, &docker),
         ("umoci", Kind::Mismatch, &["no application/spdx+json is attached"]),
     ] {
         let said = xtask.fails(&["verify", &at(tag), "--no-rebuild"], kind, words)?;

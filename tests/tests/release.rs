@@ -40,7 +40,7 @@ fn what_cannot_be_released_is_said_before_anything_is_built() -> Result<()> {
         &["`kubelet-v1_26_0-arm64` is an image", "--arch arm64 --partial"],
     )?;
     fails(&[INDEX, "--to", "edge"], Kind::Usage, &["\"edge\" is not a registry", "HOST[:PORT][/PATH]"])?;
-    fails(&[&[INDEX, "--arch", "amd65"], &to[..]].concat(), Kind::Unknown, &["amd65", "amd64, arm64"])?;
+    fails(&[&[INDEX, "--arch", "amd65"], &to[..]].concat(), Kind::NotFound, &["amd65", "amd64, arm64"])?;
     fails(
         &[&[INDEX, "--arch", "amd64"], &to[..]].concat(),
         Kind::Usage,

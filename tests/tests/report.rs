@@ -202,7 +202,7 @@ fn bad_figures_are_refused() -> Result<()> {
     let file = dir.path().join("bad.json");
     let name = file.to_str().context("not UTF-8")?;
     let xtask = xtask::Xtask::new()?;
-    xtask.fails(&["size", "report", "--html", "--input", name], Kind::Unknown, &["no file", name])?;
+    xtask.fails(&["size", "report", "--html", "--input", name], Kind::NotFound, &["no file", name])?;
     for (json, word) in [
         ("{", "EOF"),
         (r#"{"version":1,"matrix":{"cells":[]},"imags":[]}"#, "imags"),
@@ -212,7 +212,7 @@ fn bad_figures_are_refused() -> Result<()> {
         ),
     ] {
         fs::write(&file, json)?;
-        xtask.fails(&["size", "report", "--html", "--input", name], Kind::Data, &[name, word])?;
+        xtask.fails(&["size", "report", "--html", "--input", name], Kind::InvalidData, &[name, word])?;
     }
     Ok(())
 }

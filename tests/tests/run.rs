@@ -99,7 +99,7 @@ fn one_command_builds_an_image_and_shows_it_running() -> Result<()> {
     let mut index: Value = serde_json::from_slice(&fs::read(layout.join("index.json"))?)?;
     index["manifests"][0]["annotations"] = json!({});
     fs::write(layout.join("index.json"), index.to_string())?;
-    outside.fails(&["load", &layout.display().to_string()], Kind::Data, &["gives no image a name"])?;
+    outside.fails(&["load", &layout.display().to_string()], Kind::InvalidData, &["gives no image a name"])?;
     containerd.host.stop()
 }
 

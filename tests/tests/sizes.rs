@@ -143,7 +143,7 @@ fn an_image_in_a_registry_is_compared_with_a_layout() -> Result<()> {
         let same = xtask.ok(&["size", "diff", before, after])?;
         assert_eq!(same.trim(), "no change; images compared: 1", "{before} {after}");
     }
-    xtask.fails(&["size", "diff", "no-such-thing", cni], Kind::Unknown, &["no-such-thing"])?;
+    xtask.fails(&["size", "diff", "no-such-thing", cni], Kind::NotFound, &["no-such-thing"])?;
     Ok(())
 }
 

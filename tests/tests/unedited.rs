@@ -140,7 +140,7 @@ fn programs_are_alone_and_the_image_says_so_and_is_built_again_from_what_it_says
 
     // It is in no budget, and alone it is nothing to check.
     let words = ["unedited: the budget is of edited images", "there was nothing to check"];
-    xtask.fails(&["size", "check", "--layouts", text(&out)?], Kind::Unknown, &words)?;
+    xtask.fails(&["size", "check", "--layouts", text(&out)?], Kind::NotFound, &words)?;
 
     let edited = build(&PLUGINS, &out)?;
     assert_eq!(edited["reference"], "kubelet:v1.37.2-flannel-micro");

@@ -53,12 +53,13 @@ const RETIRED: [(&str, &str); 40] = [
 ];
 
 /// What is not called so any more, and what it is called: the names of types and functions in Rust.
-const RENAMED: [(&str, &str); 25] = [
+const RENAMED: [(&str, &str); 27] = [
     ("Again", "Rebuilt"),
     ("All", "PushSet"),
     ("Bill", "Sbom"),
     ("Came", "UploadOutcome"),
     ("Do", "CommandFn"),
+    ("Found", "LayoutImage"),
     ("Given", "ParsedFlag"),
     ("Held", "BlockedSignals"),
     ("Lacking", "Skipped"),
@@ -70,6 +71,7 @@ const RENAMED: [(&str, &str); 25] = [
     ("Take", "PullScope"),
     ("Took", "ExecTime"),
     ("Universe", "PackageIndex"),
+    ("What", "EntryKind"),
     ("disown", "remove_owner"),
     ("fate", "removal_reason"),
     ("fitting", "candidates_for"),

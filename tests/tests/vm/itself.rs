@@ -134,7 +134,7 @@ fn the_verb_ends_as_its_script_does() -> Result<()> {
 #[test]
 fn what_makes_no_sense_is_said_before_a_machine_is_made() -> Result<()> {
     let xtask = Xtask::new()?;
-    xtask.fails(&["vm", "--run", "no-such-script"], Fault::Unknown, &["cannot read no-such-script"])?;
+    xtask.fails(&["vm", "--run", "no-such-script"], Fault::NotFound, &["cannot read no-such-script"])?;
     xtask.fails(
         &["vm", "--arch", "riscv64"],
         Fault::Usage,

@@ -86,7 +86,7 @@ impl Fuzz {
 
     fn chosen(&self, known: &[String]) -> Result<Vec<String>> {
         if let Some(unknown) = self.targets.iter().find(|target| !known.contains(target)) {
-            return Err(Fault::new(Kind::Unknown, format!("there is no fuzz target `{unknown}`"))
+            return Err(Fault::new(Kind::NotFound, format!("there is no fuzz target `{unknown}`"))
                 .help(format!("there are {}", known.join(", ")))
                 .into());
         }

@@ -59,7 +59,7 @@ impl Push {
             } else if name.contains('/') {
                 // No attribute has one.
                 let message = format!("there is no layout `{name}`: it has no index.json");
-                return Err(Fault::new(Kind::Unknown, message).into());
+                return Err(Fault::new(Kind::NotFound, message).into());
             } else {
                 attributes.push(name.clone());
             }

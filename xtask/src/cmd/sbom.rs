@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use anyhow::Result;
 use attest::sbom;
 use fault::{Fault, Kind};
-use oci::layout::Found;
+use oci::layout::LayoutImage;
 use project::source::Source;
 use project::{BuildOptions, Session, rebuild};
 
@@ -44,7 +44,7 @@ impl Sbom {
     pub(crate) fn run(&self, context: &Context) -> Result<()> {
         let source = Source::local(&context.checkout, &self.image)?;
         let layout = source.open()?;
-        let platforms: Vec<String> = layout.images.iter().map(Found::platform).collect();
+        let platforms: Vec<String> = layout.images.iter().map(LayoutImage::platform).collect();
         let mut wanted = layout.images.iter().zip(&platforms);
         let found = match &self.platform {
             Some(platform) => wanted.find(|(_, found)| *found == platform),

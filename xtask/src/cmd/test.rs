@@ -136,7 +136,9 @@ fn step(name: &str, command: &mut Command) -> Result<()> {
         if status.success() {
             return Ok(());
         }
-        Err(Fault::new(Kind::Failed, format!("{name}: {status}")).help(format!("alone: {command:?}")).into())
+        Err(Fault::new(Kind::ToolFailed, format!("{name}: {status}"))
+            .help(format!("alone: {command:?}"))
+            .into())
     })
 }
 

@@ -270,7 +270,7 @@ fn read(path: &Path) -> Result<String> {
 }
 
 fn unreadable(path: &Path, error: &std::io::Error) -> Fault {
-    Fault::new(Kind::Unknown, format!("cannot read {}: {error}", path.display()))
+    Fault::new(Kind::NotFound, format!("cannot read {}: {error}", path.display()))
 }
 
 /// `FILE:PATH`: its bytes, its mode and where it goes.

@@ -14,7 +14,7 @@ use alpine::secdb::Database;
 use anyhow::Result;
 use fault::{Fault, Kind};
 use gobuild::vulncheck::Vulncheck;
-use oci::layout::{Found, Layout};
+use oci::layout::{Layout, LayoutImage};
 use serde::Serialize;
 use serde_json::Value;
 use sizes::go;
@@ -109,7 +109,7 @@ pub fn scan<'t>(
 }
 
 impl Image {
-    fn of(layout: &Path, found: &Found) -> Self {
+    fn of(layout: &Path, found: &LayoutImage) -> Self {
         let layout = layout.file_name().unwrap_or_default().to_string_lossy().into_owned();
         let annotations = found.manifest.annotations().as_ref();
         let title = annotations.and_then(|all| all.get(catalog::label::TITLE)).unwrap_or(&layout).clone();
@@ -132,7 +132,7 @@ pub fn database(given: &str) -> Result<String> {
 }
 
 /// The Go programs of an image: their paths in it, and files in `work` that they were copied to.
-fn programs(layout: &Layout, image: &Found, work: &Path) -> Result<Vec<(String, PathBuf)>> {
+fn programs(layout: &Layout, image: &LayoutImage, work: &Path) -> Result<Vec<(String, PathBuf)>> {
     let mut found: Vec<(String, PathBuf)> = Vec::new();
     for index in 0..image.manifest.layers().len() {
         exec::interrupt::check()?;

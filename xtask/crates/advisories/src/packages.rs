@@ -6,7 +6,7 @@ use alpine::secdb::{Branch, Database, Finding, Known};
 use anyhow::{Context, Result};
 use apk::record::Record;
 use attest::contents::Contents;
-use oci::layout::{Found, Layout};
+use oci::layout::{Layout, LayoutImage};
 use serde::Serialize;
 
 use crate::{Advisory, Image};
@@ -45,7 +45,12 @@ pub struct Vulnerable {
 ///
 /// # Errors
 /// As [`Contents::read`].
-pub(super) fn scan(database: &Database, layout: &Layout, image: &Found, name: Image) -> Result<Packages> {
+pub(super) fn scan(
+    database: &Database,
+    layout: &Layout,
+    image: &LayoutImage,
+    name: Image,
+) -> Result<Packages> {
     let contents = Contents::read(layout, image)?;
     let branch = contents.os_version.as_deref().and_then(Branch::of_release);
     let mut packages = Packages {

@@ -150,7 +150,7 @@ impl Lock {
     /// Parses it, and refuses what contradicts itself; `file` is what errors call it.
     pub fn parse(text: &str, file: &str) -> Result<Self> {
         let invalid = |why: String| {
-            Fault::new(Kind::Data, format!("{file}: {why}"))
+            Fault::new(Kind::InvalidData, format!("{file}: {why}"))
                 .help("`cargo xtask lock alpine` makes this file; restore it or make it again")
         };
         let at = |error: serde_json::Error| invalid(error.to_string());
@@ -249,7 +249,7 @@ impl LockedPackage {
 }
 
 fn wrong(why: String) -> anyhow::Error {
-    Fault::new(Kind::Data, why).into()
+    Fault::new(Kind::InvalidData, why).into()
 }
 
 #[cfg(test)]

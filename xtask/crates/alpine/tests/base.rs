@@ -6,7 +6,7 @@ use std::fs;
 
 use alpine::lock::Lock;
 use alpine::rootfs::Recipe;
-use apk::testrepo::{Item, PackageMaker, Signer};
+use apk::testrepo::{ArchiveMember, PackageMaker, Signer};
 use common::{MAIN, Place, ROOTFS};
 use fstree::tree::Resolved;
 
@@ -113,7 +113,7 @@ fn a_mirror_is_not_trusted() {
     let other = Place::new();
     // Not what is locked, though well signed.
     let mut changed = other.packages();
-    let items = vec![Item::file("bin-tool", b"another")];
+    let items = vec![ArchiveMember::file("bin-tool", b"another")];
     changed[0] = PackageMaker::new("tool", "1.0-r0", "x86_64", items).make(&other.signer).unwrap();
     other.publish("v3.15.0-2-gabc", &changed);
     let recipe = Recipe::of(&lock, &alpine, &other.arch(), "kubelet", &other.keyring).unwrap();
@@ -150,7 +150,7 @@ fn who_is_not_trusted_signs_nothing() {
 fn a_script_that_nothing_is_known_about_is_refused_until_the_catalog_knows_it() {
     let place = Place::new();
     let mut alpine = place.alpine();
-    let mut tool = PackageMaker::new("tool", "1.1-r0", "x86_64", vec![Item::file("tool", b"x")]);
+    let mut tool = PackageMaker::new("tool", "1.1-r0", "x86_64", vec![ArchiveMember::file("tool", b"x")]);
     tool.scripts = vec![(".post-install".into(), b"#!/bin/sh\nadduser tool\n".to_vec())];
     let mut packages = place.packages();
     packages.push(tool.make(&place.signer).unwrap());

@@ -12,7 +12,7 @@ use alpine::fetch::{Fetcher, Mirror};
 use alpine::lock::Lock;
 use alpine::relock;
 use anyhow::Result;
-use apk::testrepo::{Item, PackageMaker, Signer};
+use apk::testrepo::{ArchiveMember, PackageMaker, Signer};
 use common::serve::{Answer, file, serve, serve_by};
 use common::{MAIN, Place};
 use progress::{Progress, Silent, Task};
@@ -151,7 +151,8 @@ fn wrong_files(place: &Place) -> Vec<(&'static str, String, Answer, &'static str
     let records = |place: &Place| place.packages().into_iter().map(|parts| parts.record).collect::<Vec<_>>();
     let whole = fs::read(place.path(&index)).unwrap();
     let rotated = Signer::new("alpine-devel@lists.alpinelinux.org-99999999.rsa.pub", 5).unwrap();
-    let other = PackageMaker::new("tool", "1.0-r0", "x86_64", vec![Item::file("bin-tool", b"built again")]);
+    let other =
+        PackageMaker::new("tool", "1.0-r0", "x86_64", vec![ArchiveMember::file("bin-tool", b"built again")]);
     let page = b"<!DOCTYPE html><html><title>Log in to the network</title></html>".to_vec();
     let half = ("HTTP/1.0 200 OK".to_owned(), whole[..whole.len() / 2].to_vec());
     vec![

@@ -8,7 +8,7 @@ use alpine::complete::complete;
 use alpine::lock::Lock;
 use alpine::relock::{self, Request};
 use alpine::rootfs::Recipe;
-use apk::testrepo::{Item, PackageMaker};
+use apk::testrepo::{ArchiveMember, PackageMaker};
 use catalog::Alpine;
 use common::{MAIN, Place, arch, rootfs};
 
@@ -95,7 +95,8 @@ fn both_hashes_are_verified() {
     let alpine = place.alpine();
     let lock = index_only(&place, &alpine, None);
     let other = |content: &[u8]| {
-        let mut tool = PackageMaker::new("tool", "1.0-r0", "x86_64", vec![Item::file("bin-tool", content)]);
+        let mut tool =
+            PackageMaker::new("tool", "1.0-r0", "x86_64", vec![ArchiveMember::file("bin-tool", content)]);
         tool.index = "D:so:lib.so.1\n".into();
         tool.make(&place.signer).unwrap()
     };
@@ -130,7 +131,8 @@ fn a_package_that_was_rebuilt_under_the_same_version_is_refused() {
     let alpine = place.alpine();
     let whole = place.lock(&alpine, None).unwrap();
     let mut packages = place.packages();
-    let mut extra = PackageMaker::new("extra", "1.0-r0", "x86_64", vec![Item::file("again", b"again")]);
+    let mut extra =
+        PackageMaker::new("extra", "1.0-r0", "x86_64", vec![ArchiveMember::file("again", b"again")]);
     extra.info = "builddate = 7\n".into();
     packages[2] = extra.make(&place.signer).unwrap();
     place.publish("v3.15.0-3-gabc", &packages);

@@ -108,7 +108,7 @@ impl Keyring {
                 if !name.ends_with(".rsa.pub") {
                     let message =
                         format!("`{}` is not a key: its name does not end in .rsa.pub", path.display());
-                    return Err(Fault::new(Kind::Data, message).into());
+                    return Err(Fault::new(Kind::InvalidData, message).into());
                 }
                 let pem =
                     std::fs::read(&path).with_context(|| format!("reading the key {}", path.display()))?;
@@ -164,7 +164,7 @@ fn sorted_names(dir: &Path) -> Result<Vec<String>> {
     for name in read().with_context(|| format!("listing the keys in {}", dir.display()))? {
         names.push(name.into_string().map_err(|name| {
             Fault::new(
-                Kind::Data,
+                Kind::InvalidData,
                 format!("`{}` in {} is not the name of a key", name.display(), dir.display()),
             )
         })?);

@@ -54,7 +54,7 @@ impl Signer {
         let signature = self.key.sign(hash.scheme(), &hash.of(signed))?;
         let kind = if hash == Hash::Sha1 { "RSA" } else { "RSA256" };
         let mut tar = TarMaker::default();
-        tar.add(&Item::file(&format!(".SIGN.{kind}.{}", self.name), &signature))?;
+        tar.add(&ArchiveMember::file(&format!(".SIGN.{kind}.{}", self.name), &signature))?;
         gzip(&tar.cut())
     }
 
@@ -67,8 +67,8 @@ impl Signer {
     /// A signed index with this text.
     pub fn index_of_text(&self, description: &str, text: &str) -> Result<Vec<u8>> {
         let mut tar = TarMaker::default();
-        tar.add(&Item::file("DESCRIPTION", description.as_bytes()))?;
-        tar.add(&Item::file("APKINDEX", text.as_bytes()))?;
+        tar.add(&ArchiveMember::file("DESCRIPTION", description.as_bytes()))?;
+        tar.add(&ArchiveMember::file("APKINDEX", text.as_bytes()))?;
         let content = gzip(&tar.end())?;
         Ok([self.segment(Hash::Sha1, &content)?, content].concat())
     }
@@ -76,7 +76,7 @@ impl Signer {
 
 /// Something in an archive.
 #[derive(Clone, Debug)]
-pub struct Item {
+pub struct ArchiveMember {
     /// Its path, put into the header as it is.
     pub path: String,
     /// Its type, as tar writes it.
@@ -97,7 +97,7 @@ pub struct Item {
     pub checksum: Option<String>,
 }
 
-impl Item {
+impl ArchiveMember {
     fn new(path: &str, kind: EntryType, mode: u32) -> Self {
         let root = (0, "root".to_owned());
         Self {
@@ -152,7 +152,7 @@ struct TarMaker {
 }
 
 impl TarMaker {
-    fn add(&mut self, item: &Item) -> Result<()> {
+    fn add(&mut self, item: &ArchiveMember) -> Result<()> {
         let mut header = Header::new_ustar();
         header.set_entry_type(item.kind);
         header.set_mode(item.mode);
@@ -211,7 +211,7 @@ impl TarMaker {
 }
 
 /// The extended header: attributes, and the checksum once more.
-fn extensions(item: &Item) -> Vec<u8> {
+fn extensions(item: &ArchiveMember) -> Vec<u8> {
     let mut out = Vec::new();
     for (name, value) in &item.xattrs {
         out.extend(extension(&format!("SCHILY.xattr.{name}"), value));
@@ -254,7 +254,7 @@ pub struct PackageMaker {
     /// Scripts, by their names in the control segment, as `.post-install`.
     pub scripts: Vec<(String, Vec<u8>)>,
     /// What it installs.
-    pub items: Vec<Item>,
+    pub items: Vec<ArchiveMember>,
     /// The data segment, packed, in place of the one made of the items.
     pub data: Option<Vec<u8>>,
     /// What `.PKGINFO` says, in place of what is so: `pkgname`, `pkgver`, `arch`, `datahash`.
@@ -283,7 +283,7 @@ impl Parts {
 
 impl PackageMaker {
     /// A package of this name, version and architecture that installs these items, checksums added.
-    pub fn new(name: &str, version: &str, arch: &str, items: Vec<Item>) -> Self {
+    pub fn new(name: &str, version: &str, arch: &str, items: Vec<ArchiveMember>) -> Self {
         let text = str::to_owned;
         Self { name: text(name), version: text(version), arch: text(arch), items, ..Self::default() }
     }
@@ -324,20 +324,20 @@ impl PackageMaker {
         }
         info.push_str(&self.info);
         let mut tar = TarMaker::default();
-        tar.add(&Item::file(".PKGINFO", info.as_bytes()))?;
+        tar.add(&ArchiveMember::file(".PKGINFO", info.as_bytes()))?;
         for (name, body) in &self.scripts {
-            tar.add(&Item::file(name, body).mode(0o755))?;
+            tar.add(&ArchiveMember::file(name, body).mode(0o755))?;
         }
         gzip(&tar.cut())
     }
 }
 
-fn with_checksum(item: &Item) -> Item {
+fn with_checksum(item: &ArchiveMember) -> ArchiveMember {
     let of = match item.kind {
         EntryType::Regular => item.content.as_slice(),
         EntryType::Symlink => item.link.as_bytes(),
         _ => return item.clone(),
     };
     let Checksum::Sha1(sum) = Checksum::sha1_of(of) else { return item.clone() };
-    Item { checksum: item.checksum.clone().or_else(|| Some(hex::encode(sum))), ..item.clone() }
+    ArchiveMember { checksum: item.checksum.clone().or_else(|| Some(hex::encode(sum))), ..item.clone() }
 }

@@ -157,7 +157,7 @@ impl Tree {
     /// The tree as archives are written from it.
     ///
     /// # Errors
-    /// [`Kind::Data`] for what no archive of ours has, such as a name that deletes from layers below.
+    /// [`Kind::InvalidData`] for what no archive of ours has, such as a name that deletes from layers below.
     pub fn into_archived(self) -> Result<fstree::tree::Tree> {
         let mut tree = fstree::tree::Tree::new();
         for (path, mut entry) in self.nodes {
@@ -232,7 +232,7 @@ pub(crate) fn ids(tree: &Tree, file: &str) -> BTreeMap<String, u32> {
 
 /// The error for something that `what` lacks.
 pub(crate) fn missing(what: &str) -> anyhow::Error {
-    Fault::new(Kind::Data, format!("the root filesystem has no `{what}`"))
+    Fault::new(Kind::InvalidData, format!("the root filesystem has no `{what}`"))
         .help("start from an Alpine root filesystem, or from an empty one")
         .into()
 }

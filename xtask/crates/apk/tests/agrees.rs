@@ -15,7 +15,7 @@ use apk::key::Keyring;
 use apk::package::{Package, ScriptKind};
 use apk::record::Record;
 use apk::resolve::{Request, resolve};
-use apk::testrepo::{Item, PackageMaker, Signer};
+use apk::testrepo::{ArchiveMember, PackageMaker, Signer};
 use apk::version::Version;
 use common::real_apk::{RealApk, installing, list, write};
 use common::{INDEX, Numbers, keyring, minirootfs, mirror};
@@ -146,21 +146,23 @@ fn worlds_resolve_as_in_apk() {
 
 fn packages(signer: &Signer) -> Vec<apk::testrepo::Parts> {
     let library = vec![
-        Item::directory("lib"),
-        Item::file("lib/libtest.so.1.2", b"library").mode(0o755),
-        Item::symlink("lib/libtest.so.1", "libtest.so.1.2"),
-        Item::directory("usr"),
-        Item::directory("usr/share"),
-        Item::directory("usr/share/test"),
-        Item::file("usr/share/test/both", b"of the library"),
-        Item::file("usr/share/test/main", b"of the library"),
+        ArchiveMember::directory("lib"),
+        ArchiveMember::file("lib/libtest.so.1.2", b"library").mode(0o755),
+        ArchiveMember::symlink("lib/libtest.so.1", "libtest.so.1.2"),
+        ArchiveMember::directory("usr"),
+        ArchiveMember::directory("usr/share"),
+        ArchiveMember::directory("usr/share/test"),
+        ArchiveMember::file("usr/share/test/both", b"of the library"),
+        ArchiveMember::file("usr/share/test/main", b"of the library"),
     ];
     let mut library = PackageMaker::new("test-libs", "1.2-r0", "x86_64", library);
     library.index = "p:so:libtest.so.1=1.2\n".into();
     library.info = "replaces = test-tool\nreplaces_priority = 10\n".into();
     let long = format!("usr/share/test/{}/{}", "long".repeat(20), "name".repeat(20));
-    let shared =
-        Item { group: (42, "shadow".into()), ..Item::file("usr/share/test/shadowed", b"s").mode(0o2640) };
+    let shared = ArchiveMember {
+        group: (42, "shadow".into()),
+        ..ArchiveMember::file("usr/share/test/shadowed", b"s").mode(0o2640)
+    };
     // In the order of their names in the database's checksum, and with a line feed, which ends other records.
     let xattrs = BTreeMap::from([
         ("user.b".to_owned(), b"1\n2".to_vec()),
@@ -168,23 +170,23 @@ fn packages(signer: &Signer) -> Vec<apk::testrepo::Parts> {
         ("security.capability".to_owned(), b"\x01\0\0\x02\0\x04\0\0\0\0\0\0\0\0\0\0\0\0\0\0".to_vec()),
     ]);
     let tool = vec![
-        Item::directory("bin"),
-        Item::file("bin/test-tool", b"#!/bin/sh\n").mode(0o4755),
-        Item::hardlink("bin/test-tool-too", "bin/test-tool").mode(0o4755),
-        Item::file("bin/ls", b"another ls").mode(0o755),
-        Item::directory("etc"),
-        Item::file("etc/test-tool.conf", b"conf"),
-        Item::directory("tmp"),
-        Item::directory("usr"),
-        Item::directory("usr/share"),
-        Item::directory("usr/share/test").mode(0o750),
-        Item::file("usr/share/test/.keep_dir", b""),
-        Item::file("usr/share/test/both", b"of the tool"),
-        Item::file("usr/share/test/Főtanúsítvány", b"utf-8"),
+        ArchiveMember::directory("bin"),
+        ArchiveMember::file("bin/test-tool", b"#!/bin/sh\n").mode(0o4755),
+        ArchiveMember::hardlink("bin/test-tool-too", "bin/test-tool").mode(0o4755),
+        ArchiveMember::file("bin/ls", b"another ls").mode(0o755),
+        ArchiveMember::directory("etc"),
+        ArchiveMember::file("etc/test-tool.conf", b"conf"),
+        ArchiveMember::directory("tmp"),
+        ArchiveMember::directory("usr"),
+        ArchiveMember::directory("usr/share"),
+        ArchiveMember::directory("usr/share/test").mode(0o750),
+        ArchiveMember::file("usr/share/test/.keep_dir", b""),
+        ArchiveMember::file("usr/share/test/both", b"of the tool"),
+        ArchiveMember::file("usr/share/test/Főtanúsítvány", b"utf-8"),
         shared,
-        Item { xattrs, ..Item::file("usr/share/test/attributes", b"a").mode(0o755) },
-        Item::directory(long.rsplit_once('/').unwrap().0),
-        Item::file(&long, b"long"),
+        ArchiveMember { xattrs, ..ArchiveMember::file("usr/share/test/attributes", b"a").mode(0o755) },
+        ArchiveMember::directory(long.rsplit_once('/').unwrap().0),
+        ArchiveMember::file(&long, b"long"),
     ];
     let mut tool = PackageMaker::new("test-tool", "2.0-r3", "x86_64", tool);
     tool.index = "o:test\nm:Me <me@example.org>\nt:1700000000\nc:0123\nD:test-libs so:libtest.so.1 /bin/sh\np:cmd:test-tool=2.0-r3\n".into();
@@ -194,10 +196,10 @@ fn packages(signer: &Signer) -> Vec<apk::testrepo::Parts> {
         (".post-install".into(), b"#!/bin/sh\nexit 0\n".to_vec()),
     ];
     let extra = vec![
-        Item::directory("usr"),
-        Item::directory("usr/share"),
-        Item::directory("usr/share/test"),
-        Item::file("usr/share/test/main", b"of the extra"),
+        ArchiveMember::directory("usr"),
+        ArchiveMember::directory("usr/share"),
+        ArchiveMember::directory("usr/share/test"),
+        ArchiveMember::file("usr/share/test/main", b"of the extra"),
     ];
     let mut extra = PackageMaker::new("test-extra", "1-r0", "x86_64", extra);
     extra.index = "D:test-tool\n".into();

@@ -8,7 +8,7 @@ use apk::install::Rootfs;
 use apk::key::{Hash, Keyring};
 use apk::package::Package;
 use apk::record::Record;
-use apk::testrepo::{Item, PackageMaker, Parts, Signer, gzip};
+use apk::testrepo::{ArchiveMember, PackageMaker, Parts, Signer, gzip};
 use flate2::{Compression, GzBuilder};
 use tar::EntryType;
 
@@ -24,7 +24,7 @@ fn keyring() -> Keyring {
     keyring
 }
 
-fn maker(items: Vec<Item>) -> PackageMaker {
+fn maker(items: Vec<ArchiveMember>) -> PackageMaker {
     PackageMaker::new("pkg", "1.0-r0", ARCH, items)
 }
 
@@ -33,13 +33,13 @@ fn open(parts: &Parts) -> anyhow::Result<Package> {
 }
 
 /// Opens a package with these items and installs it where another package has a few things; the refusal.
-fn refusal(items: Vec<Item>) -> String {
+fn refusal(items: Vec<ArchiveMember>) -> String {
     let base = maker(vec![
-        Item::directory("etc"),
-        Item::file("etc/base", b"base"),
-        Item::directory("usr"),
-        Item::symlink("usr/etc", "../etc"),
-        Item::symlink("usr/abs", "/etc"),
+        ArchiveMember::directory("etc"),
+        ArchiveMember::file("etc/base", b"base"),
+        ArchiveMember::directory("usr"),
+        ArchiveMember::symlink("usr/etc", "../etc"),
+        ArchiveMember::symlink("usr/abs", "/etc"),
     ]);
     let base = PackageMaker { name: "base".into(), ..base }.make(&SIGNER).unwrap();
     let rootfs = Rootfs::empty(ARCH).install(&open(&base).unwrap()).unwrap();
@@ -61,7 +61,7 @@ fn apk_kind(error: &anyhow::Error) -> Option<fault::Kind> {
 
 #[test]
 fn names_that_lead_out() {
-    let file = |path: &str| refusal(vec![Item::directory("etc"), Item::file(path, b"x")]);
+    let file = |path: &str| refusal(vec![ArchiveMember::directory("etc"), ArchiveMember::file(path, b"x")]);
     insta::assert_snapshot!(file("../x"), @"the path `../x` is refused: it holds `..`");
     insta::assert_snapshot!(file("etc/../../x"), @"the path `etc/../../x` is refused: it holds `..`");
     insta::assert_snapshot!(file("/etc/x"), @"the path `/etc/x` is refused: it is absolute");
@@ -72,50 +72,52 @@ fn names_that_lead_out() {
     insta::assert_snapshot!(file("etc/x\0.conf"), @r"its data segment: `etc/x`: its header hides bytes behind a NUL");
     insta::assert_snapshot!(file(&format!("etc/{}\0y", "x".repeat(120))), @r"its data segment: `etc/xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx\0y`: a name holds a NUL");
     insta::assert_snapshot!(file(&format!("etc/{}", "x".repeat(300))).len() > 200, @"true");
-    insta::assert_snapshot!(refusal(vec![Item::directory("..")]), @"the path `..` is refused: it holds `..`");
+    insta::assert_snapshot!(refusal(vec![ArchiveMember::directory("..")]), @"the path `..` is refused: it holds `..`");
 }
 
 #[test]
 fn links_that_lead_out() {
-    let link = |item: Item| refusal(vec![Item::directory("etc"), item]);
-    insta::assert_snapshot!(link(Item::symlink("etc/x", "../../etc/shadow")), @"the path `etc/x` is refused: its target `../../etc/shadow` leads out of the root");
-    insta::assert_snapshot!(link(Item::symlink("etc/x", "/../etc")), @"the path `etc/x` is refused: its target `/../etc` leads out of the root");
-    insta::assert_snapshot!(link(Item::hardlink("etc/x", "../../etc/shadow")), @"the path `../../etc/shadow` is refused: it holds `..`");
-    insta::assert_snapshot!(link(Item::hardlink("etc/x", "/etc/shadow")), @"the path `/etc/shadow` is refused: it is absolute");
-    insta::assert_snapshot!(link(Item::hardlink("etc/x", "etc/base")), @"placing `etc/x`: the path `etc/x` is refused: it links to something that is not a file of the package before it");
-    insta::assert_snapshot!(link(Item::hardlink("etc/x", "usr/etc/base")), @"placing `etc/x`: the path `etc/x` is refused: it links to something that is not a file of the package before it");
+    let link = |item: ArchiveMember| refusal(vec![ArchiveMember::directory("etc"), item]);
+    insta::assert_snapshot!(link(ArchiveMember::symlink("etc/x", "../../etc/shadow")), @"the path `etc/x` is refused: its target `../../etc/shadow` leads out of the root");
+    insta::assert_snapshot!(link(ArchiveMember::symlink("etc/x", "/../etc")), @"the path `etc/x` is refused: its target `/../etc` leads out of the root");
+    insta::assert_snapshot!(link(ArchiveMember::hardlink("etc/x", "../../etc/shadow")), @"the path `../../etc/shadow` is refused: it holds `..`");
+    insta::assert_snapshot!(link(ArchiveMember::hardlink("etc/x", "/etc/shadow")), @"the path `/etc/shadow` is refused: it is absolute");
+    insta::assert_snapshot!(link(ArchiveMember::hardlink("etc/x", "etc/base")), @"placing `etc/x`: the path `etc/x` is refused: it links to something that is not a file of the package before it");
+    insta::assert_snapshot!(link(ArchiveMember::hardlink("etc/x", "usr/etc/base")), @"placing `etc/x`: the path `etc/x` is refused: it links to something that is not a file of the package before it");
     let chain = refusal(vec![
-        Item::directory("etc"),
-        Item::symlink("etc/s", "base"),
-        Item::hardlink("etc/h", "etc/s"),
+        ArchiveMember::directory("etc"),
+        ArchiveMember::symlink("etc/s", "base"),
+        ArchiveMember::hardlink("etc/h", "etc/s"),
     ]);
     insta::assert_snapshot!(chain, @"placing `etc/h`: the path `etc/h` is refused: it links to `etc/s`, which is not a file");
 }
 
 #[test]
 fn writing_through_links() {
-    insta::assert_snapshot!(refusal(vec![Item::directory("usr"), Item::directory("usr/etc"), Item::file("usr/etc/x", b"x")]), @"placing `usr/etc`: the path `usr/etc` is refused: something that is not a directory is there");
-    insta::assert_snapshot!(refusal(vec![Item::directory("usr/abs/new")]), @"placing `usr/abs/new`: the path `usr/abs/new` is refused: `usr/abs` above it is a symbolic link: nothing is written through one");
-    insta::assert_snapshot!(refusal(vec![Item::directory("a"), Item::symlink("a/out", "/etc"), Item::directory("a/out/d")]), @"placing `a/out/d`: the path `a/out/d` is refused: `a/out` above it is a symbolic link: nothing is written through one");
-    insta::assert_snapshot!(refusal(vec![Item::directory("a"), Item::symlink("a/out", "/etc"), Item::file("a/out/x", b"x")]), @"placing `a/out/x`: the path `a/out/x` is refused: its directory is not in the package before it");
-    insta::assert_snapshot!(refusal(vec![Item::file("nowhere/x", b"x")]), @"placing `nowhere/x`: the path `nowhere/x` is refused: its directory is not in the package before it");
-    insta::assert_snapshot!(refusal(vec![Item::file("etc", b"x")]), @"placing `etc`: the path `etc` is refused: a directory is there");
+    insta::assert_snapshot!(refusal(vec![ArchiveMember::directory("usr"), ArchiveMember::directory("usr/etc"), ArchiveMember::file("usr/etc/x", b"x")]), @"placing `usr/etc`: the path `usr/etc` is refused: something that is not a directory is there");
+    insta::assert_snapshot!(refusal(vec![ArchiveMember::directory("usr/abs/new")]), @"placing `usr/abs/new`: the path `usr/abs/new` is refused: `usr/abs` above it is a symbolic link: nothing is written through one");
+    insta::assert_snapshot!(refusal(vec![ArchiveMember::directory("a"), ArchiveMember::symlink("a/out", "/etc"), ArchiveMember::directory("a/out/d")]), @"placing `a/out/d`: the path `a/out/d` is refused: `a/out` above it is a symbolic link: nothing is written through one");
+    insta::assert_snapshot!(refusal(vec![ArchiveMember::directory("a"), ArchiveMember::symlink("a/out", "/etc"), ArchiveMember::file("a/out/x", b"x")]), @"placing `a/out/x`: the path `a/out/x` is refused: its directory is not in the package before it");
+    insta::assert_snapshot!(refusal(vec![ArchiveMember::file("nowhere/x", b"x")]), @"placing `nowhere/x`: the path `nowhere/x` is refused: its directory is not in the package before it");
+    insta::assert_snapshot!(refusal(vec![ArchiveMember::file("etc", b"x")]), @"placing `etc`: the path `etc` is refused: a directory is there");
 }
 
 #[test]
 fn things_that_are_twice() {
-    let twice = |first: Item, second: Item| refusal(vec![Item::directory("etc"), first, second]);
-    insta::assert_snapshot!(twice(Item::file("etc/x", b"a"), Item::file("etc/x", b"b")), @"the path `etc/x` is refused: the package has it twice");
-    insta::assert_snapshot!(twice(Item::symlink("etc/x", "/etc"), Item::file("etc/x", b"b")), @"the path `etc/x` is refused: the package has it twice");
-    insta::assert_snapshot!(twice(Item::symlink("etc/x", "y"), Item::directory("etc/x")), @"the path `etc/x` is refused: the package has it twice");
+    let twice = |first: ArchiveMember, second: ArchiveMember| {
+        refusal(vec![ArchiveMember::directory("etc"), first, second])
+    };
+    insta::assert_snapshot!(twice(ArchiveMember::file("etc/x", b"a"), ArchiveMember::file("etc/x", b"b")), @"the path `etc/x` is refused: the package has it twice");
+    insta::assert_snapshot!(twice(ArchiveMember::symlink("etc/x", "/etc"), ArchiveMember::file("etc/x", b"b")), @"the path `etc/x` is refused: the package has it twice");
+    insta::assert_snapshot!(twice(ArchiveMember::symlink("etc/x", "y"), ArchiveMember::directory("etc/x")), @"the path `etc/x` is refused: the package has it twice");
 }
 
 #[test]
 fn names_that_differ_by_case_are_two_names() {
     let items = vec![
-        Item::directory("lib"),
-        Item::file("lib/libxt_MARK.so", b"a"),
-        Item::file("lib/libxt_mark.so", b"b"),
+        ArchiveMember::directory("lib"),
+        ArchiveMember::file("lib/libxt_MARK.so", b"a"),
+        ArchiveMember::file("lib/libxt_mark.so", b"b"),
     ];
     let rootfs = Rootfs::empty(ARCH).install(&open(&maker(items).make(&SIGNER).unwrap()).unwrap()).unwrap();
     assert_eq!(rootfs.tree().read("lib/libxt_MARK.so"), Some(&b"a"[..]));
@@ -125,7 +127,12 @@ fn names_that_differ_by_case_are_two_names() {
 #[test]
 fn what_belongs_to_apk() {
     let file = |dirs: &[&str], path: &str| {
-        refusal(dirs.iter().map(|dir| Item::directory(dir)).chain([Item::file(path, b"x")]).collect())
+        refusal(
+            dirs.iter()
+                .map(|dir| ArchiveMember::directory(dir))
+                .chain([ArchiveMember::file(path, b"x")])
+                .collect(),
+        )
     };
     insta::assert_snapshot!(file(&["lib", "lib/apk", "lib/apk/db"], "lib/apk/db/installed"), @"placing `lib/apk/db/installed`: the path `lib/apk/db/installed` is refused: it belongs to apk itself");
     insta::assert_snapshot!(file(&["LIB", "LIB/apk", "LIB/apk/DB"], "LIB/apk/DB/installed"), @"placing `LIB/apk/DB/installed`: the path `LIB/apk/DB/installed` is refused: it belongs to apk itself");
@@ -136,7 +143,8 @@ fn what_belongs_to_apk() {
 
 #[test]
 fn kinds_that_no_package_has() {
-    let other = |kind: EntryType| refusal(vec![Item::directory("dev"), Item::other("dev/x", kind)]);
+    let other =
+        |kind: EntryType| refusal(vec![ArchiveMember::directory("dev"), ArchiveMember::other("dev/x", kind)]);
     insta::assert_snapshot!(other(EntryType::Char), @"its data segment: `dev/x`: a device");
     insta::assert_snapshot!(other(EntryType::Block), @"its data segment: `dev/x`: a device");
     insta::assert_snapshot!(other(EntryType::Fifo), @"its data segment: `dev/x`: a named pipe");
@@ -145,7 +153,7 @@ fn kinds_that_no_package_has() {
 
 #[test]
 fn files_of_others() {
-    insta::assert_snapshot!(refusal(vec![Item::directory("etc"), Item::file("etc/base", b"mine")]), @"placing `etc/base`: `etc/base` belongs to base-1.0-r0, which it does not replace");
+    insta::assert_snapshot!(refusal(vec![ArchiveMember::directory("etc"), ArchiveMember::file("etc/base", b"mine")]), @"placing `etc/base`: `etc/base` belongs to base-1.0-r0, which it does not replace");
 }
 
 #[test]
@@ -164,7 +172,7 @@ fn bombs() {
 }
 
 fn lie(key: &str, value: &str) -> String {
-    let mut maker = maker(vec![Item::file("x", b"x")]);
+    let mut maker = maker(vec![ArchiveMember::file("x", b"x")]);
     maker.lies.insert(key.into(), value.into());
     format!("{:#}", open(&maker.make(&SIGNER).unwrap()).unwrap_err())
 }
@@ -190,7 +198,7 @@ fn what_the_index_does_not_say() {
     opening pkg-1.0-r0.apk: the SHA-256 of its data segment is not what was expected
       expected 0000000000000000000000000000000000000000000000000000000000000000 (.PKGINFO)
     ");
-    let good = maker(vec![Item::file("x", b"x")]).make(&SIGNER).unwrap();
+    let good = maker(vec![ArchiveMember::file("x", b"x")]).make(&SIGNER).unwrap();
     open(&good).unwrap();
     let with = |change: &dyn Fn(&mut Record)| {
         let mut parts = good.clone();
@@ -208,8 +216,8 @@ fn what_the_index_does_not_say() {
 
 #[test]
 fn another_packages_segments() {
-    let one = maker(vec![Item::file("x", b"one")]).make(&SIGNER).unwrap();
-    let two = maker(vec![Item::file("x", b"two")]).make(&SIGNER).unwrap();
+    let one = maker(vec![ArchiveMember::file("x", b"one")]).make(&SIGNER).unwrap();
+    let two = maker(vec![ArchiveMember::file("x", b"two")]).make(&SIGNER).unwrap();
     let mut parts = Parts { data: two.data.clone(), ..one.clone() };
     parts.record.size = parts.file().len() as u64;
     assert!(format!("{:#}", open(&parts).unwrap_err()).contains("the SHA-256 of its data segment is not"));
@@ -226,7 +234,7 @@ fn another_packages_segments() {
 
 #[test]
 fn signatures_that_prove_nothing() {
-    let items = vec![Item::file("x", b"x")];
+    let items = vec![ArchiveMember::file("x", b"x")];
     let message = |parts: &Parts| format!("{:#}", open(parts).unwrap_err());
     insta::assert_snapshot!(message(&maker(items.clone()).make(&FOREIGN).unwrap()), @"opening pkg-1.0-r0.apk: pkg-1.0-r0.apk is signed by `foreign.rsa.pub`, a key for aarch64, not for x86_64");
     let unknown = Signer::new("who.rsa.pub", 3).unwrap();
@@ -245,7 +253,7 @@ fn signatures_that_prove_nothing() {
 
 #[test]
 fn segments_after_the_last() {
-    let good = maker(vec![Item::file("x", b"x")]).make(&SIGNER).unwrap();
+    let good = maker(vec![ArchiveMember::file("x", b"x")]).make(&SIGNER).unwrap();
     // Signed with the extra segment, so that only the rule against it stands in the way.
     for extra in [gzip(b"").unwrap(), gzip(b"more").unwrap(), b"x".to_vec()] {
         let data = [good.data.clone(), extra.clone()].concat();
@@ -268,7 +276,7 @@ fn segments_after_the_last() {
 
 #[test]
 fn a_file_whose_own_checksum_is_another() {
-    let wrong = Item { checksum: Some("0".repeat(40)), ..Item::file("x", b"x") };
+    let wrong = ArchiveMember { checksum: Some("0".repeat(40)), ..ArchiveMember::file("x", b"x") };
     insta::assert_snapshot!(refusal(vec![wrong]), @"
     the checksum of `x` is not what was expected
       expected Q1AAAAAAAAAAAAAAAAAAAAAAAAAAA=

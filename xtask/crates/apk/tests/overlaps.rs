@@ -9,7 +9,7 @@ use apk::install::Rootfs;
 use apk::key::Keyring;
 use apk::package::Package;
 use apk::record::Record;
-use apk::testrepo::{Item, PackageMaker, Parts, Signer};
+use apk::testrepo::{ArchiveMember, PackageMaker, Parts, Signer};
 use common::real_apk::RealApk;
 
 /// What a package says of the other one.
@@ -34,7 +34,7 @@ fn all() -> Vec<Says> {
 
 fn make(signer: &Signer, name: &str, other: &str, needs: &str, says: Says) -> Parts {
     let file = format!("f/{}", name.trim_start_matches(|c: char| c.is_ascii_alphabetic()));
-    let items = vec![Item::directory("f"), Item::file(&file, name.as_bytes())];
+    let items = vec![ArchiveMember::directory("f"), ArchiveMember::file(&file, name.as_bytes())];
     let mut maker = PackageMaker::new(name, "1-r0", "x86_64", items);
     maker.index = format!("{needs}{}", says.origin.map_or(String::new(), |origin| format!("o:{origin}\n")));
     if says.replaces {

@@ -7,13 +7,13 @@ use apk::depend::Dependency;
 use apk::install::Rootfs;
 use apk::key::Keyring;
 use apk::package::{Package, ScriptKind};
-use apk::testrepo::{Item, PackageMaker, Signer};
+use apk::testrepo::{ArchiveMember, PackageMaker, Signer};
 use apk::tree::Tree;
 use fstree::tree::{Entry, Node};
 
 static SIGNER: LazyLock<Signer> = LazyLock::new(|| Signer::new("test.rsa.pub", 1).unwrap());
 
-fn package(name: &str, version: &str, items: Vec<Item>) -> Package {
+fn package(name: &str, version: &str, items: Vec<ArchiveMember>) -> Package {
     let mut keyring = Keyring::new();
     keyring.trust("x86_64", SIGNER.key().unwrap());
     let mut maker = PackageMaker::new(name, version, "x86_64", items);
@@ -27,15 +27,15 @@ fn old() -> Package {
         "a",
         "1-r0",
         vec![
-            Item::directory("etc"),
-            Item::file("etc/changed", b"1"),
-            Item::file("etc/gone", b"1"),
-            Item::file("etc/gone-but-changed", b"1"),
-            Item::file("etc/same", b"1"),
-            Item::directory("usr"),
-            Item::directory("usr/old"),
-            Item::file("usr/old/x", b"1"),
-            Item::file("usr/x", b"1"),
+            ArchiveMember::directory("etc"),
+            ArchiveMember::file("etc/changed", b"1"),
+            ArchiveMember::file("etc/gone", b"1"),
+            ArchiveMember::file("etc/gone-but-changed", b"1"),
+            ArchiveMember::file("etc/same", b"1"),
+            ArchiveMember::directory("usr"),
+            ArchiveMember::directory("usr/old"),
+            ArchiveMember::file("usr/old/x", b"1"),
+            ArchiveMember::file("usr/x", b"1"),
         ],
     )
 }
@@ -45,12 +45,12 @@ fn new() -> Package {
         "a",
         "2-r0",
         vec![
-            Item::directory("etc"),
-            Item::file("etc/changed", b"2"),
-            Item::file("etc/local", b"2"),
-            Item::file("etc/same", b"2"),
-            Item::directory("usr"),
-            Item::file("usr/x", b"2"),
+            ArchiveMember::directory("etc"),
+            ArchiveMember::file("etc/changed", b"2"),
+            ArchiveMember::file("etc/local", b"2"),
+            ArchiveMember::file("etc/same", b"2"),
+            ArchiveMember::directory("usr"),
+            ArchiveMember::file("usr/x", b"2"),
         ],
     )
 }
@@ -105,7 +105,8 @@ fn the_result_does_not_depend_on_how_it_came_about() {
         |rootfs: Rootfs| -> Tree { rootfs.finish(&Dependency::parse_all("b a").unwrap(), 7).unwrap() };
     let build = || {
         let rootfs = Rootfs::empty("x86_64").install(&new()).unwrap();
-        let b = package("b", "1-r0", vec![Item::directory("usr"), Item::symlink("usr/b", "x")]);
+        let b =
+            package("b", "1-r0", vec![ArchiveMember::directory("usr"), ArchiveMember::symlink("usr/b", "x")]);
         rootfs.install(&b).unwrap()
     };
     let tree = finish(build());

@@ -15,7 +15,7 @@ type Line = (String, String, String);
 /// no package or module that is not in the image.
 ///
 /// # Errors
-/// [`Kind::Mismatch`] with the first difference; [`Kind::Data`] for what is not an SPDX document.
+/// [`Kind::Mismatch`] with the first difference; [`Kind::InvalidData`] for what is not an SPDX document.
 pub fn spdx(document: &[u8], found: &Sbom) -> Result<()> {
     let value: Value = serde_json::from_slice(document).map_err(|error| damaged(&error.to_string()))?;
     if value["spdxVersion"] != "SPDX-2.3" {
@@ -63,5 +63,5 @@ fn different(how: &str, (name, version, sha256): &Line) -> anyhow::Error {
 }
 
 fn damaged(why: &str) -> anyhow::Error {
-    Fault::new(Kind::Data, format!("the SBOM cannot be read: {why}")).into()
+    Fault::new(Kind::InvalidData, format!("the SBOM cannot be read: {why}")).into()
 }

@@ -4,15 +4,15 @@ use std::collections::BTreeSet;
 
 use anyhow::Result;
 use fault::Fault;
-use oci::layout::{Found, Layout};
-use oci::read::{Item, Listing, What};
+use oci::layout::{Layout, LayoutImage};
+use oci::read::{EntryInfo, EntryKind, Listing};
 use serde_json::Value;
 
 /// Demands that `found` is `expected`, to the byte.
 ///
 /// # Errors
 /// [`Kind::Mismatch`] with the first difference: layer, path, and what differs; what reading gives.
-pub fn images(expected: (&Layout, &Found), found: (&Layout, &Found)) -> Result<()> {
+pub fn images(expected: (&Layout, &LayoutImage), found: (&Layout, &LayoutImage)) -> Result<()> {
     let digests = [expected, found].map(|(_, image)| image.descriptor.digest().to_string());
     if digests[0] == digests[1] {
         return Ok(());
@@ -60,7 +60,7 @@ fn entries(a: &Listing, b: &Listing) -> Option<Difference> {
         let none = || "nothing".to_owned();
         let (one, other) = (a.items.get(path), b.items.get(path));
         let (Some(one), Some(other)) = (one, other) else {
-            let show = |item: Option<&Item>| item.map_or_else(none, |item| what(&item.what));
+            let show = |item: Option<&EntryInfo>| item.map_or_else(none, |item| what(&item.what));
             return Some((path.clone(), "entry", show(one), show(other)));
         };
         let (x, y) = (&one.attributes, &other.attributes);
@@ -76,13 +76,13 @@ fn entries(a: &Listing, b: &Listing) -> Option<Difference> {
     })
 }
 
-fn what(what: &What) -> String {
+fn what(what: &EntryKind) -> String {
     match what {
-        What::Directory => "a directory".to_owned(),
-        What::File { size, digest } => format!("a file of {size} bytes, {digest}"),
-        What::HardLink(to) => format!("a hard link to {to:?}"),
-        What::Symlink(to) => format!("a symbolic link to {to:?}"),
-        What::Special(_) => "a device or pipe".to_owned(),
+        EntryKind::Directory => "a directory".to_owned(),
+        EntryKind::File { size, digest } => format!("a file of {size} bytes, {digest}"),
+        EntryKind::HardLink(to) => format!("a hard link to {to:?}"),
+        EntryKind::Symlink(to) => format!("a symbolic link to {to:?}"),
+        EntryKind::Special(_) => "a device or pipe".to_owned(),
     }
 }
 

@@ -7,8 +7,8 @@ use anyhow::{Context, Result};
 use apk::database::{Database, INSTALLED};
 use fault::{Fault, Kind};
 use oci::digest::Digest;
-use oci::layout::{Found, Layout};
-use oci::read::What;
+use oci::layout::{Layout, LayoutImage};
+use oci::read::EntryKind;
 use sizes::go::{self, BuildInfo, build_info};
 
 use crate::purl::purl;
@@ -37,7 +37,7 @@ impl Contents {
     ///
     /// # Errors
     /// As [`Layout::contents`]; [`Kind::Mismatch`] for a database of packages that cannot be read.
-    pub fn read(layout: &Layout, image: &Found) -> Result<Self> {
+    pub fn read(layout: &Layout, image: &LayoutImage) -> Result<Self> {
         let mut all = Self::default();
         for index in 0..image.manifest.layers().len() {
             let mut layer = Self::default();
@@ -64,7 +64,7 @@ impl Contents {
                         format!("{directory}/{gone}")
                     });
                 }
-                if let What::File { digest, .. } = item.what {
+                if let EntryKind::File { digest, .. } = item.what {
                     all.files.insert(path.clone(), digest);
                 }
             }
@@ -97,11 +97,11 @@ impl Contents {
 fn text(path: &str, size: u64, limit: u64, data: &mut dyn Read) -> Result<String> {
     if size > limit {
         let message = format!("{path}: {size} bytes, more than the {limit} that are read");
-        return Err(Fault::new(Kind::Data, message).into());
+        return Err(Fault::new(Kind::InvalidData, message).into());
     }
     let mut bytes = Vec::new();
     data.read_to_end(&mut bytes)?;
-    String::from_utf8(bytes).map_err(|_| Fault::new(Kind::Data, format!("{path} is not UTF-8")).into())
+    String::from_utf8(bytes).map_err(|_| Fault::new(Kind::InvalidData, format!("{path} is not UTF-8")).into())
 }
 
 fn version_id(text: &str) -> Option<String> {

@@ -60,13 +60,15 @@ struct DependencyKind {
 /// the text of Cargo.lock.
 ///
 /// # Errors
-/// [`Kind::Data`] for what is not such output.
+/// [`Kind::InvalidData`] for what is not such output.
 pub fn linked(metadata: &[u8], lock: &str) -> Result<Vec<Crate>> {
     let metadata: Metadata = serde_json::from_slice(metadata).map_err(|error| {
-        Fault::new(Kind::Data, format!("what `cargo metadata` says cannot be read: {error}"))
+        Fault::new(Kind::InvalidData, format!("what `cargo metadata` says cannot be read: {error}"))
     })?;
-    let root =
-        metadata.resolve.root.ok_or_else(|| Fault::new(Kind::Data, "`cargo metadata` names no program"))?;
+    let root = metadata
+        .resolve
+        .root
+        .ok_or_else(|| Fault::new(Kind::InvalidData, "`cargo metadata` names no program"))?;
     let nodes: BTreeMap<&str, &Node> =
         metadata.resolve.nodes.iter().map(|node| (node.id.as_str(), node)).collect();
     let (mut seen, mut waiting) = (BTreeSet::new(), vec![root.as_str()]);

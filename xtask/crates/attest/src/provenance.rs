@@ -79,10 +79,10 @@ pub struct Inputs<'a> {
 /// The statement about an image.
 ///
 /// # Errors
-/// [`Kind::Unknown`] if the plan has no such image; [`Kind::Data`] for a go.sum with a hash that is none.
+/// [`Kind::NotFound`] if the plan has no such image; [`Kind::InvalidData`] for a go.sum with a hash that is none.
 pub fn write(inputs: &Inputs<'_>) -> Result<Vec<u8>> {
     let image = inputs.plan.images.get(&inputs.parameters.attribute);
-    let image = image.ok_or_else(|| Fault::new(Kind::Unknown, "the plan has no such image"))?;
+    let image = image.ok_or_else(|| Fault::new(Kind::NotFound, "the plan has no such image"))?;
     let mut materials = Materials::default();
     if let Some(commit) = inputs.commit {
         materials.add("source", json!({"gitCommit": commit}));
@@ -216,7 +216,7 @@ impl Materials {
             }
             let hash = sum.strip_prefix("h1:").and_then(|text| STANDARD.decode(text).ok());
             let hash =
-                hash.ok_or_else(|| Fault::new(Kind::Data, format!("go.sum: `{sum}` is not a hash")))?;
+                hash.ok_or_else(|| Fault::new(Kind::InvalidData, format!("go.sum: `{sum}` is not a hash")))?;
             self.add(&purl("golang", path, version, &[]), json!({"dirHash": hex::encode(hash)}));
         }
         Ok(())
@@ -235,9 +235,10 @@ pub struct Said {
 /// Reads a statement, which must be about the image with this digest and of our way to build.
 ///
 /// # Errors
-/// [`Kind::Data`] for what is not such a statement; [`Kind::Mismatch`] if it is about another image.
+/// [`Kind::InvalidData`] for what is not such a statement; [`Kind::Mismatch`] if it is about another image.
 pub fn read(bytes: &[u8], digest: &str) -> Result<Said> {
-    let damaged = |why: String| Fault::new(Kind::Data, format!("the provenance cannot be read: {why}"));
+    let damaged =
+        |why: String| Fault::new(Kind::InvalidData, format!("the provenance cannot be read: {why}"));
     let value: Value = serde_json::from_slice(bytes).map_err(|error| damaged(error.to_string()))?;
     let build = &value["predicate"]["buildDefinition"];
     for (what, found, expected) in [

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, HashMap};
 
 use anyhow::{Context, Result};
-use oci::layout::{Found, Layout};
+use oci::layout::{Layout, LayoutImage};
 use sizes::go::Module;
 
 use crate::contents::Contents;
@@ -90,7 +90,7 @@ impl Sbom {
     ///
     /// # Errors
     /// As [`Contents::read`].
-    pub fn of(layout: &Layout, image: &Found, build: Option<&Build>) -> Result<Self> {
+    pub fn of(layout: &Layout, image: &LayoutImage, build: Option<&Build>) -> Result<Self> {
         let contents = Contents::read(layout, image)?;
         Self::new(image, &contents, build)
     }
@@ -99,7 +99,7 @@ impl Sbom {
     ///
     /// # Errors
     /// None that can be caused.
-    pub fn new(image: &Found, contents: &Contents, build: Option<&Build>) -> Result<Self> {
+    pub fn new(image: &LayoutImage, contents: &Contents, build: Option<&Build>) -> Result<Self> {
         let annotations: BTreeMap<String, String> =
             image.manifest.annotations().clone().unwrap_or_default().into_iter().collect();
         let said = |key: &str| annotations.get(key).cloned();

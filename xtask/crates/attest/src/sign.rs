@@ -28,10 +28,10 @@ impl Private {
     /// Reads a PKCS #8 key in PEM, as `openssl genpkey` writes it.
     ///
     /// # Errors
-    /// [`Kind::Data`] for another kind of key; its content is never shown.
+    /// [`Kind::InvalidData`] for another kind of key; its content is never shown.
     pub fn read(path: &Path) -> Result<Self> {
         let text = read(path)?;
-        let refuse = |why: &str| Fault::new(Kind::Data, format!("{} {why}", path.display()));
+        let refuse = |why: &str| Fault::new(Kind::InvalidData, format!("{} {why}", path.display()));
         if text.contains("ENCRYPTED") {
             return Err(refuse("is an encrypted key")
                 .help("give a key in PKCS #8 that is not encrypted, from where only the signer can read")
@@ -69,11 +69,11 @@ impl Public {
     /// Reads a public key in PEM, as `openssl pkey -pubout` and `cosign public-key` write it.
     ///
     /// # Errors
-    /// [`Kind::Data`] for another kind of key.
+    /// [`Kind::InvalidData`] for another kind of key.
     pub fn read(path: &Path) -> Result<Self> {
         VerifyingKey::from_public_key_pem(&read(path)?).map(Self).map_err(|_| {
             Fault::new(
-                Kind::Data,
+                Kind::InvalidData,
                 format!("{} is not a public key in PEM for ECDSA on P-256", path.display()),
             )
             .help("`openssl pkey -in cosign.key -pubout -out cosign.pub` makes one of a private key")

@@ -126,7 +126,7 @@ fn run(plan: &Plan<'_>, assembler: &Assembler, round: usize) -> Result<(Sample, 
 /// Runs a program to its end, in a process that has had no other child.
 ///
 /// # Errors
-/// [`Kind::Failed`] where it fails.
+/// [`Kind::ToolFailed`] where it fails.
 pub fn once(command: &[String]) -> Result<Sample> {
     let [program, args @ ..] = command else {
         return Err(Fault::new(Kind::Usage, "no program to measure").into());
@@ -137,7 +137,7 @@ pub fn once(command: &[String]) -> Result<Sample> {
     let status = child.status().with_context(|| format!("cannot start {program}"))?;
     let wall = since.elapsed().as_secs_f64();
     if !status.success() {
-        return Err(Fault::new(Kind::Failed, format!("`{}` failed ({status})", command.join(" "))).into());
+        return Err(Fault::new(Kind::ToolFailed, format!("`{}` failed ({status})", command.join(" "))).into());
     }
     let used = getrusage(UsageWho::RUSAGE_CHILDREN).context("the kernel does not say what a child used")?;
     let micros = used.user_time().num_microseconds() + used.system_time().num_microseconds();
@@ -149,7 +149,7 @@ pub fn once(command: &[String]) -> Result<Sample> {
 /// Makes an OCI layout of one layer of all that is in a directory, as a build does.
 ///
 /// # Errors
-/// [`Kind::Data`] for what no layer of ours can hold, such as a device.
+/// [`Kind::InvalidData`] for what no layer of ours can hold, such as a device.
 pub fn assemble(dir: &Path, out: &Path, fast: bool) -> Result<()> {
     let gzip = if fast { Gzip::Fast } else { Gzip::Best };
     let options = Options { mtime: MTIME, compression: Compression::Gzip(gzip) };

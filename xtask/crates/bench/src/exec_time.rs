@@ -39,7 +39,7 @@ pub(crate) fn once(program: &Path, args: &[&str], env: &[String]) -> Result<Exec
     child.stdout.take().context("no pipe")?.read_to_string(&mut said)?;
     if !status.success() || said.is_empty() {
         let message = format!("{} {}: {status}, and it said `{said}`", program.display(), args.join(" "));
-        return Err(Fault::new(Kind::Failed, message).into());
+        return Err(Fault::new(Kind::ToolFailed, message).into());
     }
     Ok(ExecTime { wall, cpu })
 }

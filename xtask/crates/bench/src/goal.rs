@@ -31,5 +31,5 @@ pub(crate) fn check(goals: impl Iterator<Item = Goal>) -> Result<()> {
     if missed.is_empty() {
         return Ok(());
     }
-    Err(Fault::new(Kind::Failed, format!("not what is aimed at:\n{}", missed.join("\n"))).into())
+    Err(Fault::new(Kind::ToolFailed, format!("not what is aimed at:\n{}", missed.join("\n"))).into())
 }

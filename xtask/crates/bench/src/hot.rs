@@ -76,7 +76,7 @@ pub fn all() -> impl Iterator<Item = &'static HotPath> {
 /// The paths of these names, or all.
 ///
 /// # Errors
-/// [`Kind::Unknown`] for a name that is not a path's.
+/// [`Kind::NotFound`] for a name that is not a path's.
 pub fn named(names: &[String]) -> Result<Vec<&'static HotPath>> {
     if names.is_empty() {
         return Ok(all().collect());
@@ -87,11 +87,11 @@ pub fn named(names: &[String]) -> Result<Vec<&'static HotPath>> {
 /// The path of this name.
 ///
 /// # Errors
-/// [`Kind::Unknown`] if there is none.
+/// [`Kind::NotFound`] if there is none.
 pub fn find(name: &str) -> Result<&'static HotPath> {
     all().find(|path| path.name == name).ok_or_else(|| {
         let names = all().map(|path| path.name).collect::<Vec<_>>().join(", ");
-        Fault::new(Kind::Unknown, format!("no path is called `{name}`"))
+        Fault::new(Kind::NotFound, format!("no path is called `{name}`"))
             .help(format!("the paths: {names}"))
             .into()
     })

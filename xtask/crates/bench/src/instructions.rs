@@ -55,7 +55,7 @@ pub fn counted() -> impl Iterator<Item = &'static HotPath> {
 /// Counts what a path does on an input of this size, run by this program with these arguments.
 ///
 /// # Errors
-/// [`Kind::Failed`] where the program fails, or valgrind.
+/// [`Kind::ToolFailed`] where the program fails, or valgrind.
 pub fn count(path: &HotPath, program: &Path, args: &[&str]) -> Result<u64> {
     let dir = tempfile::tempdir().context("no temporary directory")?;
     let out = dir.path().join("out");
@@ -66,7 +66,7 @@ pub fn count(path: &HotPath, program: &Path, args: &[&str]) -> Result<u64> {
     run.arg(program).args(args).grace(Duration::ZERO).run()?;
     let text = fs::read_to_string(&out).with_context(|| format!("cannot read {}", out.display()))?;
     total(&text).filter(|found| *found > 0).ok_or_else(|| {
-        Fault::new(Kind::Failed, format!("callgrind counted no instructions of `{}`", path.name)).into()
+        Fault::new(Kind::ToolFailed, format!("callgrind counted no instructions of `{}`", path.name)).into()
     })
 }
 
@@ -106,7 +106,7 @@ impl Record {
             return Ok(Self::default());
         }
         toml::from_str(&files::read_text(&path, files::DOCUMENT)?).map_err(|error| {
-            Fault::new(Kind::Data, format!("{RECORD}: {error}"))
+            Fault::new(Kind::InvalidData, format!("{RECORD}: {error}"))
                 .help(format!("`{COMMAND}` makes it again"))
                 .into()
         })
@@ -129,7 +129,7 @@ impl Count {
     /// A path's, and what the repository's record says of it.
     ///
     /// # Errors
-    /// [`Kind::Data`] for a record that is none.
+    /// [`Kind::InvalidData`] for a record that is none.
     pub fn new(root: &Path, path: &'static HotPath, found: u64) -> Result<Self> {
         let record = Record::read(root)?.0;
         let recorded = record.get(std::env::consts::ARCH).and_then(|all| all.get(path.name)).copied();
@@ -165,13 +165,14 @@ impl Report {
     /// Fails where a path takes more than is recorded, or nothing is recorded of it.
     ///
     /// # Errors
-    /// [`Kind::Stale`] for what is not recorded, else [`Kind::Failed`].
+    /// [`Kind::Stale`] for what is not recorded, else [`Kind::ToolFailed`].
     pub fn check(&self) -> Result<()> {
         let over: Vec<&Count> = self.counts.iter().filter(|count| count.is_over()).collect();
         if over.is_empty() {
             return Ok(());
         }
-        let kind = if over.iter().any(|count| count.recorded.is_none()) { Kind::Stale } else { Kind::Failed };
+        let kind =
+            if over.iter().any(|count| count.recorded.is_none()) { Kind::Stale } else { Kind::ToolFailed };
         let mut message =
             format!("more instructions than {RECORD} allows, which is {LIMIT} % more than it records");
         for count in over {
@@ -218,7 +219,7 @@ mod tests {
     fn a_tenth_more_fails_and_says_which_path_and_what_to_do() {
         assert!(report(1099, Some(1000)).check().is_ok() && report(1, Some(1000)).check().is_ok());
         let error = report(1110, Some(1000)).check().unwrap_err();
-        assert_eq!(fault::exit_code(&error), Kind::Failed.exit_code());
+        assert_eq!(fault::exit_code(&error), Kind::ToolFailed.exit_code());
         let text = error.to_string();
         assert!(
             text.contains("plan: +11.0 %, recorded 1000, found 1110") && !text.contains("hash"),

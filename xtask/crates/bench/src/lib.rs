@@ -88,7 +88,7 @@ pub fn check_layout(layout: &Path) -> Result<()> {
     read.map(|_| ()).map_err(|error| {
         let message =
             format!("{} is not an OCI layout of one image with a name: {error:#}", layout.display());
-        Fault::new(Kind::Data, message).into()
+        Fault::new(Kind::InvalidData, message).into()
     })
 }
 
@@ -100,7 +100,7 @@ pub fn check_program(file: &Path) -> Result<()> {
         return Ok(());
     }
     Err(Fault::new(
-        Kind::Data,
+        Kind::InvalidData,
         format!("{} is not a program: it does not begin as an ELF file does", file.display()),
     )
     .into())
@@ -174,7 +174,7 @@ mod tests {
     fn only_programs_are_run() {
         assert!(check_program(&std::env::current_exe().unwrap()).is_ok());
         let error = check_program(Path::new("Cargo.toml")).unwrap_err();
-        assert_eq!(fault::exit_code(&error), Kind::Data.exit_code());
+        assert_eq!(fault::exit_code(&error), Kind::InvalidData.exit_code());
         assert!(check_layout(Path::new("src")).is_err());
     }
 }

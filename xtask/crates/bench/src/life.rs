@@ -185,7 +185,7 @@ impl Life<'_> {
         let memory = process.memory()?;
         let syncs = self.syncs()?.saturating_sub(syncs_before);
         if syncs == 0 {
-            return Err(Fault::new(Kind::Failed, "the kubelet synced no pod while it was at rest")
+            return Err(Fault::new(Kind::ToolFailed, "the kubelet synced no pod while it was at rest")
                 .help("a longer --rest has more syncs")
                 .into());
         }

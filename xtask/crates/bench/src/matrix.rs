@@ -137,7 +137,7 @@ impl Report {
     /// Fails where something aimed at is missed.
     ///
     /// # Errors
-    /// [`fault::Kind::Failed`].
+    /// [`fault::Kind::ToolFailed`].
     pub fn check(&self) -> Result<()> {
         goal::check(self.goals().into_iter())
     }
@@ -146,7 +146,7 @@ impl Report {
 /// A page with the table in place of the one that it has.
 ///
 /// # Errors
-/// [`fault::Kind::Data`] for a page without a place for it.
+/// [`fault::Kind::InvalidData`] for a page without a place for it.
 pub fn replaced(page: &str, file: &str, table: &str) -> Result<String> {
     files::replace_marked(page, file, MARKS, table)
 }

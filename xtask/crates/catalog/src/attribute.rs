@@ -111,7 +111,7 @@ impl<'a> Attributes<'a> {
     /// The attribute that is called this.
     ///
     /// # Errors
-    /// [`Kind::Unknown`] if there is none; it suggests the nearest names.
+    /// [`Kind::NotFound`] if there is none; it suggests the nearest names.
     pub fn get(&self, name: &str) -> Result<&Attribute<'a>> {
         if let Some(found) = self.find(name) {
             return Ok(found);
@@ -123,7 +123,7 @@ impl<'a> Attributes<'a> {
             .collect();
         near.sort_by(|a, b| b.0.total_cmp(&a.0).then(a.1.cmp(b.1)));
         let near: Vec<_> = near.iter().take(SUGGESTIONS).map(|(_, name)| format!("`{name}`")).collect();
-        Err(Fault::new(Kind::Unknown, format!("there is no attribute `{name}`"))
+        Err(Fault::new(Kind::NotFound, format!("there is no attribute `{name}`"))
             .help(format!("nearest: {}; `cargo xtask list` prints them all", near.join(", ")))
             .into())
     }

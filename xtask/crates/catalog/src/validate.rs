@@ -48,7 +48,7 @@ impl Position<'_> {
     }
 
     fn fault(&self, span: Range<usize>, message: &str) -> Fault {
-        Fault::new(Kind::Data, format!("{}:{}: {message}", self.file, self.line(&span)))
+        Fault::new(Kind::InvalidData, format!("{}:{}: {message}", self.file, self.line(&span)))
     }
 
     fn name_fault(&self, name: &Name, message: &str) -> anyhow::Error {
@@ -99,7 +99,7 @@ impl Checks<'_> {
                 let message = "[[compile.upstream]]: of a closure the newest entry comes first, the one without `from` last";
                 return Err(match from {
                     Some(from) => self.at.name_fault(from, message),
-                    None => Fault::new(Kind::Data, format!("{}: {message}", self.at.file)).into(),
+                    None => Fault::new(Kind::InvalidData, format!("{}: {message}", self.at.file)).into(),
                 });
             }
             before.insert(entry.closure, numbers);
@@ -197,7 +197,9 @@ impl Checks<'_> {
             }
         }
         if seen.is_empty() {
-            return Err(Fault::new(Kind::Data, format!("{}: there is no [[{what}]]", self.at.file)).into());
+            return Err(
+                Fault::new(Kind::InvalidData, format!("{}: there is no [[{what}]]", self.at.file)).into()
+            );
         }
         Ok(())
     }
@@ -283,7 +285,7 @@ impl Checks<'_> {
             (Some(_), None) => Ok(()),
             (Some(_), Some(second)) => Err(self.at.name_fault(&second.name, "a second base is the default")),
             (None, _) => {
-                Err(Fault::new(Kind::Data, format!("{}: no base is the default", self.at.file)).into())
+                Err(Fault::new(Kind::InvalidData, format!("{}: no base is the default", self.at.file)).into())
             }
         }
     }

@@ -85,7 +85,7 @@ impl Cluster {
     /// Boots the first machine, and makes a cluster of it.
     ///
     /// # Errors
-    /// [`Kind::Failed`] with what the kubelet said.
+    /// [`Kind::ToolFailed`] with what the kubelet said.
     pub fn init(&mut self, progress: &dyn Progress) -> Result<()> {
         self.boot(MEMORY, |_| true, progress)?;
         let init = self.kit.guide.init(self.kit.api(), self.kit.emulated(), self.kit.nodes)?;
@@ -100,7 +100,7 @@ impl Cluster {
     /// Boots one more machine, and joins it by the words that kubeadm prints. Each has routes to the others' pods.
     ///
     /// # Errors
-    /// [`Kind::Failed`] with what its kubelet said.
+    /// [`Kind::ToolFailed`] with what its kubelet said.
     pub fn join(&mut self, progress: &dyn Progress) -> Result<()> {
         let needed = |image: &str| image.contains("/kube-proxy:") || image.contains("/pause:");
         let number = self.boot(WORKER_MEMORY, needed, progress)?;
@@ -175,7 +175,7 @@ impl Cluster {
     /// Lets pods run on the first machine, too.
     ///
     /// # Errors
-    /// [`Kind::Failed`] if the command fails.
+    /// [`Kind::ToolFailed`] if the command fails.
     pub fn untaint(&mut self) -> Result<()> {
         let untaint = self.kit.guide.commands("untaint")?.to_owned();
         self.run(0, &format!("export KUBECONFIG=/etc/kubernetes/admin.conf\n{untaint}")).map(drop)
@@ -184,7 +184,7 @@ impl Cluster {
     /// Takes the kubelet's container of a machine away, if it is there, and starts it again: as the page says.
     ///
     /// # Errors
-    /// [`Kind::Failed`] if a command fails.
+    /// [`Kind::ToolFailed`] if a command fails.
     pub fn restart_kubelet(&mut self, index: usize) -> Result<()> {
         let runtime = self.kit.runtime;
         match runtime {
@@ -199,7 +199,7 @@ impl Cluster {
     /// Puts the kubelet of the `other` release in the place of a machine's, or its own again: as the page says.
     ///
     /// # Errors
-    /// [`Kind::Failed`] if a command fails.
+    /// [`Kind::ToolFailed`] if a command fails.
     pub fn replace_kubelet(&mut self, index: usize, other: bool) -> Result<()> {
         let (guide, runtime) = (&self.kit.guide, self.kit.runtime);
         let script = format!("{}{}", guide.by("stop", runtime)?, guide.by("kubelet", runtime)?);
@@ -224,7 +224,7 @@ impl Cluster {
     /// boot.
     ///
     /// # Errors
-    /// [`Kind::Failed`] if it does not come up again, or a command fails; [`Kind::Usage`] for one of namespaces.
+    /// [`Kind::ToolFailed`] if it does not come up again, or a command fails; [`Kind::Usage`] for one of namespaces.
     pub fn restart(&mut self, index: usize, power: bool) -> Result<()> {
         self.nodes[index].machine.restart(power)?;
         self.booted(index)
@@ -281,7 +281,7 @@ impl Cluster {
     /// What kubectl answers; words are the shell's.
     ///
     /// # Errors
-    /// [`Kind::Failed`] with what it said.
+    /// [`Kind::ToolFailed`] with what it said.
     pub fn kubectl(&mut self, words: &str) -> Result<String> {
         self.nodes[0].machine.ok(&format!("{KUBECONFIG}kubectl {words}\n"), LONG)
     }
@@ -299,7 +299,7 @@ impl Cluster {
     /// Runs a script on the first machine again and again until it ends well, and returns what it wrote then.
     ///
     /// # Errors
-    /// [`Kind::Failed`] with what the cluster's state is then.
+    /// [`Kind::ToolFailed`] with what the cluster's state is then.
     pub fn wait(&mut self, what: &str, script: &str, limit: Duration) -> Result<String> {
         let script = format!("{KUBECONFIG}{script}\n");
         let end = Instant::now() + limit;
@@ -341,5 +341,5 @@ fn expect(said: &str, words: &str) -> Result<()> {
     if said.contains(words) {
         return Ok(());
     }
-    Err(Fault::new(Kind::Failed, format!("kubeadm did not say \"{words}\", but:\n{said}")).into())
+    Err(Fault::new(Kind::ToolFailed, format!("kubeadm did not say \"{words}\", but:\n{said}")).into())
 }

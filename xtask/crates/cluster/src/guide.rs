@@ -49,7 +49,7 @@ impl Guide {
     /// Reads the page of the checkout at `root`.
     ///
     /// # Errors
-    /// [`Kind::Data`] for a page with a block that has no name.
+    /// [`Kind::InvalidData`] for a page with a block that has no name.
     pub fn read(root: &Path) -> Result<Self> {
         let path = root.join(PAGE);
         let text = fs::read_to_string(&path).with_context(|| format!("cannot read {}", path.display()))?;
@@ -59,7 +59,7 @@ impl Guide {
     /// The commands in a page's text.
     ///
     /// # Errors
-    /// [`Kind::Data`] for a block without a name: nothing would run it.
+    /// [`Kind::InvalidData`] for a block without a name: nothing would run it.
     pub fn parse(text: &str) -> Result<Self> {
         let mut blocks: Vec<Block> = Vec::new();
         let mut name = None;
@@ -76,7 +76,7 @@ impl Guide {
                 }
                 let name = name.take().ok_or_else(|| {
                     Fault::new(
-                        Kind::Data,
+                        Kind::InvalidData,
                         format!("{PAGE}: nothing runs the block of `{}`", first(&commands)),
                     )
                     .help(format!(
@@ -99,17 +99,18 @@ impl Guide {
     /// The commands of this name.
     ///
     /// # Errors
-    /// [`Kind::Data`] if the page has none.
+    /// [`Kind::InvalidData`] if the page has none.
     pub fn commands(&self, name: &str) -> Result<&str> {
         let block = self.blocks.iter().find(|block| block.name == name);
-        let block = block.ok_or_else(|| Fault::new(Kind::Data, format!("{PAGE} has no block `{name}`")))?;
+        let block =
+            block.ok_or_else(|| Fault::new(Kind::InvalidData, format!("{PAGE} has no block `{name}`")))?;
         Ok(&block.commands)
     }
 
     /// The commands of this name by a runtime.
     ///
     /// # Errors
-    /// [`Kind::Data`] if the page has none.
+    /// [`Kind::InvalidData`] if the page has none.
     pub fn by(&self, name: &str, runtime: Runtime) -> Result<&str> {
         self.commands(&format!("{name} {}", runtime.name()))
     }
@@ -117,13 +118,16 @@ impl Guide {
     /// The names that the page sets, with these values.
     ///
     /// # Errors
-    /// [`Kind::Data`] if it sets others.
+    /// [`Kind::InvalidData`] if it sets others.
     pub(crate) fn names_as(&self, values: &[(&str, &str)]) -> Result<String> {
         let mut text = String::new();
         for line in self.commands(NAMES)?.lines() {
             let name = line.split('=').next().unwrap_or_default();
             let value = values.iter().find(|(known, _)| *known == name).ok_or_else(|| {
-                Fault::new(Kind::Data, format!("{PAGE} sets `{name}`, which machines have no value for"))
+                Fault::new(
+                    Kind::InvalidData,
+                    format!("{PAGE} sets `{name}`, which machines have no value for"),
+                )
             })?;
             text.push_str(&format!("{name}={}\n", value.1));
         }
@@ -133,13 +137,13 @@ impl Guide {
     /// `kubeadm init`, patient with a processor that is emulated, and as machines of namespaces need it.
     ///
     /// # Errors
-    /// [`Kind::Data`] if the page has no such command.
+    /// [`Kind::InvalidData`] if the page has no such command.
     pub(crate) fn init(&self, api: Api, emulated: bool, nodes: Nodes) -> Result<String> {
         let mut commands = self.commands("init")?.to_owned();
         for (document, more) in [(INIT, api.init_patience()), (CLUSTER, api.cluster_patience())] {
             if !commands.contains(document) {
                 let message = format!("{PAGE}: `init` has no `{}`", document.trim());
-                return Err(Fault::new(Kind::Data, message).into());
+                return Err(Fault::new(Kind::InvalidData, message).into());
             }
             if emulated {
                 commands = commands.replace(document, &format!("{document}{more}"));
@@ -148,7 +152,7 @@ impl Guide {
         if nodes == Nodes::Namespaces {
             if !commands.contains(INIT_END) {
                 let message = format!("{PAGE}: `init` has no `{}`", INIT_END.trim());
-                return Err(Fault::new(Kind::Data, message).into());
+                return Err(Fault::new(Kind::InvalidData, message).into());
             }
             commands = commands.replace(INIT_END, &format!("{SHARED}{}{INIT_END}", api.kubelet_shared()));
             if api == Api::V1Beta4 && !unified() {
@@ -161,12 +165,12 @@ impl Guide {
     /// `kubeadm join` in the words that `kubeadm token create` printed.
     ///
     /// # Errors
-    /// [`Kind::Data`] if the page's command, or what was printed, is another one.
+    /// [`Kind::InvalidData`] if the page's command, or what was printed, is another one.
     pub(crate) fn join(&self, printed: &str, api: Api, nodes: Nodes) -> Result<String> {
         let other = |what: &str, text: &str| {
             let message =
                 format!("{what} has another command than `kubeadm join` with a token and a hash: {text}");
-            Fault::new(Kind::Data, message)
+            Fault::new(Kind::InvalidData, message)
         };
         let command = self.commands("join")?.trim();
         let words: Vec<&str> = command.split(' ').collect();
@@ -192,13 +196,15 @@ impl Guide {
     /// The route to the pods of the machine of this number.
     ///
     /// # Errors
-    /// [`Kind::Data`] if the page's command is not for its example.
+    /// [`Kind::InvalidData`] if the page's command is not for its example.
     pub(crate) fn route(&self, number: u8, address: &str) -> Result<String> {
         let command = self.commands("route")?;
         if !command.contains(" 10.244.1.0/24 ") || !command.contains("192.0.2.11") {
-            return Err(
-                Fault::new(Kind::Data, format!("{PAGE}: `route` is for another machine: {command}")).into()
-            );
+            return Err(Fault::new(
+                Kind::InvalidData,
+                format!("{PAGE}: `route` is for another machine: {command}"),
+            )
+            .into());
         }
         Ok(command.replace("10.244.1.", &format!("10.244.{number}.")).replace("192.0.2.11", address))
     }

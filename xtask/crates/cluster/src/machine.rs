@@ -118,7 +118,7 @@ impl Machine {
     /// Runs a script as root, for at most `limit`; returns its exit code, 124 if it was ended after its time.
     ///
     /// # Errors
-    /// [`Kind::Failed`] if the machine ends or restarts in the meantime; a script that fails is not an error.
+    /// [`Kind::ToolFailed`] if the machine ends or restarts in the meantime; a script that fails is not an error.
     pub fn run(&mut self, script: &str, limit: Duration, sink: &mut Sink<'_>) -> Result<i32> {
         match self {
             Self::Virtual(machine) => Ok(machine.run(script, limit, sink)?.code),
@@ -129,7 +129,7 @@ impl Machine {
     /// Runs a script and returns what it wrote to standard output.
     ///
     /// # Errors
-    /// As [`Machine::run`], and [`Kind::Failed`] with all it wrote if it fails.
+    /// As [`Machine::run`], and [`Kind::ToolFailed`] with all it wrote if it fails.
     pub fn ok(&mut self, script: &str, limit: Duration) -> Result<String> {
         let (mut stdout, mut stderr) = (Vec::new(), Vec::new());
         let code = self.run(script, limit, &mut Sink { stdout: &mut stdout, stderr: &mut stderr })?;

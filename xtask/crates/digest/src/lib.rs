@@ -57,7 +57,10 @@ impl FromStr for Digest {
         if lowercase && hex::decode_to_slice(text, &mut bytes).is_ok() {
             return Ok(Self(bytes));
         }
-        Err(Fault::new(Kind::Data, format!("`{text}` is not a SHA-256: 64 lowercase hexadecimal digits")))
+        Err(Fault::new(
+            Kind::InvalidData,
+            format!("`{text}` is not a SHA-256: 64 lowercase hexadecimal digits"),
+        ))
     }
 }
 

@@ -334,12 +334,12 @@ pub const CASES: [Case; 32] = [
 /// The cases of these names, in the table's order; all workloads, and with `faults` all faults, where no name is given.
 ///
 /// # Errors
-/// [`Kind::Unknown`] for a name that the table does not have.
+/// [`Kind::NotFound`] for a name that the table does not have.
 pub fn chosen(names: &[String], faults: bool) -> Result<Vec<&'static Case>, Fault> {
     if let Some(unknown) = names.iter().find(|name| !CASES.iter().any(|case| case.name == **name)) {
         let known: Vec<_> = CASES.iter().map(|case| case.name).collect();
         return Err(
-            Fault::new(Kind::Unknown, format!("no case is called `{unknown}`")).help(known.join(", "))
+            Fault::new(Kind::NotFound, format!("no case is called `{unknown}`")).help(known.join(", "))
         );
     }
     let wanted = |case: &&Case| {

@@ -161,13 +161,13 @@ impl Report {
         let logs = out.join("logs");
         if let Some(error) = &self.error {
             let first = error.lines().next().unwrap_or_default();
-            return Err(Fault::new(Kind::Failed, format!("the run ended early: {first}"))
+            return Err(Fault::new(Kind::ToolFailed, format!("the run ended early: {first}"))
                 .help(format!("logs: {}", logs.display()))
                 .into());
         }
         match failure(self.failed()) {
             None => Ok(()),
-            Some((message, alone)) => Err(Fault::new(Kind::Failed, message)
+            Some((message, alone)) => Err(Fault::new(Kind::ToolFailed, message)
                 .help(format!("logs: {}; alone: {alone}", logs.display()))
                 .into()),
         }

@@ -134,7 +134,7 @@ impl Runner<'_> {
         let text = format!("{}{}", said.stdout, said.stderr);
         let lines: Vec<&str> = text.lines().collect();
         let tail = lines[lines.len().saturating_sub(TAIL)..].join("\n");
-        Err(Fault::new(Kind::Failed, format!("exit code {}\n{tail}", said.code)).into())
+        Err(Fault::new(Kind::ToolFailed, format!("exit code {}\n{tail}", said.code)).into())
     }
 
     fn apply(&self, machines: &mut dyn Machines, yaml: &str) -> Result<()> {
@@ -226,7 +226,7 @@ mod tests {
     impl Machines for Here {
         fn run(&mut self, place: Place, script: &str, _limit: Duration) -> Result<Said> {
             if self.gone {
-                return Err(Fault::new(Kind::Failed, "the machine ended").into());
+                return Err(Fault::new(Kind::ToolFailed, "the machine ended").into());
             }
             let file = self.dir.path().join("script");
             fs::write(&file, script)?;

@@ -85,12 +85,12 @@ impl Suite {
     /// The suite of a release, by the list in the checkout at `root`; without one all of it is run.
     ///
     /// # Errors
-    /// [`Kind::Data`] for a list that is not one.
+    /// [`Kind::InvalidData`] for a list that is not one.
     pub fn read(root: &Path, release: &str, only: Vec<String>, at_a_time: usize) -> Result<Self> {
         let path = root.join(LISTS).join(format!("{release}.toml"));
         let list = match fs::read_to_string(&path) {
             Ok(text) => toml::from_str(&text).map_err(|error| {
-                Fault::new(Kind::Data, format!("{} is not a list of tests: {error}", path.display()))
+                Fault::new(Kind::InvalidData, format!("{} is not a list of tests: {error}", path.display()))
             })?,
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => List::default(),
             Err(error) => return Err(error).with_context(|| format!("reading {}", path.display())),
@@ -102,7 +102,7 @@ impl Suite {
     /// the suite's own `conformance.xml`, and what it said; of tests that run one after another `conformance-serial.xml`.
     ///
     /// # Errors
-    /// [`Kind::Interrupted`]; [`Kind::Data`] for a list that names what is not a test of the suite; what the suite says, where it
+    /// [`Kind::Interrupted`]; [`Kind::InvalidData`] for a list that names what is not a test of the suite; what the suite says, where it
     /// does not come to its end.
     pub(crate) fn run(
         &self,
@@ -152,7 +152,7 @@ impl Suite {
             .collect();
         if !stale.is_empty() {
             let message = format!("{LISTS} names what is not a test of the suite:\n  {}", stale.join("\n  "));
-            return Err(Fault::new(Kind::Data, message).into());
+            return Err(Fault::new(Kind::InvalidData, message).into());
         }
         let (mut chosen, mut others) = (Vec::new(), Vec::new());
         for name in names {
@@ -197,7 +197,7 @@ fn wait(
             Some("0" | "1") => return Ok(()),
             Some(code) => {
                 let message = format!("ginkgo ended with {code}; what it said is in conformance.log");
-                return Err(Fault::new(Kind::Failed, message).into());
+                return Err(Fault::new(Kind::ToolFailed, message).into());
             }
         }
     }
@@ -262,7 +262,7 @@ fn ok(machines: &mut dyn Machines, script: &str, limit: Duration) -> Result<Said
         return Ok(said);
     }
     let message = format!("the conformance tests, exit code {}\n{}{}", said.code, said.stdout, said.stderr);
-    Err(Fault::new(Kind::Failed, message).into())
+    Err(Fault::new(Kind::ToolFailed, message).into())
 }
 
 /// The tests of a report of ginkgo's; what is set up for all of them is left out.

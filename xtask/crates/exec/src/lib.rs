@@ -129,7 +129,7 @@ impl<'a> Run<'a> {
             message.push_str("\n  | ");
             message.push_str(line);
         }
-        Err(Fault::new(Kind::Failed, message).into())
+        Err(Fault::new(Kind::ToolFailed, message).into())
     }
 
     /// Runs it where one that is missing or fails is an answer, too: none. An interrupt answers nothing.

@@ -80,7 +80,7 @@ fn same_behaviour(
         let ((before, said, _), (after, packed_said, complaint)) = (before?, after?);
         if before != Some(0) {
             let message = format!("{probe} failed before it was packed, so packing cannot be tested");
-            return Err(Fault::new(Kind::Failed, message).into());
+            return Err(Fault::new(Kind::ToolFailed, message).into());
         }
         if (after, &packed_said) != (before, &said) {
             let text = |said: &[u8]| String::from_utf8_lossy(said).trim_end().to_owned();
@@ -90,7 +90,7 @@ fn same_behaviour(
                 text(&said),
                 text(&packed_said),
             );
-            return Err(Fault::new(Kind::Failed, message.trim_end())
+            return Err(Fault::new(Kind::ToolFailed, message.trim_end())
                 .help("set `pack = \"none\"` for its component in images/catalog.toml")
                 .into());
         }

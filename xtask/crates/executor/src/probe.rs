@@ -123,7 +123,7 @@ impl Machine {
         if status.success() {
             Ok(took)
         } else {
-            Err(Fault::new(Kind::Failed, format!("{probe} failed ({status})")).into())
+            Err(Fault::new(Kind::ToolFailed, format!("{probe} failed ({status})")).into())
         }
     }
 }

@@ -12,9 +12,9 @@ pub enum Kind {
     /// The command line makes no sense.
     Usage,
     /// A file of this repository (catalog, lock) is invalid.
-    Data,
+    InvalidData,
     /// No such attribute, release, component or file.
-    Unknown,
+    NotFound,
     /// An input is not available: network, mirror, module proxy, or `--offline`.
     Unavailable,
     /// An input or a cached object is not what its hash, size or signature says.
@@ -22,7 +22,7 @@ pub enum Kind {
     /// A tool is missing or has another version than the locked one.
     Tool,
     /// A compiler or another tool ran and failed.
-    Failed,
+    ToolFailed,
     /// A generated file or a lock is out of date (`--check`, `--locked`).
     Stale,
     /// The disk or the store failed: full, read-only, no permission.
@@ -39,12 +39,12 @@ impl Kind {
     /// All kinds, in order of their exit codes.
     pub const ALL: [Kind; 12] = [
         Kind::Usage,
-        Kind::Data,
-        Kind::Unknown,
+        Kind::InvalidData,
+        Kind::NotFound,
         Kind::Unavailable,
         Kind::Mismatch,
         Kind::Tool,
-        Kind::Failed,
+        Kind::ToolFailed,
         Kind::Stale,
         Kind::Storage,
         Kind::Budget,
@@ -56,12 +56,12 @@ impl Kind {
     pub const fn exit_code(self) -> u8 {
         match self {
             Kind::Usage => 2,
-            Kind::Data => 3,
-            Kind::Unknown => 4,
+            Kind::InvalidData => 3,
+            Kind::NotFound => 4,
             Kind::Unavailable => 5,
             Kind::Mismatch => 6,
             Kind::Tool => 7,
-            Kind::Failed => 8,
+            Kind::ToolFailed => 8,
             Kind::Stale => 9,
             Kind::Storage => 10,
             Kind::Budget => 11,

@@ -17,7 +17,7 @@ pub const DOCUMENT: u64 = 64 << 20;
 /// waited for.
 ///
 /// # Errors
-/// [`Kind::Data`] for what is not a regular file, else what the file system gives.
+/// [`Kind::InvalidData`] for what is not a regular file, else what the file system gives.
 pub fn open(path: &Path) -> Result<(File, u64)> {
     regular(rustix::fs::CWD, path, path, OFlags::NOFOLLOW)
 }
@@ -54,7 +54,7 @@ pub fn open_below(dir: &Path, names: &[&str]) -> Result<(File, u64)> {
             Ok(found) => found,
             Err(Errno::LOOP | Errno::NOTDIR) => {
                 let message = format!("{} is not a directory, or is a link", reached.display());
-                return Err(Fault::new(Kind::Data, message).into());
+                return Err(Fault::new(Kind::InvalidData, message).into());
             }
             Err(error) => return fail(error),
         };
@@ -65,7 +65,7 @@ pub fn open_below(dir: &Path, names: &[&str]) -> Result<(File, u64)> {
 /// Reads a file that the user's own settings name, so that links to it are followed; none if it is not there.
 ///
 /// # Errors
-/// [`Kind::Data`] for what is not a regular file or has more than `limit` bytes, else what the file system gives.
+/// [`Kind::InvalidData`] for what is not a regular file or has more than `limit` bytes, else what the file system gives.
 pub fn read_named(path: &Path, limit: u64) -> Result<Option<Vec<u8>>> {
     let is_absent = |error: &io::Error| error.kind() == io::ErrorKind::NotFound;
     let (file, _) = match open_named(path) {
@@ -77,7 +77,7 @@ pub fn read_named(path: &Path, limit: u64) -> Result<Option<Vec<u8>>> {
     file.take(limit.saturating_add(1)).read_to_end(&mut bytes).with_context(name)?;
     if bytes.len() as u64 > limit {
         let message = format!("{} has more than {limit} bytes", path.display());
-        return Err(Fault::new(Kind::Data, message).into());
+        return Err(Fault::new(Kind::InvalidData, message).into());
     }
     Ok(Some(bytes))
 }
@@ -85,10 +85,10 @@ pub fn read_named(path: &Path, limit: u64) -> Result<Option<Vec<u8>>> {
 /// Reads a file that a command line names, or that a checkout must have.
 ///
 /// # Errors
-/// [`Kind::Unknown`] where there is no such file, [`Kind::Data`] for what is not a regular file or has more than `limit`
+/// [`Kind::NotFound`] where there is no such file, [`Kind::InvalidData`] for what is not a regular file or has more than `limit`
 /// bytes, else what the file system gives.
 pub fn read_required(path: &Path, limit: u64) -> Result<Vec<u8>> {
-    let absent = || Fault::new(Kind::Unknown, format!("there is no file {}", path.display()));
+    let absent = || Fault::new(Kind::NotFound, format!("there is no file {}", path.display()));
     match read_named(path, limit) {
         Ok(found) => Ok(found.ok_or_else(absent)?),
         // Of a path through a file, or of a name that none can have.
@@ -100,10 +100,10 @@ pub fn read_required(path: &Path, limit: u64) -> Result<Vec<u8>> {
 /// The same as text.
 ///
 /// # Errors
-/// As [`read_required`], and [`Kind::Data`] for what is not UTF-8.
+/// As [`read_required`], and [`Kind::InvalidData`] for what is not UTF-8.
 pub fn read_text(path: &Path, limit: u64) -> Result<String> {
     let bytes = read_required(path, limit)?;
-    let not_text = |_| Fault::new(Kind::Data, format!("{} is not text in UTF-8", path.display()));
+    let not_text = |_| Fault::new(Kind::InvalidData, format!("{} is not text in UTF-8", path.display()));
     Ok(String::from_utf8(bytes).map_err(not_text)?)
 }
 
@@ -114,7 +114,7 @@ fn is_no_path(error: &io::Error) -> bool {
 fn regular(at: impl std::os::fd::AsFd, path: &Path, shown: &Path, links: OFlags) -> Result<(File, u64)> {
     // A pipe without a writer would be waited for.
     let flags = links | OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
-    let refuse = || Fault::new(Kind::Data, format!("{} is not a regular file", shown.display()));
+    let refuse = || Fault::new(Kind::InvalidData, format!("{} is not a regular file", shown.display()));
     let file = match openat(at, path, flags, Mode::empty()) {
         Ok(file) => File::from(file),
         // A socket, or a device that has no driver.

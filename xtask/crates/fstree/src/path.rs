@@ -41,7 +41,7 @@ pub fn check(path: &str) -> Result<(), &'static str> {
 /// The one spelling of a path in a layer: `./a//b/` is `a/b`.
 ///
 /// # Errors
-/// [`Kind::Data`] for a path that is empty, absolute, the root itself, too long or too deep, or has a `..` or a NUL.
+/// [`Kind::InvalidData`] for a path that is empty, absolute, the root itself, too long or too deep, or has a `..` or a NUL.
 pub fn normalize(path: &str) -> Result<String> {
     if path.starts_with('/') {
         return Err(refused(path, "it is absolute; expected one relative to the root"));
@@ -53,7 +53,7 @@ pub fn normalize(path: &str) -> Result<String> {
 /// `/` or not. None is the root itself.
 ///
 /// # Errors
-/// [`Kind::Data`] for a path that is too long or too deep, or has a `..` or a NUL.
+/// [`Kind::InvalidData`] for a path that is too long or too deep, or has a `..` or a NUL.
 pub fn rooted(path: &str) -> Result<Option<String>> {
     if path.contains('\0') {
         return Err(refused(path, "it contains a NUL"));
@@ -73,7 +73,7 @@ pub fn rooted(path: &str) -> Result<Option<String>> {
 }
 
 fn refused(path: &str, why: &str) -> anyhow::Error {
-    Fault::new(Kind::Data, format!("path in a layer {path:?}: {why}")).into()
+    Fault::new(Kind::InvalidData, format!("path in a layer {path:?}: {why}")).into()
 }
 
 /// The directories above a normalized path, outermost first.

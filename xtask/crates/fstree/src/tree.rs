@@ -238,7 +238,7 @@ impl Tree {
     /// Adds an entry. Directories above it need not be added: they come by themselves, 0755 and owned by 0:0.
     ///
     /// # Errors
-    /// [`Kind::Data`] for a path that leaves the tree or is already taken in any spelling, a non-directory with
+    /// [`Kind::InvalidData`] for a path that leaves the tree or is already taken in any spelling, a non-directory with
     /// something below it, a `.wh.` name (which would delete from the layer below), and attributes no archive can hold.
     pub fn insert(&mut self, path: &str, mut entry: Entry) -> Result<()> {
         let path = normalize(path)?;
@@ -261,7 +261,7 @@ impl Tree {
     /// and of the names of one file the first being the file, the others links to it.
     ///
     /// # Errors
-    /// [`Kind::Data`] for a hard link that does not lead to a regular file of this tree.
+    /// [`Kind::InvalidData`] for a hard link that does not lead to a regular file of this tree.
     pub fn resolve(&self) -> Result<BTreeMap<&str, (Resolved<'_>, Attributes)>> {
         // The path of each file with bytes → the first of its names.
         let mut first: BTreeMap<&str, &str> = BTreeMap::new();
@@ -345,7 +345,7 @@ fn invalid(path: &str, why: &str) -> anyhow::Error {
 }
 
 fn refused(why: &str) -> anyhow::Error {
-    Fault::new(Kind::Data, format!("layer entry {why}")).into()
+    Fault::new(Kind::InvalidData, format!("layer entry {why}")).into()
 }
 
 #[cfg(test)]

@@ -177,7 +177,7 @@ impl Spec {
         });
         let Some(rest) = rest else {
             return Err(Fault::new(
-                Kind::Data,
+                Kind::InvalidData,
                 format!("`{release}` is not a release of Kubernetes (v1.Y.Z)"),
             )
             .into());
@@ -224,7 +224,7 @@ impl Closure {
             let file = dir.join(name);
             fs::read_to_string(&file).map_err(|error| match error.kind() {
                 std::io::ErrorKind::NotFound => {
-                    let fault = Fault::new(Kind::Unknown, format!("there is no {}", file.display()));
+                    let fault = Fault::new(Kind::NotFound, format!("there is no {}", file.display()));
                     let fault = fault.help("`cargo xtask lock go` makes it, where its modules are available");
                     anyhow::Error::from(fault)
                 }

@@ -37,7 +37,7 @@ pub fn compile(
         "."
     } else {
         let [program] = recipe.programs.as_slice() else {
-            return Err(Fault::new(Kind::Data, "several programs, and nothing that joins them").into());
+            return Err(Fault::new(Kind::InvalidData, "several programs, and nothing that joins them").into());
         };
         program.package.as_str()
     };
@@ -48,7 +48,7 @@ pub fn compile(
             NotStatic::OtherMachine(_) => format!("it is for another machine than {}", recipe.target.goarch),
             other => other.to_string(),
         };
-        Fault::new(Kind::Failed, format!("{} was compiled, but {why}", recipe.name()))
+        Fault::new(Kind::ToolFailed, format!("{} was compiled, but {why}", recipe.name()))
     })?;
     install(&work.output(), out).with_context(|| format!("writing {}", out.display()))
 }
@@ -127,7 +127,7 @@ fn build(
     }
     let text = if errors.is_empty() { finished.stderr_tail } else { errors.join("\n") };
     let full = text.contains("no space left on device") || text.contains("disk quota exceeded");
-    let kind = if full { Kind::Storage } else { Kind::Failed };
+    let kind = if full { Kind::Storage } else { Kind::ToolFailed };
     let mut message =
         format!("{} for {} does not compile ({})", recipe.name(), recipe.target.goarch, finished.status);
     for line in text.lines() {

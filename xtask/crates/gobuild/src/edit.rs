@@ -148,7 +148,8 @@ impl Edits {
 
     /// Parses and validates; `name` is what errors call the file.
     pub fn parse(text: &str, name: &str) -> Result<Self> {
-        let bad = |what: String| anyhow::Error::from(Fault::new(Kind::Data, format!("{name}: {what}")));
+        let bad =
+            |what: String| anyhow::Error::from(Fault::new(Kind::InvalidData, format!("{name}: {what}")));
         let edits: Self = toml::from_str(text).map_err(|error| bad(error.to_string()))?;
         if edits.version != 1 {
             return Err(bad(format!("format version {}, this program reads 1", edits.version)));
@@ -193,7 +194,7 @@ impl Edits {
     /// Did a pin give a closure, by its go.mod, another version than its release asks for?
     ///
     /// # Errors
-    /// [`Kind::Data`] for what is not a go.mod.
+    /// [`Kind::InvalidData`] for what is not a go.mod.
     pub fn raise(&self, go_mod: &str) -> Result<bool> {
         let file = ModFile::parse("go.mod", go_mod)?;
         Ok(self.pins.iter().any(|Pin { module, version, .. }| {
@@ -254,7 +255,7 @@ pub(crate) fn apply(edits: &[Edit], go_mod: &str, listing: &Listing, module: &Pa
             }
             Err(why) if is_read => {
                 let message = format!("images/go/{FILE}: an edit cannot be made in {name}\n  {why}");
-                return Err(Fault::new(Kind::Data, message).into());
+                return Err(Fault::new(Kind::InvalidData, message).into());
             }
             Err(why) => left_out.push(LeftOut(format!("{name}: {why}"))),
         }

@@ -255,7 +255,7 @@ fn start_from(upstream: &ModFile, spec: &Spec) -> Result<ModFile> {
                     "{} replaces {path} by `{}`, which is published nowhere",
                     upstream.module, by.path
                 );
-                return Err(Fault::new(Kind::Data, message).into());
+                return Err(Fault::new(Kind::InvalidData, message).into());
             }
         }
     }

@@ -54,7 +54,7 @@ fn table(programs: &[Program]) -> String {
 fn repackage(program: &Program, package: &Package, from: &Path, to: &Path) -> Result<()> {
     let refuse = |what: String| {
         let message = format!("{} ({}) cannot be joined: {what}", program.name, program.package);
-        anyhow::Error::from(Fault::new(Kind::Data, message))
+        anyhow::Error::from(Fault::new(Kind::InvalidData, message))
     };
     let internal = |path: &&String| path.split('/').any(|part| part == "internal") && path.contains('.');
     if let Some(path) = package.imports.iter().find(internal) {

@@ -45,7 +45,7 @@ impl ModFile {
         let mut file = Self::default();
         let mut block: Option<String> = None;
         for (number, line) in text.lines().enumerate() {
-            let bad = |what: String| Fault::new(Kind::Data, format!("{name}:{}: {what}", number + 1));
+            let bad = |what: String| Fault::new(Kind::InvalidData, format!("{name}:{}: {what}", number + 1));
             let mut words = words(line).map_err(bad)?;
             match (&block, words.first().map(String::as_str)) {
                 (_, None) => continue,
@@ -67,7 +67,7 @@ impl ModFile {
         }
         if block.is_some() || file.module.is_empty() {
             let what = if block.is_some() { "a block is not closed" } else { "no `module` line" };
-            return Err(Fault::new(Kind::Data, format!("{name}: {what}")).into());
+            return Err(Fault::new(Kind::InvalidData, format!("{name}: {what}")).into());
         }
         Ok(file)
     }

@@ -147,8 +147,8 @@ pub(crate) fn list(
     }
     for program in &recipe.programs {
         let main = mains.remove(&program.package).filter(|package| package.name == "main");
-        let main =
-            main.ok_or_else(|| Fault::new(Kind::Data, format!("{} is not a program", program.package)))?;
+        let main = main
+            .ok_or_else(|| Fault::new(Kind::InvalidData, format!("{} is not a program", program.package)))?;
         listing.mains.push(main);
     }
     Ok(listing)
@@ -227,7 +227,7 @@ pub(crate) fn problem(message: String, errors: &[&str], offline: bool) -> anyhow
     }
     let missing = missing(errors);
     if missing.is_empty() {
-        return Fault::new(Kind::Failed, message).into();
+        return Fault::new(Kind::ToolFailed, message).into();
     }
     unavailable(&missing, offline)
 }

@@ -63,7 +63,7 @@ impl Watch {
             }
         }
         let help = "edit or pin the module in images/go/edits.toml, or take `prune` from the component in the catalog";
-        Err(Fault::new(Kind::Failed, message).help(help).into())
+        Err(Fault::new(Kind::ToolFailed, message).help(help).into())
     }
 }
 

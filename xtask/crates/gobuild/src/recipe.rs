@@ -126,7 +126,9 @@ impl Flags {
             ("flag for the linker", self.ldflags.iter().find(|flag| !word(flag))),
         ];
         match bad.into_iter().find_map(|(what, found)| Some((what, found?))) {
-            Some((what, bad)) => Err(Fault::new(Kind::Data, format!("`{bad}` is not a {what}")).into()),
+            Some((what, bad)) => {
+                Err(Fault::new(Kind::InvalidData, format!("`{bad}` is not a {what}")).into())
+            }
             None => Ok(()),
         }
     }
@@ -186,7 +188,7 @@ impl LinkerVars {
             if !value.chars().all(plain) {
                 let message =
                     format!("`{value}` cannot be stamped into {name}: letters, digits and -+._:/ only");
-                return Err(Fault::new(Kind::Data, message).into());
+                return Err(Fault::new(Kind::InvalidData, message).into());
             }
             flags.push_str(" -X ");
             flags.push_str(name);
@@ -314,7 +316,7 @@ impl Recipe {
 }
 
 fn check_programs(programs: &[Program]) -> Result<()> {
-    let bad = |message: String| Err(Fault::new(Kind::Data, message).into());
+    let bad = |message: String| Err(Fault::new(Kind::InvalidData, message).into());
     if programs.is_empty() {
         return bad("there is no program to build".into());
     }

@@ -22,7 +22,7 @@ impl SumFile {
     pub fn parse(name: &str, text: &str) -> Result<Self> {
         let mut lines = BTreeMap::new();
         for (number, line) in text.lines().enumerate() {
-            let bad = |what: &str| Fault::new(Kind::Data, format!("{name}:{}: {what}", number + 1));
+            let bad = |what: &str| Fault::new(Kind::InvalidData, format!("{name}:{}: {what}", number + 1));
             let [path, version, sum] = line.split(' ').collect::<Vec<_>>()[..] else {
                 return Err(bad("a line is `MODULE VERSION SUM`").into());
             };

@@ -130,7 +130,7 @@ pub(crate) fn overlay(
             let what = format!("go {}: {}", recipe.go, templates.file);
             if templates.is_read(&recipe.go) {
                 let message = format!("images/go/{FILE}: an edit cannot be made in {what}\n  {why}");
-                return Err(Fault::new(Kind::Data, message).into());
+                return Err(Fault::new(Kind::InvalidData, message).into());
             }
             left_out.push(LeftOut(format!("{what}: {why}")));
             return Ok(Vec::new());
@@ -169,7 +169,7 @@ fn named(
     }
     let message = format!("what these templates name is not known before they run:{}", open.concat());
     let help = format!("if they are not templates, name their packages in [templates] of images/go/{FILE}");
-    Err(Fault::new(Kind::Failed, message).help(help).into())
+    Err(Fault::new(Kind::ToolFailed, message).help(help).into())
 }
 
 /// Does the package fit the pattern? `PATH/...` is a package and all below it.

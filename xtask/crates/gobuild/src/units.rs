@@ -44,7 +44,7 @@ struct Event {
 /// `work` is a directory for temporary files.
 ///
 /// # Errors
-/// [`Kind::Failed`] where no test ran at all; a test that fails is an [`Outcome`].
+/// [`Kind::ToolFailed`] where no test ran at all; a test that fails is an [`Outcome`].
 pub fn run(
     recipe: &Recipe,
     tools: &Tools,
@@ -79,7 +79,7 @@ pub fn run(
     if !outcomes.values().any(|outcome| *outcome == Outcome::Pass) {
         let message =
             format!("no unit test of {} passed\n{}", packages.join(", "), finished.stderr_tail.trim_end());
-        return Err(Fault::new(Kind::Failed, message).into());
+        return Err(Fault::new(Kind::ToolFailed, message).into());
     }
     Ok(outcomes)
 }

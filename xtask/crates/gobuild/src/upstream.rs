@@ -62,7 +62,7 @@ pub fn commit_of_tag(repository: &str, tag: &str, tools: &Tools) -> Result<Strin
         lines.find(|(_, found)| *found == name).map(|(commit, _)| commit.to_owned())
     };
     let commit = named(&peeled).or_else(|| named(&plain));
-    commit.ok_or_else(|| Fault::new(Kind::Unknown, format!("{repository} has no tag {tag}")).into())
+    commit.ok_or_else(|| Fault::new(Kind::NotFound, format!("{repository} has no tag {tag}")).into())
 }
 
 fn ask(args: &[&str], tools: &Tools, work: &Path) -> Result<Upstream> {
@@ -78,7 +78,7 @@ fn ask(args: &[&str], tools: &Tools, work: &Path) -> Result<Upstream> {
         let error = problem(message.clone(), &[&out.stderr_tail], false);
         // What is not a module's own trouble is its proxy's.
         return match fault::of(&error).map(Fault::kind) {
-            Some(Kind::Failed) => Err(Fault::new(Kind::Unavailable, message)
+            Some(Kind::ToolFailed) => Err(Fault::new(Kind::Unavailable, message)
                 .help("set GOPROXY to a proxy that serves the module")
                 .into()),
             _ => Err(error),

@@ -51,7 +51,7 @@ impl<'a> Vulncheck<'a> {
                 return Ok(None);
             }
             let message = format!("{} cannot be read:\n{}", binary.display(), out.stderr_tail);
-            return Err(Fault::new(Kind::Data, message).into());
+            return Err(Fault::new(Kind::InvalidData, message).into());
         }
         unedited(&String::from_utf8_lossy(&out.stdout)).map(Some)
     }

@@ -93,7 +93,7 @@ impl<'a> Fuzzer<'a> {
         let room = Room::new()?;
         let status = exec::status(command.env("TMPDIR", room.path()).stdin(Stdio::null()))?;
         if !status.success() {
-            return Err(Fault::new(Kind::Failed, format!("compiling the fuzz targets: {status}"))
+            return Err(Fault::new(Kind::ToolFailed, format!("compiling the fuzz targets: {status}"))
                 .help("libFuzzer is C++: is a C++ compiler (`c++`, Debian's g++) there?")
                 .into());
         }
@@ -170,11 +170,11 @@ impl Seen {
             format!("fuzz target `{target}` failed ({status})\n  | {}", what.replace('\n', "\n  | "));
         let Some(file) = &self.artifact else {
             let seed = self.seed.as_deref().unwrap_or("N");
-            return Fault::new(Kind::Failed, message).help(format!(
+            return Fault::new(Kind::ToolFailed, message).help(format!(
                 "the input was not written; again: `cargo xtask fuzz {target} --seed {seed}`"
             ));
         };
-        Fault::new(Kind::Failed, format!("{message}\n  input: {file}"))
+        Fault::new(Kind::ToolFailed, format!("{message}\n  input: {file}"))
             .help(format!("again: `cargo xtask fuzz {target} --input {file}`"))
     }
 }
@@ -199,7 +199,7 @@ fn host() -> Result<String> {
 /// Runs one input with all the target has to say on the terminal.
 pub fn replay(target: &str, program: &Path, input: &Path) -> Result<()> {
     if !input.is_file() {
-        return Err(Fault::new(Kind::Unknown, format!("there is no file {}", input.display())).into());
+        return Err(Fault::new(Kind::NotFound, format!("there is no file {}", input.display())).into());
     }
     let scratch = scratch()?;
     let mut command = Command::new(program);
@@ -209,5 +209,5 @@ pub fn replay(target: &str, program: &Path, input: &Path) -> Result<()> {
     if status.success() {
         return Ok(());
     }
-    Err(Fault::new(Kind::Failed, format!("{target} fails on {}: {status}", input.display())).into())
+    Err(Fault::new(Kind::ToolFailed, format!("{target} fails on {}: {status}", input.display())).into())
 }

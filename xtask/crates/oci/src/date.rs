@@ -14,11 +14,11 @@ pub fn rfc3339(seconds: u64) -> String {
 /// The seconds since 1970 of a time in RFC 3339.
 ///
 /// # Errors
-/// [`Kind::Data`] for what is not such a time, or one before 1970.
+/// [`Kind::InvalidData`] for what is not such a time, or one before 1970.
 pub fn parse(text: &str) -> Result<u64> {
     let seconds = text.parse::<Timestamp>().ok().and_then(|time| u64::try_from(time.as_second()).ok());
     seconds.ok_or_else(|| {
-        Fault::new(Kind::Data, format!("{text:?} is not a time like 2022-12-08T19:51:43Z")).into()
+        Fault::new(Kind::InvalidData, format!("{text:?} is not a time like 2022-12-08T19:51:43Z")).into()
     })
 }
 

@@ -54,7 +54,7 @@ impl FromStr for Digest {
         let refused = || {
             let message =
                 format!("{text:?} is not a digest: expected `sha256:` and 64 lowercase hexadecimal digits");
-            Fault::new(Kind::Data, message)
+            Fault::new(Kind::InvalidData, message)
         };
         Ok(Self(parsed.ok_or_else(refused)?))
     }

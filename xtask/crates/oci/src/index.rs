@@ -23,11 +23,13 @@ impl Index {
     /// An index of images, in the order they are given in.
     ///
     /// # Errors
-    /// [`Kind::Data`] for two images of one platform, and for none at all.
+    /// [`Kind::InvalidData`] for two images of one platform, and for none at all.
     pub fn new(images: Vec<Image>, annotations: &BTreeMap<String, String>) -> Result<Self> {
         let again = |at: usize| images[..at].iter().any(|image| image.platform == images[at].platform);
         if images.is_empty() || (1..images.len()).any(again) {
-            return Err(Fault::new(Kind::Data, "an index needs images, each of another platform").into());
+            return Err(
+                Fault::new(Kind::InvalidData, "an index needs images, each of another platform").into()
+            );
         }
         let manifests = images.iter().map(Image::descriptor).collect::<Result<Vec<_>>>()?;
         let bytes = json::canonical(&build(manifests, annotations)?)?;

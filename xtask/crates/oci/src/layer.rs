@@ -48,12 +48,12 @@ pub struct Layer {
 /// `task` is told the bytes of the archive as they are compressed.
 ///
 /// # Errors
-/// [`Kind::Data`] for a tree that cannot be resolved or a time or file too large for an archive, [`Kind::Mismatch`] for a
+/// [`Kind::InvalidData`] for a tree that cannot be resolved or a time or file too large for an archive, [`Kind::Mismatch`] for a
 /// file that changes while it is read, [`Kind::Interrupted`], and what reading and writing give.
 pub fn write<W: Write>(tree: &Tree, options: &Options, out: W, task: &dyn Task) -> Result<Layer> {
     if options.mtime > MAX_OCTAL_11 {
         let message = format!("time {} of a layer is too large for an archive", options.mtime);
-        return Err(Fault::new(Kind::Data, message).into());
+        return Err(Fault::new(Kind::InvalidData, message).into());
     }
     let mut archive = Archive {
         pending: Vec::with_capacity(CHUNK),
@@ -182,7 +182,7 @@ impl<W> Write for Archive<'_, W> {
 /// in it, and one that replaces a lower layer's file or symlink, such as `bin` over a link to `usr/bin`.
 ///
 /// # Errors
-/// [`Kind::Data`], naming the path.
+/// [`Kind::InvalidData`], naming the path.
 pub fn check_stack(layers: &[&Tree]) -> Result<()> {
     let mut below: BTreeMap<&str, (bool, Attributes)> = BTreeMap::new();
     for layer in layers {
@@ -210,7 +210,7 @@ pub fn check_stack(layers: &[&Tree]) -> Result<()> {
 }
 
 fn invalid(path: &str, why: &str) -> anyhow::Error {
-    Fault::new(Kind::Data, format!("layer entry {path:?}: {why}")).into()
+    Fault::new(Kind::InvalidData, format!("layer entry {path:?}: {why}")).into()
 }
 
 #[cfg(test)]

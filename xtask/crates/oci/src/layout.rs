@@ -26,7 +26,7 @@ pub use attachment::{
 };
 pub use closure::{Blob as Stored, Closure, Document as Reached};
 pub use incoming::Incoming;
-pub use open::{Found, Layout, Limits, open};
+pub use open::{Layout, LayoutImage, Limits, open};
 pub use write::{matches, write};
 
 /// Is this directory meant to be a layout?

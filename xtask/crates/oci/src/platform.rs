@@ -28,7 +28,7 @@ impl FromStr for Platform {
         match Arch::from(architecture) {
             Arch::Other(_) => {
                 let message = format!("images for {text} are not known to the image specification");
-                Err(Fault::new(Kind::Data, message))
+                Err(Fault::new(Kind::InvalidData, message))
             }
             architecture => Ok(Self { architecture, variant }),
         }

@@ -41,14 +41,14 @@ impl Encoding {
     /// The encoding that a layer's media type names.
     ///
     /// # Errors
-    /// [`Kind::Data`] for any other media type.
+    /// [`Kind::InvalidData`] for any other media type.
     pub fn of(media_type: &str) -> Result<Self> {
         match MediaType::from(media_type) {
             MediaType::ImageLayer => Ok(Self::Tar),
             MediaType::ImageLayerGzip => Ok(Self::Gzip),
             MediaType::ImageLayerZstd => Ok(Self::Zstd),
             _ => Err(Fault::new(
-                Kind::Data,
+                Kind::InvalidData,
                 format!(
                     "layer of media type {media_type:?}: expected {}, {} or {}",
                     MediaType::ImageLayer,
@@ -83,7 +83,7 @@ impl Default for Limits {
 
 /// What an entry of a layer is.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum What {
+pub enum EntryKind {
     /// A directory.
     Directory,
     /// A regular file.
@@ -103,18 +103,18 @@ pub enum What {
 
 /// An entry of a layer.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Item {
+pub struct EntryInfo {
     /// What it is.
-    pub what: What,
+    pub what: EntryKind,
     /// Mode, owner and extended attributes as the header says; a hard link's own are without meaning.
     pub attributes: Attributes,
     /// Seconds since 1970.
     pub mtime: u64,
 }
 
-impl Thing for Item {
+impl Thing for EntryInfo {
     fn is_directory(&self) -> bool {
-        self.what == What::Directory
+        self.what == EntryKind::Directory
     }
 }
 
@@ -122,7 +122,7 @@ impl Thing for Item {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Listing {
     /// The entries by normalized path; an entry for the root itself is not listed.
-    pub items: BTreeMap<String, Item>,
+    pub items: BTreeMap<String, EntryInfo>,
     /// The digest of the archive.
     pub diff_id: Digest,
     /// The size of the archive, in bytes.
@@ -136,16 +136,16 @@ impl Listing {
     /// them.
     ///
     /// # Errors
-    /// [`Kind::Data`] for what no layer made from a [`Tree`] has: a device, a pipe, a name that deletes from layers below.
+    /// [`Kind::InvalidData`] for what no layer made from a [`Tree`] has: a device, a pipe, a name that deletes from layers below.
     pub fn outline(&self) -> Result<Tree> {
         let mut tree = Tree::new();
-        for (path, Item { what, attributes, .. }) in &self.items {
+        for (path, EntryInfo { what, attributes, .. }) in &self.items {
             let node = match what {
-                What::Directory => Node::Directory,
-                What::File { .. } => Node::File(Vec::new().into()),
-                What::HardLink(target) => Node::HardLink(target.clone()),
-                What::Symlink(target) => Node::Symlink(target.clone()),
-                What::Special(_) => return Err(malformed(&format!("{path:?}: a device or a pipe"))),
+                EntryKind::Directory => Node::Directory,
+                EntryKind::File { .. } => Node::File(Vec::new().into()),
+                EntryKind::HardLink(target) => Node::HardLink(target.clone()),
+                EntryKind::Symlink(target) => Node::Symlink(target.clone()),
+                EntryKind::Special(_) => return Err(malformed(&format!("{path:?}: a device or a pipe"))),
             };
             let link = matches!(node, Node::HardLink(_));
             let attributes = if link { Attributes::default() } else { attributes.clone() };
@@ -158,7 +158,7 @@ impl Listing {
 /// Reads a layer to its end.
 ///
 /// # Errors
-/// [`Kind::Data`] for anything that is not a well-formed layer or is over a limit, [`Kind::Interrupted`], and what
+/// [`Kind::InvalidData`] for anything that is not a well-formed layer or is over a limit, [`Kind::Interrupted`], and what
 /// `from` gives.
 pub fn list(from: impl Read, encoding: Encoding, limits: &Limits) -> Result<Listing> {
     list_with(from, encoding, limits, &mut |_, _, _| Ok(()))
@@ -184,7 +184,7 @@ pub fn list_with(
 /// The digest and size of the archive inside a layer, without a look at its entries.
 ///
 /// # Errors
-/// [`Kind::Data`] if it is over the limit or cannot be decompressed.
+/// [`Kind::InvalidData`] if it is over the limit or cannot be decompressed.
 pub fn diff_id(from: impl Read, encoding: Encoding, limits: &Limits) -> Result<(Digest, u64)> {
     hash_reader(&mut decoded(from, encoding, limits)?, u64::MAX).map_err(|error| {
         match error.downcast::<io::Error>() {
@@ -260,7 +260,7 @@ fn list_tar(from: impl Read, limits: &Limits, see: &mut FileVisitor<'_>) -> Resu
 
 /// What was read of a layer.
 struct Layer<'a, 's> {
-    items: Paths<Item>,
+    items: Paths<EntryInfo>,
     unpacked_size: u64,
     see: &'a mut FileVisitor<'s>,
 }
@@ -278,17 +278,17 @@ impl Layer<'_, '_> {
         };
         let mtime = member.mtime().map_err(limited::fault)?;
         let what = match member.kind {
-            archive::Kind::Directory => What::Directory,
+            archive::Kind::Directory => EntryKind::Directory,
             archive::Kind::File => self.file(&path, member.size, data)?,
-            archive::Kind::Symlink(target) => What::Symlink(target),
-            archive::Kind::Special(kind) => What::Special(kind),
+            archive::Kind::Symlink(target) => EntryKind::Symlink(target),
+            archive::Kind::Special(kind) => EntryKind::Special(kind),
             archive::Kind::HardLink(target) => {
                 let found = rooted(&target)?;
                 let what =
                     found.as_deref().and_then(|path| self.items.map().get(path)).map(|item| &item.what);
                 match (what, &found) {
-                    (Some(What::File { .. }), Some(file)) | (Some(What::HardLink(file)), _) => {
-                        What::HardLink(file.clone())
+                    (Some(EntryKind::File { .. }), Some(file)) | (Some(EntryKind::HardLink(file)), _) => {
+                        EntryKind::HardLink(file.clone())
                     }
                     _ => {
                         return Err(malformed(&format!(
@@ -298,7 +298,7 @@ impl Layer<'_, '_> {
                 }
             }
         };
-        let item = Item { what, attributes: member.attributes, mtime };
+        let item = EntryInfo { what, attributes: member.attributes, mtime };
         // Of two directories there is one, as the later entry says.
         if item.is_directory()
             && let Some(there) = self.items.directory(&path)
@@ -310,7 +310,7 @@ impl Layer<'_, '_> {
     }
 
     /// What is cut off is found when the next entry is asked for.
-    fn file(&mut self, path: &str, size: u64, data: &mut dyn Read) -> Result<What> {
+    fn file(&mut self, path: &str, size: u64, data: &mut dyn Read) -> Result<EntryKind> {
         let mut hashing = Hashing::new(data);
         (self.see)(path, size, &mut hashing).map_err(|error| match error.downcast::<io::Error>() {
             Ok(error) => limited::fault(error),
@@ -319,12 +319,12 @@ impl Layer<'_, '_> {
         io::copy(&mut hashing, &mut io::sink()).map_err(limited::fault)?;
         let (digest, _) = digest::finish(hashing.hasher);
         self.unpacked_size += size;
-        Ok(What::File { size, digest })
+        Ok(EntryKind::File { size, digest })
     }
 }
 
 fn malformed(why: &str) -> anyhow::Error {
-    Fault::new(Kind::Data, format!("the layer cannot be read: {why}")).into()
+    Fault::new(Kind::InvalidData, format!("the layer cannot be read: {why}")).into()
 }
 
 #[cfg(test)]

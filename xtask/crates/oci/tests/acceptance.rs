@@ -16,7 +16,7 @@ use oci::image::{Image, LayerBlob, Spec};
 use oci::index::Index;
 use oci::layer::{self, Options};
 use oci::layout::{self, Contents, Names};
-use oci::read::{Item, What};
+use oci::read::{EntryInfo, EntryKind};
 use progress::Silent;
 use tar::{EntryType, Header};
 use tempfile::TempDir;
@@ -385,12 +385,12 @@ fn names_of_others_are_read_as_umoci_and_containerd_read_them() {
     let layout = spelled(dir.path());
     let opened = layout::open(&layout, &layout::Limits::default()).unwrap();
     let [listing] = &opened.list(&opened.images[0]).unwrap()[..] else { panic!("one layer") };
-    let told = |item: &Item| match &item.what {
-        What::Directory => "directory".to_owned(),
-        What::File { digest, .. } => format!("file {digest}"),
-        What::HardLink(target) => format!("link {target}"),
-        What::Symlink(target) => format!("symlink {target}"),
-        What::Special(_) => "special".to_owned(),
+    let told = |item: &EntryInfo| match &item.what {
+        EntryKind::Directory => "directory".to_owned(),
+        EntryKind::File { digest, .. } => format!("file {digest}"),
+        EntryKind::HardLink(target) => format!("link {target}"),
+        EntryKind::Symlink(target) => format!("symlink {target}"),
+        EntryKind::Special(_) => "special".to_owned(),
     };
     let read: BTreeMap<String, String> =
         listing.items.iter().map(|(path, item)| (path.clone(), told(item))).collect();

@@ -7,7 +7,7 @@ use fstree::tree::{Attributes, Entry, Resolved, Source, Tree};
 use oci::compress::{Compression, Gzip};
 use oci::layer::{self, Options};
 use oci::layout;
-use oci::read::{self, Encoding, Limits, What};
+use oci::read::{self, Encoding, EntryKind, Limits};
 use progress::Silent;
 use proptest::prelude::*;
 
@@ -77,13 +77,13 @@ fn blob(tree: &Tree) -> Vec<u8> {
 }
 
 /// A tree in the words of a listing.
-fn expected(tree: &Tree) -> BTreeMap<String, (What, Attributes)> {
+fn expected(tree: &Tree) -> BTreeMap<String, (EntryKind, Attributes)> {
     let what = |resolved: Resolved<'_>| match resolved {
-        Resolved::Directory => What::Directory,
-        Resolved::HardLink(target) => What::HardLink(target.to_owned()),
-        Resolved::Symlink(target) => What::Symlink(target.to_owned()),
+        Resolved::Directory => EntryKind::Directory,
+        Resolved::HardLink(target) => EntryKind::HardLink(target.to_owned()),
+        Resolved::Symlink(target) => EntryKind::Symlink(target.to_owned()),
         Resolved::File(Source::Bytes(bytes)) => {
-            What::File { size: bytes.len() as u64, digest: oci::digest::Digest::of(bytes) }
+            EntryKind::File { size: bytes.len() as u64, digest: oci::digest::Digest::of(bytes) }
         }
         Resolved::File(Source::Path(_)) => unreachable!("no such entries are made here"),
     };

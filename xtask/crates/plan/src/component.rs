@@ -155,7 +155,7 @@ pub(crate) fn go_unedited(
     let upstream = catalog.compile.upstream_of(program.closure, program.version_in(release));
     let upstream = upstream.ok_or_else(|| {
         let message = format!("images/catalog.toml: no [[compile.upstream]] is for {}", program.name);
-        Fault::new(Kind::Data, message).help("say there how it is compiled by those who release it")
+        Fault::new(Kind::InvalidData, message).help("say there how it is compiled by those who release it")
     })?;
     let pure = upstream.cgo.iter().all(|name| *name != *program.name.as_str());
     let flags = Flags { tags: upstream.tags.clone(), pure, ..Flags::default() };
@@ -230,7 +230,7 @@ pub(crate) fn closure(
         let names: Vec<_> = programs.iter().map(|program| program.name.as_str()).collect();
         let message =
             format!("images/catalog.toml: no closure holds the modules of {} together", names.join(", "));
-        return Err(Fault::new(Kind::Data, message).into());
+        return Err(Fault::new(Kind::InvalidData, message).into());
     }
     let stamps = stamps.kubernetes(stamped);
     if closures.contains(&catalog::Closure::Kubeadm) {
@@ -291,7 +291,7 @@ pub fn unedited(catalog: &Catalog, release: &Release) -> Result<Vec<Spec>> {
 /// What a closure of a release is for.
 ///
 /// # Errors
-/// [`Kind::Data`] if the catalog has no program of it.
+/// [`Kind::InvalidData`] if the catalog has no program of it.
 pub fn spec(catalog: &Catalog, release: &Release, closure: catalog::Closure) -> Result<Spec> {
     let version = release.version.to_string();
     Ok(match closure {
@@ -305,7 +305,7 @@ pub fn spec(catalog: &Catalog, release: &Release, closure: catalog::Closure) -> 
         catalog::Closure::Kubeadm => {
             let crictl = catalog.programs.iter().find(|program| program.closure == closure);
             let crictl = crictl.ok_or_else(|| {
-                Fault::new(Kind::Data, "images/catalog.toml: no program has `closure = \"kubeadm\"`")
+                Fault::new(Kind::InvalidData, "images/catalog.toml: no program has `closure = \"kubeadm\"`")
             })?;
             let package = crictl.package_in(release).to_owned();
             Spec::Kubeadm { release: version, crictl: release.crictl.to_string(), package }

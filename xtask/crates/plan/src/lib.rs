@@ -208,7 +208,7 @@ impl Plan {
 /// its policy is.
 ///
 /// # Errors
-/// [`Kind::Unknown`] if there is no such component; [`Kind::Usage`] if it is not made of Go programs.
+/// [`Kind::NotFound`] if there is no such component; [`Kind::Usage`] if it is not made of Go programs.
 pub fn go_component(
     catalog: &Catalog,
     sources: &Sources,
@@ -254,7 +254,9 @@ pub fn go_content<'c>(catalog: &'c Catalog, name: &str) -> Result<&'c catalog::G
     match catalog.component(name).map(catalog::Component::content) {
         Some(catalog::Content::Go(go)) => Ok(go),
         Some(_) => Err(Fault::new(Kind::Usage, format!("`{name}` has no Go programs")).help(help()).into()),
-        None => Err(Fault::new(Kind::Unknown, format!("there is no component `{name}`")).help(help()).into()),
+        None => {
+            Err(Fault::new(Kind::NotFound, format!("there is no component `{name}`")).help(help()).into())
+        }
     }
 }
 
@@ -312,7 +314,7 @@ fn check_arches(catalog: &Catalog, arches: &[String]) -> Result<()> {
     let known = |name: &String| catalog.arches.iter().any(|arch| arch.name == **name);
     let Some(name) = arches.iter().find(|name| !known(name)) else { return Ok(()) };
     let all: Vec<_> = catalog.arches.iter().map(|arch| arch.name.as_str()).collect();
-    let fault = Fault::new(Kind::Unknown, format!("there is no architecture `{name}`"));
+    let fault = Fault::new(Kind::NotFound, format!("there is no architecture `{name}`"));
     Err(fault.help(format!("the catalog has {}", all.join(", "))).into())
 }
 
@@ -321,7 +323,7 @@ fn check_omit(catalog: &Catalog, omit: &[String]) -> Result<()> {
     for name in omit {
         if catalog.program(name).is_none() && catalog.component(name).is_none() {
             return Err(Fault::new(
-                Kind::Unknown,
+                Kind::NotFound,
                 format!("there is no component or program `{name}` to omit"),
             )
             .help("images/catalog.toml lists them")

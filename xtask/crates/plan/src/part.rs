@@ -22,7 +22,7 @@ impl Plan {
     /// Plans one component.
     ///
     /// # Errors
-    /// [`Kind::Unknown`] if the catalog has no such component there; [`Kind::Usage`] if it is nothing that is made.
+    /// [`Kind::NotFound`] if the catalog has no such component there; [`Kind::Usage`] if it is nothing that is made.
     pub fn component(
         catalog: &Catalog,
         sources: &Sources,
@@ -48,7 +48,7 @@ impl Plan {
     /// Plans one layer, by the name of its base or component, with the components it needs.
     ///
     /// # Errors
-    /// [`Kind::Unknown`] if no image there has such a layer.
+    /// [`Kind::NotFound`] if no image there has such a layer.
     pub fn layer(
         catalog: &Catalog,
         sources: &Sources,
@@ -81,7 +81,7 @@ impl Plan {
     /// `v1.26.0/kube`.
     ///
     /// # Errors
-    /// [`Kind::Unknown`] if there is none.
+    /// [`Kind::NotFound`] if there is none.
     pub fn closure(catalog: &Catalog, sources: &Sources, closure: &str, options: &Options) -> Result<Self> {
         let mut plan = Self::default();
         for attribute in Attributes::of(catalog).iter() {
@@ -99,7 +99,7 @@ impl Plan {
             }
         }
         if plan.components.is_empty() {
-            return Err(Fault::new(Kind::Unknown, format!("no component's modules are in `{closure}`"))
+            return Err(Fault::new(Kind::NotFound, format!("no component's modules are in `{closure}`"))
                 .help("images/go has them: `v1.26.0/kube`")
                 .into());
         }
@@ -127,7 +127,7 @@ impl Place<'_> {
         });
         found.ok_or_else(|| {
             let Self { product, release, arch } = self;
-            Fault::new(Kind::Unknown, format!("no image of {product} {release} for {arch} has a part `{name}`"))
+            Fault::new(Kind::NotFound, format!("no image of {product} {release} for {arch} has a part `{name}`"))
                 .help("images/catalog.toml has the names of products, releases, architectures, bases and components")
                 .into()
         })

@@ -61,7 +61,8 @@ impl New {
             return Ok((Added::Commit(commit), vec![CATALOG.into()]));
         }
         let newest = catalog.releases.iter().max_by_key(|release| release.numbers());
-        let newest = newest.ok_or_else(|| Fault::new(Kind::Data, format!("{CATALOG} has no release")))?;
+        let newest =
+            newest.ok_or_else(|| Fault::new(Kind::InvalidData, format!("{CATALOG} has no release")))?;
         let session = Session::open(checkout, options.clone())?;
         let (commit, date) = self.origin.of(&self.version, &session)?;
         let (crictl, remark) = match &self.crictl {

@@ -79,7 +79,7 @@ impl Side {
             return Ok(Self { images, coarse: false });
         }
         Err(Fault::new(
-            Kind::Unknown,
+            Kind::NotFound,
             format!("`{what}` is not a file or directory, git revision or image in a registry"),
         )
         .help("a layout's directory, `HEAD~1`, or `registry.example.org/kubelet:v1.26.0-micro`")
@@ -119,6 +119,6 @@ fn revision(checkout: &Checkout, name: &str) -> Result<Option<String>> {
     let text = checkout.git(&["cat-file", "blob", &format!("{}:{RECORD}", found.trim())])?;
     text.map(Some).ok_or_else(|| {
         let message = format!("revision `{name}` has no {RECORD}");
-        Fault::new(Kind::Unknown, message).help("sizes are recorded since a later one").into()
+        Fault::new(Kind::NotFound, message).help("sizes are recorded since a later one").into()
     })
 }

@@ -196,14 +196,14 @@ fn unknown<'n>(
 ) -> anyhow::Error {
     let known: Vec<_> = known.map(catalog::Name::as_str).collect();
     let message = format!("there is no {what} `{}`", name.unwrap_or_default());
-    Fault::new(Kind::Unknown, message).help(format!("images/catalog.toml has {}", known.join(", "))).into()
+    Fault::new(Kind::NotFound, message).help(format!("images/catalog.toml has {}", known.join(", "))).into()
 }
 
 /// The component's file, or why there is none with this method.
 fn made(executor: &Executor<'_>, pack: Pack, component: &Component) -> Result<Packed> {
     let file = match executor.component(&component.key()?, component) {
         Ok(object) => Ok(object.file(Component::FILE)?),
-        Err(error) if pack != Pack::None && fault::exit_code(&error) == Kind::Failed.exit_code() => {
+        Err(error) if pack != Pack::None && fault::exit_code(&error) == Kind::ToolFailed.exit_code() => {
             Err(error.root_cause().to_string())
         }
         Err(error) => return Err(error),

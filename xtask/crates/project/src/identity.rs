@@ -1,10 +1,10 @@
 //! Which image of the catalog one is, by what it says of itself.
 
 use catalog::{Attribute, Attributes, Scope, label};
-use oci::layout::Found;
+use oci::layout::LayoutImage;
 
 /// The attribute of an image.
-pub fn attribute<'a>(attributes: &'a Attributes<'_>, image: &Found) -> Option<&'a Attribute<'a>> {
+pub fn attribute<'a>(attributes: &'a Attributes<'_>, image: &LayoutImage) -> Option<&'a Attribute<'a>> {
     let platform = image.platform();
     attributes.iter().find(|attribute| {
         let Scope::Image(arch) = attribute.scope else { return false };
@@ -17,21 +17,21 @@ pub fn attribute<'a>(attributes: &'a Attributes<'_>, image: &Found) -> Option<&'
 }
 
 /// What was left out of it.
-pub fn omitted(image: &Found) -> Vec<String> {
+pub fn omitted(image: &LayoutImage) -> Vec<String> {
     own(image, label::OMITTED).split(',').filter(|name| !name.is_empty()).map(str::to_owned).collect()
 }
 
 /// Is it Kubernetes exactly as released?
-pub fn is_unedited(image: &Found) -> bool {
+pub fn is_unedited(image: &LayoutImage) -> bool {
     own(image, label::UNEDITED) == "true"
 }
 
 /// An annotation of this product's own; empty where there is none.
-pub fn own<'i>(image: &'i Found, name: &str) -> &'i str {
+pub fn own<'i>(image: &'i LayoutImage, name: &str) -> &'i str {
     annotation(image, &format!("{}{name}", label::OWN))
 }
 
-fn annotation<'i>(image: &'i Found, key: &str) -> &'i str {
+fn annotation<'i>(image: &'i LayoutImage, key: &str) -> &'i str {
     let annotations = image.manifest.annotations().as_ref();
     annotations.and_then(|all| all.get(key)).map(String::as_str).unwrap_or_default()
 }

@@ -72,7 +72,7 @@ impl Runtime {
         let names: Vec<String> = layout.names().into_iter().map(str::to_owned).collect();
         let shown = layout.dir().display();
         if names.is_empty() {
-            return Err(Fault::new(Kind::Data, format!("{shown} gives no image a name"))
+            return Err(Fault::new(Kind::InvalidData, format!("{shown} gives no image a name"))
                 .help("load a layout that `cargo xtask build` or Nix made")
                 .into());
         }

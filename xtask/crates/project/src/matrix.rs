@@ -113,7 +113,7 @@ pub fn micro(catalog: &Catalog, release: Option<&str>, arches: &[String]) -> Res
     let names: Vec<String> = wanted.map(|attribute| attribute.name.clone()).collect();
     if names.is_empty() {
         let arches = arches.join(", ");
-        return Err(Fault::new(Kind::Unknown, format!("no image of {release} for {arches}")).into());
+        return Err(Fault::new(Kind::NotFound, format!("no image of {release} for {arches}")).into());
     }
     Ok(names)
 }

@@ -6,7 +6,7 @@ use attest::sbom::Build;
 use attest::{compare, crates};
 use catalog::{Attributes, Content, Scope};
 use fault::{Fault, Kind};
-use oci::layout::{Found, Layout};
+use oci::layout::{Layout, LayoutImage};
 use plan::{Options, Plan};
 use tempfile::TempDir;
 
@@ -22,7 +22,7 @@ pub struct Rebuilt {
 
 impl Rebuilt {
     /// Demands that an image of a layout is the same.
-    pub fn same_as(&self, layout: &Layout, image: &Found) -> Result<()> {
+    pub fn same_as(&self, layout: &Layout, image: &LayoutImage) -> Result<()> {
         let own = self.layout.images.first().context("an image was built, but there is none")?;
         compare::images((&self.layout, own), (layout, image))
     }
@@ -39,12 +39,12 @@ pub fn rebuild(session: &Session<'_>, parameters: &Parameters) -> Result<Rebuilt
 }
 
 /// How to build an image again, by what it says of itself.
-pub fn parameters(session: &Session<'_>, image: &Found) -> Result<Parameters> {
+pub fn parameters(session: &Session<'_>, image: &LayoutImage) -> Result<Parameters> {
     let attributes = Attributes::of(&session.catalog);
     let found = identity::attribute(&attributes, image);
     let attribute = found.ok_or_else(|| {
         let digest = image.descriptor.digest();
-        Fault::new(Kind::Unknown, format!("image {digest} is none of this checkout's catalog"))
+        Fault::new(Kind::NotFound, format!("image {digest} is none of this checkout's catalog"))
             .help("check out the commit that it was built from")
     })?;
     Ok(Parameters {
@@ -56,7 +56,7 @@ pub fn parameters(session: &Session<'_>, image: &Found) -> Result<Parameters> {
 }
 
 /// What the build knows of an image, if this very image is in the store of this checkout; nothing is built for it.
-pub fn known(session: &Session<'_>, layout: &Layout, image: &Found) -> Result<Option<Build>> {
+pub fn known(session: &Session<'_>, layout: &Layout, image: &LayoutImage) -> Result<Option<Build>> {
     let Ok(parameters) = parameters(session, image) else { return Ok(None) };
     let Ok(compression) = parameters.compression() else { return Ok(None) };
     let options = Options {
@@ -78,7 +78,7 @@ pub fn known(session: &Session<'_>, layout: &Layout, image: &Found) -> Result<Op
 }
 
 /// What the build knows of an image that is this checkout's.
-pub fn build(session: &Session<'_>, parameters: &Parameters, image: &Found) -> Result<Build> {
+pub fn build(session: &Session<'_>, parameters: &Parameters, image: &LayoutImage) -> Result<Build> {
     let mut build =
         Build { certifi: session.sources.lock.ca_certificates.version.clone(), ..Build::default() };
     for component in &session.catalog.components {
@@ -100,7 +100,7 @@ pub fn build(session: &Session<'_>, parameters: &Parameters, image: &Found) -> R
 }
 
 /// What cargo says of the entrypoint for a target; it reads the crates, which the build has fetched.
-fn metadata(session: &Session<'_>, target: &str, image: &Found) -> Result<Vec<u8>> {
+fn metadata(session: &Session<'_>, target: &str, image: &LayoutImage) -> Result<Vec<u8>> {
     let manifest = session.sources.entrypoint().join("Cargo.toml");
     let mut run = ["PATH", "HOME", "CARGO_HOME", "RUSTUP_HOME"]
         .into_iter()

@@ -27,7 +27,7 @@ const PAGE: &str = "README.md";
 pub fn read(checkout: &Checkout) -> Result<Record> {
     let path = checkout.root.join(RECORD);
     if !path.exists() {
-        let fault = Fault::new(Kind::Unknown, format!("there is no {RECORD}"));
+        let fault = Fault::new(Kind::NotFound, format!("there is no {RECORD}"));
         return Err(fault.help("`cargo xtask size record ATTR...` makes it").into());
     }
     Record::parse(&files::read_text(&path, files::DOCUMENT)?, RECORD)
@@ -92,7 +92,7 @@ pub fn generated(
 pub fn write(checkout: &Checkout, request: &Request, options: &BuildOptions) -> Result<(Generated, Diff)> {
     let catalog = checkout.catalog()?;
     let mut record = match read(checkout) {
-        Err(error) if fault::is(&error, Kind::Unknown) => Record::default(),
+        Err(error) if fault::is(&error, Kind::NotFound) => Record::default(),
         read => read?,
     };
     let weighed = weigh::weigh(checkout, request, options, &record)?;

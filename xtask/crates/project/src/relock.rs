@@ -133,7 +133,7 @@ pub fn closures(session: &Session<'_>, releases: &[String]) -> Result<BTreeMap<S
         let find = |version: &String| {
             catalog.release(version).ok_or_else(|| {
                 let known: Vec<_> = catalog.releases.iter().map(|release| release.version.as_str()).collect();
-                Fault::new(Kind::Unknown, format!("the catalog has no release `{version}`"))
+                Fault::new(Kind::NotFound, format!("the catalog has no release `{version}`"))
                     .help(format!("it has {}", known.join(", ")))
             })
         };

@@ -116,7 +116,7 @@ impl<'a> Session<'a> {
         if names.is_empty() {
             let arch = Host::current()?.arch();
             let default = attributes.default_for(arch).ok_or_else(|| {
-                Fault::new(Kind::Data, format!("images/catalog.toml has no image for {arch}"))
+                Fault::new(Kind::InvalidData, format!("images/catalog.toml has no image for {arch}"))
             })?;
             names.push(default.name.clone());
         }

@@ -39,9 +39,9 @@ impl Source {
         };
         let layout = found.ok_or_else(|| {
             if is_path(name) && !Path::new(name).exists() {
-                return Fault::new(Kind::Unknown, format!("there is no file or directory {name}"));
+                return Fault::new(Kind::NotFound, format!("there is no file or directory {name}"));
             }
-            Fault::new(Kind::Unknown, format!("`{name}` is not a layout, and none is built of that name"))
+            Fault::new(Kind::NotFound, format!("`{name}` is not a layout, and none is built of that name"))
                 .help("`cargo xtask list` names images; `cargo xtask build ATTR` builds one")
         })?;
         let name = format!("layout {}", layout.display());

@@ -105,7 +105,8 @@ impl Support {
 
     /// Parses and validates; `name` is what errors call the file.
     pub fn parse(text: &str, name: &str) -> Result<Self> {
-        let bad = |what: String| anyhow::Error::from(Fault::new(Kind::Data, format!("{name}: {what}")));
+        let bad =
+            |what: String| anyhow::Error::from(Fault::new(Kind::InvalidData, format!("{name}: {what}")));
         let table: Self = toml::from_str(text).map_err(|error| bad(error.to_string()))?;
         if table.version != 1 {
             return Err(bad(format!("format version {}, this program reads 1", table.version)));
@@ -187,7 +188,7 @@ impl Support {
 pub fn numbers<'a>(words: impl Iterator<Item = &'a str>, name: &str) -> Result<Vec<Numbers>> {
     let found: Vec<Numbers> = words.filter_map(catalog::version_numbers).collect();
     if found.is_empty() {
-        let fault = Fault::new(Kind::Data, format!("{name}: there is no version vX.Y.Z"));
+        let fault = Fault::new(Kind::InvalidData, format!("{name}: there is no version vX.Y.Z"));
         return Err(fault.help("`go list -m -versions k8s.io/kubernetes` writes them").into());
     }
     Ok(found)

@@ -5,7 +5,7 @@ use attest::sbom::Sbom;
 use attest::sign::Public;
 use attest::{check, provenance, spdx};
 use fault::{Fault, Kind};
-use oci::layout::{Attachment, Found, Layout};
+use oci::layout::{Attachment, Layout, LayoutImage};
 
 use crate::{BuildOptions, Checkout, Session, rebuild};
 
@@ -14,7 +14,7 @@ use crate::{BuildOptions, Checkout, Session, rebuild};
 pub fn image(
     checkout: &Checkout,
     options: &BuildOptions,
-    (layout, image): (&Layout, &Found),
+    (layout, image): (&Layout, &LayoutImage),
     key: Option<&Public>,
     again: bool,
 ) -> Result<Vec<&'static str>> {
@@ -78,6 +78,8 @@ fn attached(layout: &Layout, digest: &str, media_type: &str, key: Option<&Public
         });
     };
     let document = found.manifest.layers().first();
-    layout
-        .bytes(document.ok_or_else(|| Fault::new(Kind::Data, format!("an empty {media_type} is attached")))?)
+    layout.bytes(
+        document
+            .ok_or_else(|| Fault::new(Kind::InvalidData, format!("an empty {media_type} is attached")))?,
+    )
 }

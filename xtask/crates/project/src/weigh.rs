@@ -7,7 +7,7 @@ use anyhow::{Context as _, Result, ensure};
 use catalog::{Attributes, Catalog, Content, Scope};
 use fault::{Fault, Kind};
 use oci::compress::Compression;
-use oci::layout::Found;
+use oci::layout::LayoutImage;
 use plan::{Options, Plan};
 use sizes::Image;
 use sizes::budget::Set;
@@ -150,7 +150,7 @@ pub fn layouts(dir: &Path) -> Result<Vec<PathBuf>> {
     let entries = match std::fs::read_dir(dir) {
         Ok(entries) => entries,
         Err(_) if !dir.is_dir() => {
-            return Err(Fault::new(Kind::Unknown, format!("no directory {}", dir.display())).into());
+            return Err(Fault::new(Kind::NotFound, format!("no directory {}", dir.display())).into());
         }
         Err(error) => return Err(error).with_context(|| format!("{} cannot be read", dir.display())),
     };
@@ -158,7 +158,7 @@ pub fn layouts(dir: &Path) -> Result<Vec<PathBuf>> {
     let found: Vec<PathBuf> = entries.into_iter().filter(|dir| oci::layout::is_there(dir)).collect();
     if found.is_empty() {
         let message = format!("there is no OCI layout in {}", dir.display());
-        return Err(Fault::new(Kind::Unknown, message).into());
+        return Err(Fault::new(Kind::NotFound, message).into());
     }
     Ok(found)
 }
@@ -180,7 +180,7 @@ pub fn named(checkout: &Checkout, catalog: &Catalog, dir: &Path, layout_name: &s
         task.detail(&name);
         let found = measurer.measure(&layout, image).with_context(|| layout_name.to_owned())?;
         let twice = weighed.insert(name.clone(), found).is_some();
-        ensure!(!twice, Fault::new(Kind::Data, format!("{layout_name}: two images are {name}")));
+        ensure!(!twice, Fault::new(Kind::InvalidData, format!("{layout_name}: two images are {name}")));
     }
     Ok(weighed)
 }
@@ -195,7 +195,7 @@ fn free(taken: &Weighed, platform: String) -> String {
 
 /// The name of an image of the catalog. Another edition of it, and another set of manifests for the same images, with
 /// another compression, have names of their own.
-fn catalogued(catalog: &Catalog, image: &Found) -> Option<String> {
+fn catalogued(catalog: &Catalog, image: &LayoutImage) -> Option<String> {
     let attributes = Attributes::of(catalog);
     let found = identity::attribute(&attributes, image)?;
     let media_type = Compression::Zstd.media_type();

@@ -204,7 +204,7 @@ fn roots(options: &Options<'_>) -> Result<RootCerts> {
     let certificates: Vec<_> = parse_pem(&pem).filter_map(certificate).collect();
     if certificates.is_empty() {
         let text = format!("{} has no certificate in PEM form", file.display());
-        return Err(Fault::new(Kind::Data, text).into());
+        return Err(Fault::new(Kind::InvalidData, text).into());
     }
     Ok(RootCerts::new_with_certs(&certificates))
 }

@@ -59,7 +59,7 @@ impl Credentials {
             }
             // serde's message could quote the file.
             let config: Value = serde_json::from_slice(&text)
-                .map_err(|_| Fault::new(Kind::Data, format!("{} is not JSON", file.display())))?;
+                .map_err(|_| Fault::new(Kind::InvalidData, format!("{} is not JSON", file.display())))?;
             let without = without_port(&of.host);
             let port = format!("{without}:443");
             let keys: &[&str] = match without {
@@ -154,7 +154,7 @@ fn from_config(config: &Value, file: &Path, of: &Reference) -> Result<Option<Cre
     let (user, secret) = pair.ok_or_else(|| {
         let text =
             format!("{} has an `auth` for {} that is not a user and a password", file.display(), of.host);
-        Fault::new(Kind::Data, text).help(format!("docker login {}", of.host))
+        Fault::new(Kind::InvalidData, text).help(format!("docker login {}", of.host))
     })?;
     Ok(Some(Credentials::Password(user.to_owned(), secret.trim_end_matches('\0').to_owned())))
 }

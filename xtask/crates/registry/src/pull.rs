@@ -53,8 +53,8 @@ pub struct Pulled {
 /// the image first (with the tag it was asked by), then what is attached, signatures with their tags.
 ///
 /// # Errors
-/// [`Kind::Unknown`] where there is no such image, [`Kind::Mismatch`] for other bytes than a digest says and answers
-/// beyond their limits, [`Kind::Unavailable`] for what the registry refuses or does not answer, [`Kind::Data`] for
+/// [`Kind::NotFound`] where there is no such image, [`Kind::Mismatch`] for other bytes than a digest says and answers
+/// beyond their limits, [`Kind::Unavailable`] for what the registry refuses or does not answer, [`Kind::InvalidData`] for
 /// documents that make no sense.
 pub fn pull(from: &Reference, scope: PullScope, options: &Options<'_>, dest: &Path) -> Result<Pulled> {
     let client = Client::open(from, options, false)?;
@@ -62,7 +62,7 @@ pub fn pull(from: &Reference, scope: PullScope, options: &Options<'_>, dest: &Pa
     let name = name.unwrap_or_else(|| "latest".to_owned());
     let root = client
         .manifest(&name)?
-        .ok_or_else(|| Fault::new(Kind::Unknown, format!("{from}: there is no such image")))?;
+        .ok_or_else(|| Fault::new(Kind::NotFound, format!("{from}: there is no such image")))?;
     let dest = Incoming::new(dest)?;
     let mut puller = Puller {
         client,
@@ -258,7 +258,7 @@ impl Puller<'_> {
 /// The digest and size of a descriptor.
 fn parse(descriptor: &Value) -> Result<(Digest, u64)> {
     let digest = descriptor["digest"].as_str().map(str::parse).transpose()?;
-    let bad = || Fault::new(Kind::Data, "a descriptor of the registry has no digest or size");
+    let bad = || Fault::new(Kind::InvalidData, "a descriptor of the registry has no digest or size");
     Ok(digest.zip(descriptor["size"].as_u64()).ok_or_else(bad)?)
 }
 

@@ -89,7 +89,7 @@ fn tags(all: &Closure, to: &Reference) -> Result<BTreeMap<String, Digest>> {
         if !is_tag(tag) {
             let message = format!("{tag:?}, which a layout calls {digest}, is not a tag");
             let help = "name one: HOST/REPOSITORY:TAG";
-            return Err(Fault::new(Kind::Data, message).help(help).into());
+            return Err(Fault::new(Kind::InvalidData, message).help(help).into());
         }
         if tags.insert(tag.clone(), *digest).is_some_and(|other| other != *digest) {
             return Err(Fault::new(Kind::Usage, format!("two images would have the tag `{tag}`"))

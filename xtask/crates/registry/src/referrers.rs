@@ -24,14 +24,14 @@ pub(crate) fn tag(subject: Digest) -> String {
 /// The descriptors in a list of referrers: digest and size of each.
 ///
 /// # Errors
-/// [`Kind::Data`] for what is not such a list.
+/// [`Kind::InvalidData`] for what is not such a list.
 pub fn listed(bytes: &[u8]) -> Result<Vec<(Digest, u64)>> {
-    let bad = |why: &str| Fault::new(Kind::Data, format!("a list of referrers {why}"));
+    let bad = |why: &str| Fault::new(Kind::InvalidData, format!("a list of referrers {why}"));
     entries(&serde_json::from_slice(bytes).map_err(|_| bad("is not JSON"))?)
 }
 
 fn entries(list: &Value) -> Result<Vec<(Digest, u64)>> {
-    let bad = |why: &str| Fault::new(Kind::Data, format!("a list of referrers {why}"));
+    let bad = |why: &str| Fault::new(Kind::InvalidData, format!("a list of referrers {why}"));
     let all = list["manifests"].as_array().ok_or_else(|| bad("has no `manifests`"))?;
     let one = |descriptor: &Value| {
         let digest = descriptor["digest"].as_str().ok_or_else(|| bad("has an entry without a digest"))?;

@@ -200,7 +200,7 @@ fn mark(index: usize) -> &'static str {
 /// light and dark pages alike.
 pub fn chart(input: &Input) -> Result<String> {
     let comparison = Comparison::newest(input).ok_or_else(|| {
-        Fault::new(Kind::Unknown, "there is nothing to draw: no cell of the matrix was built")
+        Fault::new(Kind::NotFound, "there is nothing to draw: no cell of the matrix was built")
             .help("build an image, and record its sizes")
     })?;
     let panel = comparison.height();

@@ -187,7 +187,7 @@ impl Input {
     /// Reads the JSON form. `name` is what errors call it.
     pub fn parse(json: &[u8], name: &str) -> Result<Self> {
         let input: Self = serde_json::from_slice(json).map_err(|error| {
-            Fault::new(fault::Kind::Data, format!("{name} is not an input of a report: {error}"))
+            Fault::new(fault::Kind::InvalidData, format!("{name} is not an input of a report: {error}"))
         })?;
         input.check().with_context(|| name.to_owned())?;
         Ok(input)
@@ -249,7 +249,7 @@ impl Node {
 }
 
 fn invalid(message: String) -> anyhow::Error {
-    Fault::new(fault::Kind::Data, message).into()
+    Fault::new(fault::Kind::InvalidData, message).into()
 }
 
 #[cfg(test)]

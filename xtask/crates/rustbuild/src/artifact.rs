@@ -9,7 +9,8 @@ use crate::Inputs;
 
 /// Checks that these bytes are a static program of the inputs' architecture in which none of `paths` appears.
 pub(crate) fn check(bytes: &[u8], inputs: &Inputs, paths: &[&Path]) -> Result<(), Fault> {
-    let wrong = |what: String| Fault::new(Kind::Failed, format!("the entrypoint for {} {what}", inputs.arch));
+    let wrong =
+        |what: String| Fault::new(Kind::ToolFailed, format!("the entrypoint for {} {what}", inputs.arch));
     elf::check_static(bytes, inputs.elf_machine).map_err(|why| {
         wrong(match why {
             NotStatic::OtherMachine(machine) => {

@@ -16,7 +16,7 @@ pub(crate) fn of_crate(dir: &Path) -> Result<String> {
             files.push(name.into());
         } else if name != "build.rs" {
             let message = format!("no {name} in {}: this is not the source of the entrypoint", dir.display());
-            return Err(Fault::new(Kind::Unknown, message)
+            return Err(Fault::new(Kind::NotFound, message)
                 .help("name the directory images/entrypoint")
                 .into());
         }

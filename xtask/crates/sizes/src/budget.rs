@@ -125,7 +125,7 @@ pub struct Mean {
 /// Judges images that were just weighed, by attribute and [`Set::suffix`].
 ///
 /// # Errors
-/// [`Kind::Unknown`] for one that the catalog does not have.
+/// [`Kind::NotFound`] for one that the catalog does not have.
 pub fn judge(rules: Rules<'_>, weighed: &BTreeMap<String, Image>) -> Result<Verdict> {
     let attributes = Attributes::of(rules.catalog);
     let mut cells = Vec::new();

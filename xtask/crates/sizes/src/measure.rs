@@ -11,8 +11,8 @@ use std::path::Path;
 use anyhow::{Context, Result};
 use catalog::label;
 use fault::{Fault, Kind};
-use oci::layout::{Found, Layout, Limits};
-use oci::read::What;
+use oci::layout::{Layout, LayoutImage, Limits};
+use oci::read::EntryKind;
 
 use crate::go;
 use crate::image::{Image, Layer, Part};
@@ -51,13 +51,13 @@ impl<'a> Measurer<'a> {
     /// Weighs an image of a layout.
     ///
     /// # Errors
-    /// As [`Layout::contents`]; [`Kind::Data`] for too many layers.
-    pub fn measure(&mut self, layout: &Layout, image: &Found) -> Result<Image> {
+    /// As [`Layout::contents`]; [`Kind::InvalidData`] for too many layers.
+    pub fn measure(&mut self, layout: &Layout, image: &LayoutImage) -> Result<Image> {
         let descriptors = image.manifest.layers();
         if descriptors.len() > MAX_LAYERS {
             let (digest, count) = (image.descriptor.digest(), descriptors.len());
             let message = format!("image {digest}: {count} layers, more than the {MAX_LAYERS} that are read");
-            return Err(Fault::new(Kind::Data, message).into());
+            return Err(Fault::new(Kind::InvalidData, message).into());
         }
         let mut layers = Vec::new();
         for (index, name) in names(image).into_iter().enumerate() {
@@ -75,7 +75,7 @@ impl<'a> Measurer<'a> {
         })
     }
 
-    fn layer(&mut self, layout: &Layout, image: &Found, index: usize, name: String) -> Result<Layer> {
+    fn layer(&mut self, layout: &Layout, image: &LayoutImage, index: usize, name: String) -> Result<Layer> {
         let descriptor = &image.manifest.layers()[index];
         let (digest, media_type) = (descriptor.digest().to_string(), descriptor.media_type().to_string());
         let key = [digest.clone(), image.config.rootfs().diff_ids()[index].clone(), media_type, name.clone()];
@@ -86,7 +86,7 @@ impl<'a> Measurer<'a> {
         let listing = layout.contents(image, index, &mut |path, size, data| seen.file(path, size, data))?;
         let mut parts: BTreeMap<String, Part> = BTreeMap::new();
         for (path, item) in &listing.items {
-            let What::File { size, .. } = item.what else { continue };
+            let EntryKind::File { size, .. } = item.what else { continue };
             let component = (self.owner)(&name, path);
             let package = if component.is_none() { seen.packages.get(path) } else { None };
             let part =
@@ -154,7 +154,7 @@ fn packages(installed: &str) -> BTreeMap<String, String> {
 }
 
 /// What made each layer, as the config's history has it.
-fn names(image: &Found) -> Vec<String> {
+fn names(image: &LayoutImage) -> Vec<String> {
     let history = image.config.history().iter().flatten().filter(|entry| entry.empty_layer() != Some(true));
     let mut history = history.map(|entry| entry.created_by().as_deref().map(printable).unwrap_or_default());
     let name =
@@ -162,7 +162,7 @@ fn names(image: &Found) -> Vec<String> {
     (0..image.manifest.layers().len()).map(name).collect()
 }
 
-fn omitted(image: &Found) -> Vec<String> {
+fn omitted(image: &LayoutImage) -> Vec<String> {
     let annotations = image.manifest.annotations().as_ref();
     let text = annotations
         .and_then(|annotations| annotations.get(&format!("{}{}", label::OWN, label::OMITTED)))
@@ -206,7 +206,7 @@ pub fn open_foreign(layout: &Path, name: &str) -> Result<Layout> {
 fn open_within(path: &Path, name: &str, limits: &Limits) -> Result<Layout> {
     let layout = oci::layout::open(path, limits).with_context(|| name.to_owned())?;
     if layout.images.is_empty() {
-        return Err(Fault::new(Kind::Data, format!("{name}: it has no image")).into());
+        return Err(Fault::new(Kind::InvalidData, format!("{name}: it has no image")).into());
     }
     Ok(layout)
 }

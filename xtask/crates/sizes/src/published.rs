@@ -59,9 +59,9 @@ impl Published {
     /// Parses and validates; `file` is what errors call it.
     ///
     /// # Errors
-    /// [`Kind::Data`] naming the image and what is wrong with it.
+    /// [`Kind::InvalidData`] naming the image and what is wrong with it.
     pub fn parse(text: &str, file: &str, catalog: &Catalog) -> Result<Self> {
-        let refuse = |what: String| Err(Fault::new(Kind::Data, format!("{file}: {what}")).into());
+        let refuse = |what: String| Err(Fault::new(Kind::InvalidData, format!("{file}: {what}")).into());
         let published: Self = match toml::from_str(text) {
             Ok(published) => published,
             Err(error) => return refuse(error.to_string().trim_end().to_owned()),

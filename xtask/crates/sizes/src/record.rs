@@ -46,11 +46,11 @@ impl Record {
     /// Parses and validates; `file` is what errors call it.
     ///
     /// # Errors
-    /// [`Kind::Data`] for another version, layers that are missing or unused, and parts that do not add up.
+    /// [`Kind::InvalidData`] for another version, layers that are missing or unused, and parts that do not add up.
     pub fn parse(text: &str, file: &str) -> Result<Self> {
         let refuse = |what: String| {
             let help = "it is written by `cargo xtask size record`, and not by hand";
-            anyhow::Error::from(Fault::new(Kind::Data, format!("{file}: {what}")).help(help))
+            anyhow::Error::from(Fault::new(Kind::InvalidData, format!("{file}: {what}")).help(help))
         };
         // The version first: another one may have other fields.
         let value: serde_json::Value =

@@ -110,7 +110,7 @@ pub fn markdown(catalog: &Catalog, record: &Record, published: &Published) -> St
 /// The page with the table in its place.
 ///
 /// # Errors
-/// [`fault::Kind::Data`] if the page has no such place.
+/// [`fault::Kind::InvalidData`] if the page has no such place.
 pub fn replaced(page: &str, file: &str, table: &str) -> Result<String> {
     files::replace_marked(page, file, [BEGIN, END], table)
 }

@@ -83,7 +83,7 @@ pub fn ok(command: &mut Command) -> Result<String> {
     let out = output(command)?;
     if !out.status.success() {
         let message = format!("{command:?}: {}\n{}{}", out.status, out.stdout, out.stderr);
-        return Err(Fault::new(Kind::Failed, message).into());
+        return Err(Fault::new(Kind::ToolFailed, message).into());
     }
     Ok(out.stdout)
 }

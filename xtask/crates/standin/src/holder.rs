@@ -10,7 +10,7 @@ use fault::{Fault, Kind};
 /// Starts one, and returns once it is ready; `what` is what it is for.
 ///
 /// # Errors
-/// [`Kind::Failed`] with what it said if it ends instead.
+/// [`Kind::ToolFailed`] with what it said if it ends instead.
 pub(crate) fn start(command: &mut Command, what: &str) -> Result<Child> {
     let mut holder = command
         .stdin(Stdio::piped())
@@ -26,7 +26,7 @@ pub(crate) fn start(command: &mut Command, what: &str) -> Result<Child> {
     let mut said = String::new();
     holder.stderr.take().context("no pipe")?.read_to_string(&mut said)?;
     holder.wait()?;
-    Err(Fault::new(Kind::Failed, format!("no {what}:\n{said}"))
+    Err(Fault::new(Kind::ToolFailed, format!("no {what}:\n{said}"))
         .help("run it as root, on a kernel with namespaces, bridges and veth")
         .into())
 }

@@ -221,7 +221,7 @@ impl<'a> Kubelet<'a> {
         if tasks.iter().any(|(id, status)| id == NAME && status == "RUNNING") {
             return Ok(());
         }
-        Err(Fault::new(Kind::Failed, "the kubelet's container has ended").into())
+        Err(Fault::new(Kind::ToolFailed, "the kubelet's container has ended").into())
     }
 }
 

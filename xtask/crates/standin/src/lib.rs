@@ -50,7 +50,9 @@ pub(crate) fn wait_to_the_end<T>(
             return Ok(answer);
         }
         if start.elapsed() > limit {
-            return Err(Fault::new(Kind::Failed, format!("no {what} within {} s", limit.as_secs())).into());
+            return Err(
+                Fault::new(Kind::ToolFailed, format!("no {what} within {} s", limit.as_secs())).into()
+            );
         }
         std::thread::sleep(pause);
     }

@@ -65,7 +65,7 @@ impl Machine {
     /// Starts one, plugged into a network. Returns once its init runs.
     ///
     /// # Errors
-    /// [`Kind::Failed`] if it does not come up, with what was said.
+    /// [`Kind::ToolFailed`] if it does not come up, with what was said.
     pub fn start(parts: &Parts<'_>, switch: &Switch) -> Result<Self> {
         let dir = TempDir::with_prefix("machine-").context("cannot make a temporary directory")?;
         let own = dir.path();
@@ -121,7 +121,7 @@ impl Machine {
     /// was ended after its time.
     ///
     /// # Errors
-    /// [`Kind::Failed`] if the machine is gone, [`Kind::Interrupted`]; a script that fails is not an error.
+    /// [`Kind::ToolFailed`] if the machine is gone, [`Kind::Interrupted`]; a script that fails is not an error.
     pub fn run(
         &mut self,
         script: &str,
@@ -202,7 +202,7 @@ impl Machine {
         let mut said = String::new();
         let _ = self.said.rewind();
         let _ = io::Read::read_to_string(&mut self.said, &mut said);
-        Fault::new(Kind::Failed, format!("{message}\n{said}")).into()
+        Fault::new(Kind::ToolFailed, format!("{message}\n{said}")).into()
     }
 }
 

@@ -30,7 +30,7 @@ impl Switch {
     /// One without cables.
     ///
     /// # Errors
-    /// [`fault::Kind::Failed`] where the kernel has no bridges, or who asks is not root.
+    /// [`fault::Kind::ToolFailed`] where the kernel has no bridges, or who asks is not root.
     pub fn start() -> Result<Self> {
         Self::keeping(&SETTINGS.join(" "), Path::new(KEPT))
     }
@@ -54,7 +54,7 @@ impl Switch {
     /// Pulls the cable of the machine of this number, or plugs it in again: without it, nothing comes from the machine or to it.
     ///
     /// # Errors
-    /// [`fault::Kind::Failed`] where there is none.
+    /// [`fault::Kind::ToolFailed`] where there is none.
     pub fn plug(&self, number: u8, plugged: bool) -> Result<()> {
         // Not down: the machine would see that, which is another fault.
         let cable = cable(number);

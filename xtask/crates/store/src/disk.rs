@@ -133,11 +133,11 @@ mod tests {
 
     #[test]
     fn a_tool_that_died_of_a_full_disk_is_a_storage_fault() {
-        let tool = anyhow::Error::new(Fault::new(Kind::Failed, "ld: No space left on device"));
+        let tool = anyhow::Error::new(Fault::new(Kind::ToolFailed, "ld: No space left on device"));
         let error = explain_full_disk(tool, Path::new("/x"));
         assert_eq!(fault::exit_code(&error), 10);
         assert!(format!("{error:#}").contains("ld: No space"));
-        let other = explain_full_disk(Fault::new(Kind::Failed, "ld: undefined").into(), Path::new("/x"));
+        let other = explain_full_disk(Fault::new(Kind::ToolFailed, "ld: undefined").into(), Path::new("/x"));
         assert_eq!(fault::exit_code(&other), 8);
     }
 }

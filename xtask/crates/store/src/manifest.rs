@@ -97,7 +97,7 @@ impl Manifest {
     /// Reads all of the directory again and compares. The first difference by path is an error that names it.
     pub(crate) fn verify(&self, dir: &Path) -> Result<()> {
         let there = list(dir).map_err(|error| {
-            let is_name = fault::is(&error, Kind::Failed);
+            let is_name = fault::is(&error, Kind::ToolFailed);
             if is_name { corrupt(dir, "names in UTF-8", format!("{error:#}")) } else { error }
         })?;
         if let Some(extra) = there.iter().find(|path| !self.entries.contains_key(*path)) {
@@ -189,7 +189,8 @@ fn read_link(path: &Path) -> Result<String> {
 }
 
 fn not_utf8(path: &Path) -> anyhow::Error {
-    Fault::new(Kind::Failed, format!("`{}` cannot be stored: its name is not UTF-8", path.display())).into()
+    Fault::new(Kind::ToolFailed, format!("`{}` cannot be stored: its name is not UTF-8", path.display()))
+        .into()
 }
 
 /// A directory and all those in it that lead to these files.

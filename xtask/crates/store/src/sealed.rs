@@ -191,7 +191,7 @@ impl Store {
             let plain = |b: u8| b.is_ascii_alphanumeric() || b"._+-".contains(&b);
             if part.is_empty() || part.starts_with('.') || !part.bytes().all(plain) {
                 let message = format!("`{part}` cannot be part of a tool's directory name");
-                return Err(Fault::new(Kind::Data, message).into());
+                return Err(Fault::new(Kind::InvalidData, message).into());
             }
         }
         let name = format!("{}-{}-{}", id.name, id.version, id.sha256.short());

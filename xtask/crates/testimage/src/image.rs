@@ -109,7 +109,7 @@ impl Lab<'_> {
             _ => {
                 return self.suite_content(release, program)?.ok_or_else(|| {
                     let message = format!("nothing is known to put into an image called `{name}`");
-                    Fault::new(Kind::Unknown, message).into()
+                    Fault::new(Kind::NotFound, message).into()
                 });
             }
         }

@@ -51,7 +51,7 @@ impl<'a> Lab<'a> {
     /// What the catalog says of a release.
     fn release(&self, version: &str) -> Result<&Release> {
         self.catalog.release(version).ok_or_else(|| {
-            Fault::new(Kind::Unknown, format!("the catalog has no release `{version}`"))
+            Fault::new(Kind::NotFound, format!("the catalog has no release `{version}`"))
                 .help(format!("`cargo xtask add-release {version}`"))
                 .into()
         })

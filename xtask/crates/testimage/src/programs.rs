@@ -216,7 +216,7 @@ impl Lab<'_> {
     pub fn program(&self, set: &Set, name: &str) -> Result<PathBuf> {
         let file = set.file(name).ok_or_else(|| {
             Fault::new(
-                Kind::Unknown,
+                Kind::NotFound,
                 format!("`{name}` is not among the programs of {}", set.spec().dir().display()),
             )
         })?;

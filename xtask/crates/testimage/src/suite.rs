@@ -73,7 +73,7 @@ impl Lab<'_> {
         for name in names {
             match self.image(release, name) {
                 Ok(image) => made.push(image),
-                Err(error) if fault::is(&error, Kind::Unknown) => unknown.push(name.to_owned()),
+                Err(error) if fault::is(&error, Kind::NotFound) => unknown.push(name.to_owned()),
                 Err(error) => return Err(error),
             }
         }
@@ -219,7 +219,8 @@ impl Lab<'_> {
 fn copy(from: &Path, to: &Path) -> Result<()> {
     std::fs::create_dir_all(to.parent().context("a file without a directory")?)?;
     std::fs::copy(from, to).map(drop).map_err(|error| {
-        Fault::new(Kind::Failed, format!("copying {} to {}: {error}", from.display(), to.display())).into()
+        Fault::new(Kind::ToolFailed, format!("copying {} to {}: {error}", from.display(), to.display()))
+            .into()
     })
 }
 

@@ -165,7 +165,7 @@ impl Lock {
     /// Reads and checks a lock.
     pub fn read(path: &Path) -> Result<Self> {
         let text = fs::read_to_string(path).map_err(|error| {
-            Fault::new(Kind::Data, format!("cannot read the lock `{}`: {error}", path.display()))
+            Fault::new(Kind::InvalidData, format!("cannot read the lock `{}`: {error}", path.display()))
         })?;
         Self::parse(&text, path)
     }
@@ -181,19 +181,19 @@ impl Lock {
             let message = error.to_string();
             let message = message.split(" at line ").next().unwrap_or_default();
             let place = format!("{}:{}:{}", path.display(), error.line(), error.column());
-            Fault::new(Kind::Data, format!("{place}: {message}"))
+            Fault::new(Kind::InvalidData, format!("{place}: {message}"))
                 .help("`cargo xtask lock toolchains` makes this file; restore it or make it again")
         };
         let found: Format = serde_json::from_str(text).map_err(at)?;
         if found.version != VERSION {
             let message =
                 format!("{}: lock version {}, this program reads {VERSION}", path.display(), found.version);
-            return Err(Fault::new(Kind::Data, message).into());
+            return Err(Fault::new(Kind::InvalidData, message).into());
         }
         let lock: Self = serde_json::from_str(text).map_err(at)?;
         match lock.contradictions().into_iter().next() {
             None => Ok(lock),
-            Some(wrong) => Err(Fault::new(Kind::Data, format!("{}: {wrong}", path.display())).into()),
+            Some(wrong) => Err(Fault::new(Kind::InvalidData, format!("{}: {wrong}", path.display())).into()),
         }
     }
 

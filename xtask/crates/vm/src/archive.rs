@@ -9,7 +9,7 @@ use std::path::Path;
 use anyhow::{Context, Result};
 use fault::{Fault, Kind};
 use oci::digest::Digest;
-use oci::layout::{self, Found, Layout};
+use oci::layout::{self, Layout, LayoutImage};
 use serde_json::{Value, json};
 use tar::{Builder, Header};
 
@@ -19,26 +19,26 @@ use crate::Arch;
 /// is `docker save`'s archive, too: each runtime finds what it knows. Returns the names that the layout gives.
 ///
 /// # Errors
-/// [`Kind::Data`] for a layout that gives no name, or has nothing for the architecture; and what reading it gives.
+/// [`Kind::InvalidData`] for a layout that gives no name, or has nothing for the architecture; and what reading it gives.
 pub fn pack(dir: &Path, arch: Arch, out: &File) -> Result<Vec<String>> {
     let layout = layout::open(dir, &layout::Limits::default())?;
     let shown = dir.display();
     let names: Vec<String> = layout.names().into_iter().map(str::to_owned).collect();
     if names.is_empty() {
-        return Err(Fault::new(Kind::Data, format!("{shown} gives no image a name"))
+        return Err(Fault::new(Kind::InvalidData, format!("{shown} gives no image a name"))
             .help("take a layout that `cargo xtask build` or Nix made")
             .into());
     }
     let image = layout.images.iter().find(|image| image.config.architecture().to_string() == arch.oci());
     let image = image.ok_or_else(|| {
-        Fault::new(Kind::Data, format!("{shown} has no image for {}", arch.name()))
+        Fault::new(Kind::InvalidData, format!("{shown} has no image for {}", arch.name()))
             .help("give the machine the image's architecture by --arch")
     })?;
     write(&layout, image, &names, out).with_context(|| format!("packing {shown}"))?;
     Ok(names)
 }
 
-fn write(layout: &Layout, image: &Found, names: &[String], out: &File) -> Result<()> {
+fn write(layout: &Layout, image: &LayoutImage, names: &[String], out: &File) -> Result<()> {
     let mut tar = Builder::new(out);
     let mut seen = BTreeSet::new();
     let mut add = |path: &str, bytes: &[u8]| add_bytes(&mut tar, path, bytes);

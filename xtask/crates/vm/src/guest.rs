@@ -18,7 +18,7 @@ pub fn import(runtime: Runtime, index: usize) -> String {
 /// What a script wrote to standard output, if it ended with 0.
 ///
 /// # Errors
-/// [`Kind::Failed`] with all that it wrote.
+/// [`Kind::ToolFailed`] with all that it wrote.
 pub fn answer(script: &str, code: i32, stdout: &[u8], stderr: &[u8]) -> Result<String> {
     let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
     if code == 0 {
@@ -30,5 +30,5 @@ pub fn answer(script: &str, code: i32, stdout: &[u8], stderr: &[u8]) -> Result<S
         text(stdout),
         text(stderr)
     );
-    Err(Fault::new(Kind::Failed, message).into())
+    Err(Fault::new(Kind::ToolFailed, message).into())
 }

@@ -53,7 +53,7 @@ impl Machine {
     /// Switches one on, and returns once its agent answers.
     ///
     /// # Errors
-    /// As [`Machine::switch_on`], and [`Kind::Failed`] if the system does not come up, with the console's last lines.
+    /// As [`Machine::switch_on`], and [`Kind::ToolFailed`] if the system does not come up, with the console's last lines.
     pub fn boot(system: &System, options: &Options) -> Result<Self> {
         let mut machine = Self::switch_on(system, options)?;
         machine.wait_hello(BOOT_LIMIT)?;
@@ -63,7 +63,7 @@ impl Machine {
     /// Switches one on: there may be no agent in it ever.
     ///
     /// # Errors
-    /// [`Kind::Tool`] without QEMU, [`Kind::Failed`] if it does not start.
+    /// [`Kind::Tool`] without QEMU, [`Kind::ToolFailed`] if it does not start.
     pub fn switch_on(system: &System, options: &Options) -> Result<Self> {
         packages::check_tools(&packages::qemu(system.arch))?;
         let dir =
@@ -107,7 +107,7 @@ impl Machine {
     /// Restarts it from within; what is on its disks stays.
     ///
     /// # Errors
-    /// [`Kind::Failed`] if it does not come up again.
+    /// [`Kind::ToolFailed`] if it does not come up again.
     pub fn reboot(&mut self) -> Result<()> {
         let script = b"(sleep 1; reboot) >/dev/null 2>&1 </dev/null &\n";
         self.channel.send(&format!("run reboot {} 60", script.len()), script)?;
@@ -117,7 +117,7 @@ impl Machine {
     /// Takes its power away and gives it back: what it had not written to its disks is lost. Returns once its agent answers.
     ///
     /// # Errors
-    /// [`Kind::Failed`] if it does not come up again.
+    /// [`Kind::ToolFailed`] if it does not come up again.
     pub fn cut_power(&mut self) -> Result<()> {
         self.process.kill()?;
         self.process = Process::start(&self.system, &self.options, self.dir.path())?;
@@ -129,7 +129,7 @@ impl Machine {
     /// Runs a script as root, by the shell or by what its first line names, for at most `limit`.
     ///
     /// # Errors
-    /// [`Kind::Failed`] if the machine ends or restarts in the meantime; a script that fails is not an error.
+    /// [`Kind::ToolFailed`] if the machine ends or restarts in the meantime; a script that fails is not an error.
     pub fn run(&mut self, script: &str, limit: Duration, sink: &mut Sink<'_>) -> Result<Ended> {
         let mark = mark()?;
         let seconds = limit.as_secs().max(1);
@@ -154,7 +154,7 @@ impl Machine {
     /// Runs a script and returns what it wrote to standard output.
     ///
     /// # Errors
-    /// As [`Machine::run`], and [`Kind::Failed`] with all it wrote if it fails.
+    /// As [`Machine::run`], and [`Kind::ToolFailed`] with all it wrote if it fails.
     pub fn ok(&mut self, script: &str, limit: Duration) -> Result<String> {
         let (mut stdout, mut stderr) = (Vec::new(), Vec::new());
         let ended = self.run(script, limit, &mut Sink { stdout: &mut stdout, stderr: &mut stderr })?;
@@ -164,7 +164,7 @@ impl Machine {
     /// Puts a file into it, with directories as needed.
     ///
     /// # Errors
-    /// [`Kind::Failed`] if it cannot be written there.
+    /// [`Kind::ToolFailed`] if it cannot be written there.
     pub fn put(&mut self, bytes: &[u8], mode: u32, path: &str) -> Result<()> {
         let mark = mark()?;
         self.channel.send(&format!("put {mark} {} {mode:o} {path}", bytes.len()), bytes)?;
@@ -184,7 +184,7 @@ impl Machine {
     /// Waits until its runtimes answer, and pods' image is there.
     ///
     /// # Errors
-    /// [`Kind::Failed`] if they do not.
+    /// [`Kind::ToolFailed`] if they do not.
     pub fn wait_runtime(&mut self, runtime: Runtime) -> Result<()> {
         self.ok(&guest::up(runtime), BOOT_LIMIT)
             .map(drop)
@@ -194,7 +194,7 @@ impl Machine {
     /// Imports what [`Options::images`] has at this place.
     ///
     /// # Errors
-    /// [`Kind::Failed`] if the runtime does not take it.
+    /// [`Kind::ToolFailed`] if the runtime does not take it.
     pub fn import(&mut self, runtime: Runtime, index: usize) -> Result<()> {
         self.ok(&guest::import(runtime, index), BOOT_LIMIT)
             .map(drop)
@@ -227,7 +227,7 @@ impl Machine {
 
     fn failed(&self, message: &str) -> anyhow::Error {
         let message = format!("{message}; the console's last lines:\n{}", self.tail());
-        Fault::new(Kind::Failed, message)
+        Fault::new(Kind::ToolFailed, message)
             .help(format!("all of it: {}", self.options.console.log().display()))
             .into()
     }

@@ -50,14 +50,15 @@ impl Process {
     /// Does it run still?
     ///
     /// # Errors
-    /// [`Kind::Failed`] with what it said if it does not, [`Kind::Interrupted`].
+    /// [`Kind::ToolFailed`] with what it said if it does not, [`Kind::Interrupted`].
     pub(crate) fn check(&mut self) -> Result<()> {
         exec::interrupt::check()?;
         match self.qemu.try_wait().context("waiting for QEMU")? {
             None => Ok(()),
             Some(status) => {
                 let said = fs::read_to_string(&self.said).unwrap_or_default();
-                Err(Fault::new(Kind::Failed, format!("the machine ended, QEMU by {status}\n{said}")).into())
+                Err(Fault::new(Kind::ToolFailed, format!("the machine ended, QEMU by {status}\n{said}"))
+                    .into())
             }
         }
     }

@@ -95,7 +95,7 @@ impl System {
     /// ports, PCI and the root's filesystem built in; a root filesystem has its own /sbin/init.
     ///
     /// # Errors
-    /// [`Kind::Unknown`] for a file that cannot be read.
+    /// [`Kind::NotFound`] for a file that cannot be read.
     pub fn with(mut self, kernel: Option<&Path>, root: Option<&Path>) -> Result<Self> {
         if let Some(kernel) = kernel {
             head(kernel)?;
@@ -138,7 +138,7 @@ fn head(path: &Path) -> Result<Vec<u8>> {
     match read {
         Ok(_) => Ok(bytes),
         Err(error) => {
-            Err(Fault::new(Kind::Unknown, format!("cannot read {}: {error}", path.display())).into())
+            Err(Fault::new(Kind::NotFound, format!("cannot read {}: {error}", path.display())).into())
         }
     }
 }

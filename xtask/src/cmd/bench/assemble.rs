@@ -47,7 +47,9 @@ impl Assemble {
         let mut trees = Vec::new();
         for dir in &self.trees {
             if !dir.is_dir() {
-                return Err(Fault::new(Kind::Unknown, format!("{} is not a directory", dir.display())).into());
+                return Err(
+                    Fault::new(Kind::NotFound, format!("{} is not a directory", dir.display())).into()
+                );
             }
             let name = dir.file_name().unwrap_or(dir.as_os_str()).to_string_lossy().into_owned();
             trees.push(Tree { name, dir: std::path::absolute(dir)? });

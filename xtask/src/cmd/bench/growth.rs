@@ -48,7 +48,7 @@ impl Growth {
         let paths = hot::named(&self.paths)?;
         if let Some(index) = self.index.as_deref().filter(|index| !index.is_file()) {
             let message = format!("{} is not a file", index.display());
-            return Err(Fault::new(Kind::Unknown, message).into());
+            return Err(Fault::new(Kind::NotFound, message).into());
         }
         let program = std::env::current_exe().context("cannot find this program")?;
         if self.instructions {
@@ -82,7 +82,7 @@ impl Growth {
             let message = format!("faster than n^{}: {}", self.limit, over.join(", "));
             let help =
                 "time is of caches too: --instructions says of what grows so whether it has a loop too many";
-            return Err(Fault::new(Kind::Failed, message).help(help).into());
+            return Err(Fault::new(Kind::ToolFailed, message).help(help).into());
         }
         Ok(())
     }

@@ -96,7 +96,7 @@ impl Kubelet {
         let failed = report.not_within();
         if self.check && !failed.is_empty() {
             let message = format!("not shown to be at most {} % more: {}", self.limit, failed.join(", "));
-            return Err(Fault::new(Kind::Failed, message).help("more --rounds are less noisy").into());
+            return Err(Fault::new(Kind::ToolFailed, message).help("more --rounds are less noisy").into());
         }
         Ok(())
     }

@@ -43,9 +43,12 @@ impl LockAlpine {
         let chosen: Vec<&Alpine> = all.iter().copied().filter(meant).collect();
         if let (Some(branch), []) = (&self.branch, chosen.as_slice()) {
             let known: Vec<&str> = all.iter().map(|alpine| alpine.branch.as_str()).collect();
-            return Err(Fault::new(Kind::Unknown, format!("no base in the catalog is on Alpine `{branch}`"))
-                .help(format!("there are bases on {}", known.join(", ")))
-                .into());
+            return Err(Fault::new(
+                Kind::NotFound,
+                format!("no base in the catalog is on Alpine `{branch}`"),
+            )
+            .help(format!("there are bases on {}", known.join(", ")))
+            .into());
         }
         let mut report = Report::new();
         for alpine in chosen {

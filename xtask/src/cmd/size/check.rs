@@ -56,7 +56,7 @@ impl Check {
         if any && weighed.is_empty() {
             let message = "no image that was weighed has a budget: there was nothing to check";
             let help = "`cargo xtask list` names the images that have a budget";
-            return Err(Fault::new(Kind::Unknown, message).help(help).into());
+            return Err(Fault::new(Kind::NotFound, message).help(help).into());
         }
         let verdict = judge(&context.checkout, &catalog, &record, &weighed)?;
         if context.json {

@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use apk::install::Rootfs;
 use apk::key::Keyring;
 use apk::record::Record;
-use apk::testrepo::{Item, PackageMaker, Parts, Signer};
+use apk::testrepo::{ArchiveMember, PackageMaker, Parts, Signer};
 use catalog::{Alpine, Arch};
 use progress::Silent;
 use store::Store;
@@ -91,10 +91,10 @@ impl Place {
     pub(crate) fn packages(&self) -> Vec<Parts> {
         let items = |name: &str| {
             vec![
-                Item::directory("bin"),
-                Item::file(&format!("bin/{name}"), name.as_bytes()).mode(0o755),
-                Item::hardlink(&format!("bin/{name}-too"), &format!("bin/{name}")).mode(0o755),
-                Item::symlink(&format!("bin/{name}-link"), name),
+                ArchiveMember::directory("bin"),
+                ArchiveMember::file(&format!("bin/{name}"), name.as_bytes()).mode(0o755),
+                ArchiveMember::hardlink(&format!("bin/{name}-too"), &format!("bin/{name}")).mode(0o755),
+                ArchiveMember::symlink(&format!("bin/{name}-link"), name),
             ]
         };
         let maker = |name: &str| PackageMaker::new(name, "1.0-r0", "x86_64", items(name));

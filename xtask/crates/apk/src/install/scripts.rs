@@ -69,7 +69,7 @@ impl Rootfs {
             "packages have scripts that nothing is known about; they are never run:{}",
             unknown.concat()
         );
-        Err(Fault::new(Kind::Data, message)
+        Err(Fault::new(Kind::InvalidData, message)
             .help("read each script, then state in the catalog what is done instead")
             .into())
     }

@@ -108,7 +108,7 @@ impl<'u, 'a> Search<'u, 'a> {
         let message = first.unwrap_or_else(|| {
             "the packages depend on each other in too many ways to find a choice".to_owned()
         });
-        Err(Fault::new(Kind::Data, message)
+        Err(Fault::new(Kind::InvalidData, message)
             .help("change what is asked for, or add what is missing to the repository")
             .into())
     }

@@ -98,7 +98,7 @@ pub(crate) fn installing(output: &str) -> Vec<String> {
 
 /// What lies at a path.
 #[derive(Debug, PartialEq, Eq)]
-pub(crate) struct Found {
+pub(crate) struct InstalledFile {
     pub(crate) mode: u32,
     pub(crate) owner: (u32, u32),
     pub(crate) content: Vec<u8>,
@@ -106,7 +106,7 @@ pub(crate) struct Found {
 }
 
 /// All that lies in a directory, but for what apk keeps for itself while it runs.
-pub(crate) fn list(root: &Path) -> BTreeMap<String, Found> {
+pub(crate) fn list(root: &Path) -> BTreeMap<String, InstalledFile> {
     let mut found = BTreeMap::new();
     let mut left = vec![root.to_path_buf()];
     while let Some(dir) = left.pop() {
@@ -123,7 +123,10 @@ pub(crate) fn list(root: &Path) -> BTreeMap<String, Found> {
             };
             let links = if meta.is_dir() { 0 } else { meta.nlink() };
             let name = path.strip_prefix(root).unwrap().to_str().unwrap().to_owned();
-            found.insert(name, Found { mode: meta.mode(), owner: (meta.uid(), meta.gid()), content, links });
+            found.insert(
+                name,
+                InstalledFile { mode: meta.mode(), owner: (meta.uid(), meta.gid()), content, links },
+            );
         }
     }
     found

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result};
 use exec::Run;
-use oci::layout::{self, Found, Layout, Limits};
+use oci::layout::{self, Layout, LayoutImage, Limits};
 use progress::Task;
 
 use super::Plan;
@@ -192,7 +192,7 @@ pub(super) fn layer_of(layout: &Path, tag: &str) -> Result<u64> {
     Ok(image.manifest.layers().last().context("an image without layers")?.size())
 }
 
-fn image_of(layout: &Path, tag: &str) -> Result<(Layout, Found)> {
+fn image_of(layout: &Path, tag: &str) -> Result<(Layout, LayoutImage)> {
     let layout = layout::open(layout, &Limits { foreign: true, ..Limits::default() })?;
     let named = layout.roots.iter().find(|root| {
         let annotations = root.annotations().as_ref();

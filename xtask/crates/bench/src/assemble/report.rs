@@ -141,7 +141,7 @@ impl Report {
     /// Fails where something aimed at is missed.
     ///
     /// # Errors
-    /// [`fault::Kind::Failed`].
+    /// [`fault::Kind::ToolFailed`].
     pub fn check(&self) -> Result<()> {
         goal::check(self.trees.iter().flat_map(TreeReport::goals))
     }
@@ -150,7 +150,7 @@ impl Report {
 /// A page with the table in place of the one that it has.
 ///
 /// # Errors
-/// [`fault::Kind::Data`] for a page without a place for it.
+/// [`fault::Kind::InvalidData`] for a page without a place for it.
 pub fn replaced(page: &str, file: &str, table: &str) -> Result<String> {
     files::replace_marked(page, file, [BEGIN, END], table)
 }
@@ -212,7 +212,7 @@ mod tests {
     fn what_is_missed_fails_and_is_named() {
         assert!(report(1.0, 4.9).check().is_ok());
         let error = report(1.1, 6.0).check().unwrap_err();
-        assert_eq!(fault::exit_code(&error), Kind::Failed.exit_code());
+        assert_eq!(fault::exit_code(&error), Kind::ToolFailed.exit_code());
         let text = error.to_string();
         assert!(text.contains("by that of --fast: 1.818, at least 2 is aimed at: missed"), "{text}");
         assert!(

@@ -58,7 +58,7 @@ pub(super) fn read(dir: &Path) -> Result<Tree> {
     for entry in WalkDir::new(dir).min_depth(1).sort_by_file_name() {
         let entry = entry.with_context(|| format!("cannot read {}", dir.display()))?;
         let path = entry.path();
-        let refused = |why: &str| Fault::new(Kind::Data, format!("{} {why}", path.display()));
+        let refused = |why: &str| Fault::new(Kind::InvalidData, format!("{} {why}", path.display()));
         let name = path.strip_prefix(dir)?.to_str().ok_or_else(|| refused("has a name that is not UTF-8"))?;
         let metadata = entry.metadata()?;
         let (mode, kind) = (metadata.mode() & 0o7777, metadata.file_type());
@@ -104,7 +104,7 @@ mod tests {
         assert!(kinds[2] == r#"etc/b HardLink("etc/a")"# && kinds[3] == r#"etc/c Symlink("a")"#, "{kinds:?}");
         assert_eq!(size(dir.path()).unwrap(), (2, 2));
         let _pipe = std::os::unix::net::UnixListener::bind(at("socket")).unwrap();
-        assert_eq!(fault::exit_code(&read(dir.path()).unwrap_err()), Kind::Data.exit_code());
+        assert_eq!(fault::exit_code(&read(dir.path()).unwrap_err()), Kind::InvalidData.exit_code());
     }
 
     #[test]

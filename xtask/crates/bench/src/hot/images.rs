@@ -70,7 +70,7 @@ fn planned(root: &Path, count: usize) -> Result<Work> {
     let names: Vec<String> = images.map(|it| it.name.clone()).take(count).collect();
     if names.len() < count {
         let message = format!("the catalog has {} images without Alpine, not {count}", names.len());
-        return Err(Fault::new(Kind::Data, message).into());
+        return Err(Fault::new(Kind::InvalidData, message).into());
     }
     Ok(Box::new(move || Plan::of(&catalog, &sources, &names, &Options::default()).map(drop)))
 }

@@ -170,7 +170,7 @@ fn records(setup: &Setup<'_>, count: u64) -> Result<Vec<Record>> {
 fn real(root: &Path, index: &Path) -> Result<Vec<Record>> {
     let keys = Keyring::load(&root.join("images/keys/alpine"))?;
     let bytes = fs::read(index)
-        .map_err(|error| Fault::new(Kind::Unknown, format!("cannot read {}: {error}", index.display())))?;
+        .map_err(|error| Fault::new(Kind::NotFound, format!("cannot read {}: {error}", index.display())))?;
     Ok(Index::open(&bytes, None, &keys, ARCH, &index.display().to_string())?.packages)
 }
 

@@ -117,7 +117,7 @@ fn what_the_suite_skips_itself_says_why_and_what_it_does_not_report_has_failed()
 fn a_list_that_names_what_is_not_a_test_or_is_not_a_list_is_refused() {
     let list = "[[not-run]]\ntest = '[sig-a] Things gone'\nreason = 'once'\n";
     let error = run(&suite(list, &[]).unwrap(), &mut suited(&[])).unwrap_err();
-    assert_eq!(exit_code(&error), exit_code(&Fault::new(Kind::Data, "").into()));
+    assert_eq!(exit_code(&error), exit_code(&Fault::new(Kind::InvalidData, "").into()));
     assert!(error.to_string().ends_with("not a test of the suite:\n  [sig-a] Things gone"), "{error}");
     let error = suite("[[not-run]]\ntest = 'a'\n", &[]).unwrap_err();
     assert!(error.to_string().contains("v1.2.3.toml is not a list of tests"), "{error}");

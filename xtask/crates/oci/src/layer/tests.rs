@@ -2,7 +2,7 @@ use std::path::Path;
 
 use super::*;
 use crate::compress::Gzip;
-use crate::read::{self, Encoding, Limits, What};
+use crate::read::{self, Encoding, EntryKind, Limits};
 use fstree::tree::Entry;
 use progress::Silent;
 
@@ -76,13 +76,13 @@ fn the_archive_says_what_the_tree_says() {
     let listing = read::list(&*blob, Encoding::Gzip, &Limits::default()).unwrap();
     let item = |path: &str| &listing.items[path];
     // The first name in order is the file.
-    assert!(matches!(item("usr/bin/kubeadm").what, What::File { size: 12, .. }));
-    assert_eq!(item("usr/bin/kubelet").what, What::HardLink("usr/bin/kubeadm".to_owned()));
+    assert!(matches!(item("usr/bin/kubeadm").what, EntryKind::File { size: 12, .. }));
+    assert_eq!(item("usr/bin/kubelet").what, EntryKind::HardLink("usr/bin/kubeadm".to_owned()));
     assert_eq!(item("usr/bin").attributes.mode, 0o755);
     assert_eq!(item("tmp").attributes.mode, 0o1777);
     assert_eq!((item("run").attributes.uid, item("run").attributes.gid), (10, 20));
     assert_eq!(item("bin/ping").attributes.xattrs["security.capability"], b"\x01\n\0\x02=\n");
-    assert_eq!(item("etc/long").what, What::Symlink("../".repeat(60)));
+    assert_eq!(item("etc/long").what, EntryKind::Symlink("../".repeat(60)));
     assert!(listing.items.values().all(|item| item.mtime == FAST.mtime));
 }
 

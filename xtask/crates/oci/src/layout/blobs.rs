@@ -32,7 +32,7 @@ pub(super) fn open(layout: &Path, digest: &Digest, size: u64) -> Result<File> {
 /// verified, whatever has its name by then.
 ///
 /// # Errors
-/// [`Kind::Mismatch`] if it is missing or another, [`Kind::Data`] for a link or what is not a file,
+/// [`Kind::Mismatch`] if it is missing or another, [`Kind::InvalidData`] for a link or what is not a file,
 /// [`Kind::Interrupted`].
 pub(super) fn verified(layout: &Path, digest: &Digest, size: u64) -> Result<File> {
     let mut file = open(layout, digest, size)?;
@@ -47,7 +47,7 @@ pub(super) fn verified(layout: &Path, digest: &Digest, size: u64) -> Result<File
 /// The bytes of a small blob.
 ///
 /// # Errors
-/// As [`verified`]; [`Kind::Data`] if it has more than `limit` bytes.
+/// As [`verified`]; [`Kind::InvalidData`] if it has more than `limit` bytes.
 pub(super) fn bytes(layout: &Path, digest: &Digest, size: u64, limit: u64) -> Result<Vec<u8>> {
     if size > limit {
         return Err(too_large(&format!("blob {digest}"), limit));
@@ -80,7 +80,7 @@ fn read(file: File, name: &str, limit: u64) -> Result<Vec<u8>> {
 }
 
 fn too_large(name: &str, limit: u64) -> anyhow::Error {
-    Fault::new(Kind::Data, format!("{name}: more than {limit} bytes")).into()
+    Fault::new(Kind::InvalidData, format!("{name}: more than {limit} bytes")).into()
 }
 
 /// A blob that is not there is the layout's fault, and not the disk's.

@@ -48,7 +48,7 @@ impl Blob {
     /// Opens it: a regular file that no link led to, of this size and digest.
     ///
     /// # Errors
-    /// [`Kind::Mismatch`] if it is missing or another, [`Kind::Data`] for what is not a file, [`Kind::Interrupted`].
+    /// [`Kind::Mismatch`] if it is missing or another, [`Kind::InvalidData`] for what is not a file, [`Kind::Interrupted`].
     pub fn open(&self) -> Result<File> {
         blobs::verified(&self.layout, &self.digest, self.size)
     }
@@ -72,7 +72,7 @@ impl Closure {
     /// looked at already.
     ///
     /// # Errors
-    /// [`Kind::Data`] for what is not a layout, or over a limit; [`Kind::Mismatch`] for what is missing or not what its
+    /// [`Kind::InvalidData`] for what is not a layout, or over a limit; [`Kind::Mismatch`] for what is missing or not what its
     /// descriptor says; [`Kind::Interrupted`].
     pub fn add(&mut self, layout: &Path) -> Result<()> {
         let index: Value = serde_json::from_slice(&blobs::top(layout, "index.json", DOCUMENT)?)
@@ -137,5 +137,5 @@ pub(super) fn parse(of: &Path, descriptor: &Value) -> Result<(Digest, u64)> {
 }
 
 pub(super) fn bad(what: &Path, why: &str) -> anyhow::Error {
-    Fault::new(Kind::Data, format!("{}: {why}", what.display())).into()
+    Fault::new(Kind::InvalidData, format!("{}: {why}", what.display())).into()
 }

@@ -54,7 +54,7 @@ impl Default for Limits {
 
 /// An image of a layout, its manifest and config verified and read.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Found {
+pub struct LayoutImage {
     /// What the index says of it: digest, platform, annotations.
     pub descriptor: Descriptor,
     /// Its manifest.
@@ -63,7 +63,7 @@ pub struct Found {
     pub config: ImageConfiguration,
 }
 
-impl Found {
+impl LayoutImage {
     /// The platform, such as `linux/arm64/v8`, by its config.
     pub fn platform(&self) -> String {
         let (os, architecture) = (self.config.os(), self.config.architecture());
@@ -84,7 +84,7 @@ pub struct Layout {
     /// What `index.json` presents: all of its entries that are not attachments.
     pub roots: Vec<Descriptor>,
     /// All images that are reached from the roots, each once, in the order of the indexes.
-    pub images: Vec<Found>,
+    pub images: Vec<LayoutImage>,
     /// What is attached to images, in the order of `index.json`.
     pub attachments: Vec<Attachment>,
 }
@@ -92,7 +92,7 @@ pub struct Layout {
 /// Opens a layout and reads its indexes, manifests and configs, verifying the digest and size of each.
 ///
 /// # Errors
-/// [`Kind::Mismatch`] for a blob that is not what its descriptor says, [`Kind::Data`] for what is not a layout, of another media
+/// [`Kind::Mismatch`] for a blob that is not what its descriptor says, [`Kind::InvalidData`] for what is not a layout, of another media
 /// type or over a limit, and what the file system gives.
 pub fn open(dir: &Path, limits: &Limits) -> Result<Layout> {
     let mark: Value = parse(MARK_FILE, &blobs::top(dir, MARK_FILE, limits.document)?)?;
@@ -204,7 +204,7 @@ impl Layout {
             self.encoding(layer)?;
             digest_of(layer)?;
         }
-        self.images.push(Found { descriptor: descriptor.clone(), manifest, config });
+        self.images.push(LayoutImage { descriptor: descriptor.clone(), manifest, config });
         Ok(())
     }
 
@@ -226,7 +226,7 @@ impl Layout {
     /// The bytes of a small blob, such as a document that is attached: of the size and digest that its descriptor says.
     ///
     /// # Errors
-    /// [`Kind::Mismatch`] if it is missing or another; [`Kind::Data`] if it is larger than [`Limits::document`].
+    /// [`Kind::Mismatch`] if it is missing or another; [`Kind::InvalidData`] if it is larger than [`Limits::document`].
     pub fn bytes(&self, descriptor: &Descriptor) -> Result<Vec<u8>> {
         blobs::bytes(&self.dir, &digest_of(descriptor)?, descriptor.size(), self.limits.document)
     }
@@ -263,7 +263,7 @@ impl Layout {
     /// A blob, of the size and digest that its descriptor says.
     ///
     /// # Errors
-    /// [`Kind::Mismatch`] if it is missing or another; [`Kind::Data`] for a link, or what is not a file.
+    /// [`Kind::Mismatch`] if it is missing or another; [`Kind::InvalidData`] for a link, or what is not a file.
     pub fn blob(&self, descriptor: &Descriptor) -> Result<File> {
         blobs::verified(&self.dir, &digest_of(descriptor)?, descriptor.size())
     }
@@ -272,7 +272,7 @@ impl Layout {
     /// once. `task` is told the bytes of the blobs.
     ///
     /// # Errors
-    /// [`Kind::Mismatch`] naming the blob, what was expected and found; [`Kind::Data`] for one that cannot be decompressed or is
+    /// [`Kind::Mismatch`] naming the blob, what was expected and found; [`Kind::InvalidData`] for one that cannot be decompressed or is
     /// over the limit; [`Kind::Interrupted`].
     pub fn verify(&self, task: &dyn Task) -> Result<()> {
         let mut done = BTreeSet::new();
@@ -302,7 +302,7 @@ impl Layout {
     ///
     /// # Errors
     /// As [`read::list`], and [`Kind::Mismatch`] for a blob of another size.
-    pub fn list(&self, image: &Found) -> Result<Vec<read::Listing>> {
+    pub fn list(&self, image: &LayoutImage) -> Result<Vec<read::Listing>> {
         let list = |descriptor| {
             let digest = digest_of(descriptor)?;
             let file = blobs::open(&self.dir, &digest, descriptor.size())?;
@@ -316,10 +316,10 @@ impl Layout {
     /// verified: size and digest of the blob first, the diff ID of the archive on the way.
     ///
     /// # Errors
-    /// As [`Layout::verify`] and [`read::list_with`]; [`Kind::Data`] if there is no such layer.
+    /// As [`Layout::verify`] and [`read::list_with`]; [`Kind::InvalidData`] if there is no such layer.
     pub fn contents(
         &self,
-        image: &Found,
+        image: &LayoutImage,
         index: usize,
         see: &mut read::FileVisitor<'_>,
     ) -> Result<read::Listing> {
@@ -339,7 +339,7 @@ impl Layout {
     ///
     /// # Errors
     /// As [`Layout::contents`], and what `out` gives.
-    pub fn decompress(&self, image: &Found, index: usize, out: &mut dyn Write) -> Result<u64> {
+    pub fn decompress(&self, image: &LayoutImage, index: usize, out: &mut dyn Write) -> Result<u64> {
         let (digest, file, descriptor, diff_id) = self.verified_layer(image, index)?;
         let encoding = self.encoding(descriptor)?;
         let (found, size) =
@@ -353,7 +353,7 @@ impl Layout {
     /// Opens the blob of a layer whose digest is what its descriptor says; the diff ID is what the archive's should be.
     fn verified_layer<'i>(
         &self,
-        image: &'i Found,
+        image: &'i LayoutImage,
         index: usize,
     ) -> Result<(Digest, File, &'i Descriptor, &'i str)> {
         let (layers, diff_ids) = (image.manifest.layers(), image.config.rootfs().diff_ids());
@@ -367,7 +367,7 @@ impl Layout {
     ///
     /// # Errors
     /// As [`Layout::list`].
-    pub fn sizes(&self, image: &Found) -> Result<Sizes> {
+    pub fn sizes(&self, image: &LayoutImage) -> Result<Sizes> {
         let blobs = image.manifest.layers().iter().chain([image.manifest.config()]);
         Ok(Sizes {
             // Saturating: the numbers are anyone's.
@@ -390,7 +390,7 @@ fn no_image(descriptor: &Descriptor, media_type: &MediaType) -> anyhow::Error {
     if docker::as_oci(media_type).is_some() {
         let message = format!("{digest}: it is in Docker's format ({media_type}), expected OCI's");
         let help = "images built here are OCI's; `skopeo copy --format oci` makes one of it, which has another digest";
-        return Fault::new(Kind::Data, message).help(help).into();
+        return Fault::new(Kind::InvalidData, message).help(help).into();
     }
     data(format!("{digest}: media type {media_type} is neither an image's nor an index's"))
 }
@@ -434,5 +434,5 @@ fn digest_of(descriptor: &Descriptor) -> Result<Digest> {
 }
 
 fn data(message: String) -> anyhow::Error {
-    Fault::new(Kind::Data, message).into()
+    Fault::new(Kind::InvalidData, message).into()
 }

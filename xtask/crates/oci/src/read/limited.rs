@@ -57,7 +57,7 @@ pub(crate) fn fault(error: io::Error) -> anyhow::Error {
     if error.raw_os_error().is_some() {
         return anyhow::Error::new(error).context("reading a layer");
     }
-    Fault::new(Kind::Data, format!("the layer cannot be read: {error}")).into()
+    Fault::new(Kind::InvalidData, format!("the layer cannot be read: {error}")).into()
 }
 
 #[cfg(test)]

@@ -60,8 +60,8 @@ fn archives_of_others_are_read() {
     .unwrap();
     let paths: Vec<_> = listing.items.keys().cloned().collect();
     assert_eq!(paths, ["dev/null", "etc", &format!("etc/{long}")]);
-    assert_eq!(listing.items["dev/null"].what, What::Special(b'3'));
-    assert_eq!(listing.items[&paths[2]].what, What::File { size: 3, digest: Digest::of(b"abc") });
+    assert_eq!(listing.items["dev/null"].what, EntryKind::Special(b'3'));
+    assert_eq!(listing.items[&paths[2]].what, EntryKind::File { size: 3, digest: Digest::of(b"abc") });
 }
 
 /// Names that others write, and what containerd, umoci and skopeo make of them; tests/acceptance.rs asks two of those.
@@ -81,10 +81,16 @@ fn names_of_others_begin_at_the_root() {
             .unwrap();
             let found: Vec<_> =
                 listing.items.iter().map(|(path, item)| (path.as_str(), &item.what)).collect();
-            let (target, to) = (What::HardLink("usr/x".to_owned()), What::Symlink("//usr/../x".to_owned()));
-            let file = What::File { size: 1, digest: Digest::of(b"x") };
-            let expected =
-                [("s", &to), ("usr", &What::Directory), ("usr/x", &file), ("y", &target), ("z", &target)];
+            let (target, to) =
+                (EntryKind::HardLink("usr/x".to_owned()), EntryKind::Symlink("//usr/../x".to_owned()));
+            let file = EntryKind::File { size: 1, digest: Digest::of(b"x") };
+            let expected = [
+                ("s", &to),
+                ("usr", &EntryKind::Directory),
+                ("usr/x", &file),
+                ("y", &target),
+                ("z", &target),
+            ];
             assert_eq!(found, expected, "{name:?} {link:?}");
         }
     }

@@ -16,7 +16,7 @@ pub(super) fn of(
     let (major, minor, _) = catalog::version_numbers(release).unwrap_or_default();
     let program = catalog.programs.iter().find(|program| program.closure == Closure::Kubeadm);
     let program = program.ok_or_else(|| {
-        Fault::new(Kind::Data, "images/catalog.toml: no program has `closure = \"kubeadm\"`")
+        Fault::new(Kind::InvalidData, "images/catalog.toml: no program has `closure = \"kubeadm\"`")
     })?;
     let first = format!("v{major}.{minor}.0");
     if session.offline() {

@@ -67,7 +67,7 @@ fn start(text: &str, release: &Release) -> Option<usize> {
 }
 
 fn lost() -> Fault {
-    Fault::new(Kind::Data, format!("{CATALOG}: its releases are not written as this program does"))
+    Fault::new(Kind::InvalidData, format!("{CATALOG}: its releases are not written as this program does"))
 }
 
 #[cfg(test)]

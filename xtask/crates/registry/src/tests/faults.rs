@@ -20,7 +20,7 @@ fn push_with(act: fn() -> Act, number: usize) -> Option<anyhow::Result<()>> {
     assert!(state.tags_are_whole(), "request {number}: a tag names what is not there");
     if let Err(error) = &done {
         let fault = fault::of(error).unwrap_or_else(|| panic!("request {number}: no clear error: {error:#}"));
-        assert!(matches!(fault.kind(), Kind::Unavailable | Kind::Mismatch | Kind::Data), "{error:#}");
+        assert!(matches!(fault.kind(), Kind::Unavailable | Kind::Mismatch | Kind::InvalidData), "{error:#}");
         assert!(
             error.to_string().contains("127.0.0.1") || error.to_string().contains("registry"),
             "{error:#}"

@@ -134,8 +134,8 @@ fn judge(header: &'static str, value: &'static str, when: When, dir: &Path) -> V
         // What leads to another place of the registry leads to nothing there.
         let leads = header == "Location" && web::join("http://127.0.0.1:1/", value.as_bytes()).is_some();
         match fault::of(&error).map(fault::Fault::kind) {
-            Some(Kind::Unavailable | Kind::Mismatch | Kind::Data) => {}
-            Some(Kind::Unknown) if leads => {}
+            Some(Kind::Unavailable | Kind::Mismatch | Kind::InvalidData) => {}
+            Some(Kind::NotFound) if leads => {}
             other => wrong.push(format!("{row}: {other:?}: {text}")),
         }
         let lower = text.to_ascii_lowercase();
