@@ -9,7 +9,7 @@ let
 in
 make {
   name = "go-modules-${builtins.replaceStrings [ "/" ] [ "-" ] closure}";
-  source = slice.plugins.${closure} or (slice.go release);
+  source = slice.plugins.${closure} or slice.go.${release};
   verb = "modules ${closure} ${if isOther then toString (map (name: "--omit ${name} ") omit) else ""}"
     + "--mirror ${inputs [ "go" "zig" ]}";
   prepare = "export GOMODCACHE=$TMPDIR/modules GOCACHE=$TMPDIR/go-build";

@@ -1,15 +1,14 @@
 # A layer: a base's, or a component's.
-{ make, catalog, slice, component, alpine }:
-name: { product, release, base, arch, ... }@place:
+{ make, plan, slice, component, alpine }:
+name: { product, release, base, arch, ... }@attribute:
 let
-  isBase = name == base.name;
-  names = if isBase then catalog.baseComponents base product else [ name ];
-  parts = builtins.concatMap (name: component name { inherit product release arch; }) names;
+  isBase = name == base;
+  parts = map (component attribute) (plan.parts product name);
 in
 make {
-  name = "layer-${name}-${arch.name}";
-  source = if isBase then slice.on base release else slice.whole release;
-  verb = "layer ${name} ${catalog.omitted}--product ${product.name} --release ${release.version} --arch ${arch.name} --offline "
-    + (if isBase && base ? alpine then "--mirror ${alpine.files place} " else "")
+  name = "layer-${name}-${arch}";
+  source = if isBase then slice.on.${base}.${release} else slice.whole.${release};
+  verb = "layer ${name} ${plan.omitted}--product ${product} --release ${release} --arch ${arch} --offline "
+    + (if isBase && alpine.isOn base then "--mirror ${alpine.files attribute} " else "")
     + builtins.concatStringsSep " " (map (part: "--part ${part}") parts);
 }

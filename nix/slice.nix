@@ -1,5 +1,5 @@
 # The repository as one derivation needs it: what else the catalog has does not change what is built, nor its name.
-{ pkgs, catalog, alpine, lock }:
+{ pkgs, catalog, plan, alpine, lock }:
 let
   toml = import ./toml.nix;
   # What Alpine is made of is there for the base that stands on it only.
@@ -20,14 +20,11 @@ let
     '';
   make = makeOn null;
   there = builtins.filter (path: builtins.pathExists (../. + "/${path}"));
-  closures = release: there (map (name: "images/go/${name}") ([ release.version ] ++ builtins.attrNames (catalog.cniClosures release)));
+  closures = release: there (map (name: "images/go/${name}") ([ release ] ++ plan.pluginsIn release));
   layered = release: closures release ++ [ "images/entrypoint" "images/rootfs" ];
   # Each is evaluated once, for however many images.
-  once = items: nameOf: make:
-    let made = builtins.listToAttrs (map (item: { name = nameOf item; value = make item; }) items); in
-    item: made.${nameOf item};
-  ofRelease = once catalog.release (release: release.version);
-  ofBase = once catalog.base (base: base.name);
+  ofReleases = make: builtins.listToAttrs
+    (map (release: { name = release.version; value = make release.version release; }) catalog.release);
   # What is the same for all releases is built for none of them.
   none = {
     version = "v0.0.0";
@@ -41,7 +38,7 @@ in
 {
   inherit none;
   # To compile Go programs of a release.
-  go = ofRelease (release: make "go-${release.version}" release (closures release));
+  go = ofReleases (version: release: make "go-${version}" release (closures version));
   # To compile the entrypoint.
   entrypoint = make "entrypoint" none [ "images/entrypoint" ];
   # To extract what is fetched.
@@ -49,10 +46,12 @@ in
   # To fetch the modules of CNI plugins: all that a version has, whichever of them a release takes.
   plugins = builtins.mapAttrs
     (closure: version: make closure (none // { cni-plugins = version; }) [ "images/go/${closure}" ])
-    (builtins.foldl' (all: release: all // catalog.cniClosures release) { } catalog.release);
+    plan.plugins;
   # To make layers of components.
-  whole = ofRelease (release: make release.version release (layered release));
+  whole = ofReleases (version: release: make version release (layered version));
   # To make images on a base, and its own layer.
-  on = ofBase (base: ofRelease (release: makeOn base.name "${release.version}-${base.name}" release
-    (layered release ++ (if base ? alpine then [ "images/keys/alpine" (alpine.lockOf base) ] else [ ]))));
+  on = builtins.mapAttrs
+    (base: _: ofReleases (version: release: makeOn base "${version}-${base}" release
+      (layered version ++ (if alpine.isOn base then [ "images/keys/alpine" (alpine.lockOf base) ] else [ ]))))
+    plan.bases;
 }

@@ -13,6 +13,8 @@ const RELEASE: &str = "v1.34.1";
 /// What `kubectl version` of that release says of itself.
 const COMMIT: &str = "93248f9ae092f571eb870b7664c534bfc7d00f03";
 const DATE: &str = "2025-09-09T19:37:19Z";
+/// What Nix reads of the catalog.
+const PLAN: &str = "images/plan.json";
 
 #[test]
 fn what_is_new_is_told_from_a_list_of_versions() -> Result<()> {
@@ -108,6 +110,46 @@ fn a_commit_is_taken_from_the_tag_of_a_repository() -> Result<()> {
     xtask.fails(&nowhere, Kind::Unavailable, &["git cannot list the tags of file:///none/such"]).map(drop)
 }
 
+/// Whoever changes the catalog by hand is told to bring what Nix reads of it up to date.
+#[test]
+fn a_changed_catalog_makes_the_plan_for_nix_stale() -> Result<()> {
+    let dir = scratch::dir()?;
+    let root = dir.path().join("checkout");
+    scratch::checkout(&root)?;
+    let (catalog, plan) = (root.join("images/catalog.toml"), root.join(PLAN));
+    let xtask = Xtask::new()?.cwd(&root);
+    let change = |from: &str, to: &str| {
+        let text = fs::read_to_string(&catalog)?;
+        ensure!(text.contains(from), "the catalog has no {from}");
+        fs::write(&catalog, text.replacen(from, to, 1)).context("writing the catalog")
+    };
+    let check = ["lock", "plan", "--check"];
+    xtask.ok(&check)?;
+    // Nix takes a date from the catalog itself.
+    change("date = \"2022-12-08T10:08:09Z\"", "date = \"2022-12-08T10:08:10Z\"")?;
+    xtask.ok(&check)?;
+    for (from, to) in [
+        ("name = \"flannel\"\ncomponents", "name = \"overlay\"\ncomponents"),
+        ("since = \"v1.3.0\"", "since = \"v1.99.0\""),
+        ("carry = [\"flannel\"]", "carry = []"),
+        ("\"host-programs\", \"ca-certificates\"", "\"host-programs\""),
+    ] {
+        let before = fs::read_to_string(&plan)?;
+        change(from, to)?;
+        let words =
+            ["images/plan.json is not what images/catalog.toml gives", "`cargo xtask lock plan` makes it"];
+        xtask.fails(&check, Kind::Stale, &words)?;
+        ensure!(fs::read_to_string(&plan)? == before, "{to}: a check has written");
+        let told: Value = serde_json::from_str(&xtask.ok(&["lock", "plan", "--json"])?)?;
+        ensure!(told["locks"][0]["name"] == PLAN && told["locks"][0]["state"] == "updated", "{told}");
+        xtask.ok(&check)?;
+    }
+    // Nothing else needs it.
+    fs::remove_file(&plan)?;
+    xtask.ok(&["list"])?;
+    xtask.fails(&check, Kind::Stale, &["images/plan.json is missing", "`cargo xtask lock plan`"]).map(drop)
+}
+
 /// The release before the newest ones, which the checkout has.
 const THERE: &str = "v1.34.4";
 
@@ -121,6 +163,8 @@ fn without_release(root: &Path, repository: &Path) -> Result<String> {
     ensure!(blocks.iter().filter(|block| is_it(block)).count() == 1, "the catalog has not {THERE} once");
     fs::write(&file, blocks.into_iter().filter(|block| !is_it(block)).collect::<String>())?;
     fs::remove_dir_all(root.join("images/go").join(THERE))?;
+    Xtask::new()?.cwd(root).ok(&["lock", "plan"])?;
+    ensure!(!fs::read_to_string(root.join(PLAN))?.contains(THERE), "{PLAN} has {THERE}");
     fs::create_dir(repository)?;
     git(repository, &["init", "--quiet"])?;
     git(repository, &["commit", "--quiet", "--allow-empty", "--message", "released"])?;
@@ -180,6 +224,8 @@ fn what_is_new_is_added_and_told_as_a_pull_request() -> Result<()> {
     let (old, told) = (date_of(&expected, &line)?, date_of(&proposed, &line)?);
     assert_eq!(old[..11], told[..11]);
     assert_eq!(proposed.replace(told, old), expected);
+    let plan = fs::read_to_string(at("proposed").join(PLAN))?;
+    ensure!(plan == fs::read_to_string(tests::root().join(PLAN))?, "{PLAN} is another");
     let closures = Path::new("images/go").join(THERE);
     for file in scratch::files(&tests::root().join(&closures)) {
         let name = file.strip_prefix(tests::root())?;
@@ -212,7 +258,11 @@ fn a_release_is_added_built_and_starts() -> Result<()> {
     ensure!(told["release"] == RELEASE, "{told}");
     let catalog = fs::read_to_string(root.join("images/catalog.toml"))?;
     ensure!(catalog.contains(COMMIT) && catalog.contains("# --- Releases: newest first"), "{catalog}");
-    for check in [&["lock", "go", "--check", "--offline"][..], &["size", "table", "--check"]] {
+    for check in [
+        &["lock", "go", "--check", "--offline"][..],
+        &["lock", "plan", "--check"],
+        &["size", "table", "--check"],
+    ] {
         xtask.ok(check)?;
     }
     let sizes = fs::read_to_string(root.join("images/sizes.json"))?;

@@ -9,7 +9,7 @@ use anyhow::{Context, Result, ensure};
 use walkdir::WalkDir;
 
 /// An idea, the code that only its owners have, and these: files below `xtask`.
-const OWNERS: [(&str, &str, &[&str]); 27] = [
+const OWNERS: [(&str, &str, &[&str]); 28] = [
     ("SHA-256", "sha2::", &["crates/digest/src/hash.rs", "crates/digest/src/lib.rs"]),
     ("what size and digest a file has to have", "struct Expected", &["crates/digest/src/lib.rs"]),
     ("a file written by rename", ".persist(", &["crates/files/src/write.rs"]),
@@ -42,6 +42,7 @@ const OWNERS: [(&str, &str, &[&str]); 27] = [
     ("a path that is plain", "(part, \"\" | \".\" | \"..\")", &[]),
     ("a path that is plain", "Component::Normal", &[]),
     ("the record of sizes", "\"images/sizes.json\"", &["crates/project/src/record.rs"]),
+    ("the plan as Nix reads it", "\"images/plan.json\"", &["crates/plan/src/nix.rs"]),
     ("an architecture of images: images/catalog.toml alone", "\"arm32v7\"", &[]),
     ("what compilers call an architecture: images/catalog.toml alone", "-linux-musl", &[]),
     ("an emulator: images/catalog.toml alone", "\"qemu-arm\"", &[]),

@@ -4,7 +4,7 @@ use std::io::Write;
 
 use anyhow::{Context as _, Result};
 use project::Checkout;
-use project::record::Generated;
+use project::generated::Generated;
 use serde::Serialize;
 
 use crate::ui::{self, Color};

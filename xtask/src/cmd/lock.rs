@@ -2,6 +2,7 @@
 
 mod alpine;
 mod go;
+mod plan;
 mod toolchains;
 
 use anyhow::Result;
@@ -25,6 +26,7 @@ pub(crate) struct Lock {
 enum Subject {
     Alpine(alpine::LockAlpine),
     Go(go::LockGo),
+    Plan(plan::LockPlan),
     Toolchains(toolchains::LockToolchains),
 }
 
@@ -33,6 +35,7 @@ impl Lock {
         match &self.subject {
             Subject::Alpine(alpine) => alpine.run(context),
             Subject::Go(go) => go.run(context),
+            Subject::Plan(plan) => plan.run(context),
             Subject::Toolchains(toolchains) => toolchains.run(context),
         }
     }

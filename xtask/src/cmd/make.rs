@@ -5,13 +5,9 @@
 
 use std::path::PathBuf;
 
-use anyhow::{Context as _, Result};
-use executor::LAYER_FILES;
-use fault::{Fault, Kind};
-use oci::compress::Compression;
-use plan::{Component, Options, Place, Plan, Target};
-use project::{Session, part};
-use store::Store;
+use anyhow::Result;
+use plan::Place;
+use project::part;
 
 use crate::context::Context;
 use crate::flags::BuildFlags;
@@ -88,73 +84,20 @@ struct Single {
 
 impl Make {
     pub(crate) fn run(&self, context: &Context) -> Result<()> {
-        match &self.kind {
-            PartKind::Modules(modules) => modules.run(context, |session, options| {
-                let plan = Plan::closure(&session.catalog, &session.sources, &modules.name, options)?;
-                let executor = session.executor()?;
-                executor.fetch(&plan)?;
-                part::modules(&executor.tools.go()?.host.mod_cache, &modules.out)
-            }),
-            PartKind::Component(placed) => placed.single.run(context, |session, options| {
-                let (catalog, sources) = (&session.catalog, &session.sources);
-                let plan = Plan::component(catalog, sources, &placed.single.name, placed.place(), options)?;
-                let (key, component) =
-                    plan.components.first_key_value().context("no component is planned")?;
-                let object = session.executor()?.component(key, component)?;
-                part::export(&object, key, &[Component::FILE], &placed.single.out)
-            }),
-            PartKind::Layer(placed) => placed.single.run(context, |session, options| {
-                let (catalog, sources) = (&session.catalog, &session.sources);
-                let plan = Plan::layer(catalog, sources, &placed.single.name, placed.place(), options)?;
-                let (key, layer) = plan.layers.first_key_value().context("no layer is planned")?;
-                placed.single.import(session, plan.components.keys())?;
-                let executor = session.executor()?;
-                executor.check_stack(std::iter::once(layer))?;
-                let object = executor.layer_object(key, layer)?;
-                part::export(&object, key, &LAYER_FILES, &placed.single.out)
-            }),
-            PartKind::Image(image) | PartKind::Index(image) => image.run(context, |session, options| {
-                let names = [image.name.clone()];
-                let plan = Plan::of(&session.catalog, &session.sources, &names, options)?;
-                if matches!(plan.targets.as_slice(), [Target::Image(_)])
-                    != matches!(self.kind, PartKind::Image(_))
-                {
-                    let (right, wrong) = match self.kind {
-                        PartKind::Image(_) => ("index", "image"),
-                        _ => ("image", "index"),
-                    };
-                    let message = format!("`{}` is an {right}, not an {wrong}", image.name);
-                    return Err(Fault::new(Kind::Usage, message).help(format!("`make {right}`")).into());
-                }
-                image.import(session, plan.layers.keys())?;
-                session.executor()?.assemble(&plan, &image.out)
-            }),
-        }
+        let (single, kind) = match &self.kind {
+            PartKind::Modules(single) => (single, part::Kind::Modules),
+            PartKind::Component(placed) => (&placed.single, part::Kind::Component(placed.place())),
+            PartKind::Layer(placed) => (&placed.single, part::Kind::Layer(placed.place())),
+            PartKind::Image(single) => (single, part::Kind::Image),
+            PartKind::Index(single) => (single, part::Kind::Index),
+        };
+        let Single { name, parts, omit, out, how } = single;
+        part::make(&context.checkout, how.options(), &part::Request { name, kind, parts, omit, out })
     }
 }
 
 impl Placed {
     fn place(&self) -> Place<'_> {
         Place { product: &self.product, release: &self.release, arch: &self.arch }
-    }
-}
-
-impl Single {
-    /// With a store of its own, gone at the end.
-    fn run(&self, context: &Context, make: impl FnOnce(&Session<'_>, &Options) -> Result<()>) -> Result<()> {
-        if self.out.symlink_metadata().is_ok() {
-            let message = format!("`{}` is there already", self.out.display());
-            return Err(Fault::new(Kind::Usage, message).help("name a directory to be made: --out").into());
-        }
-        let dir = tempfile::tempdir().context("no temporary directory")?;
-        let session =
-            Session::with(&context.checkout, self.how.options(), Store::open(dir.path().join("store"))?)?;
-        let options = Options { omit: self.omit.clone(), ..session.options(Compression::default())? };
-        make(&session, &options)
-    }
-
-    /// Takes the parts into the store.
-    fn import<'k>(&self, session: &Session<'_>, needed: impl Iterator<Item = &'k store::Key>) -> Result<()> {
-        part::import(session, &self.name, &self.parts, needed)
     }
 }

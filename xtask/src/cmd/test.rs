@@ -59,20 +59,15 @@ impl Test {
         step("lints", &mut cargo(&clippy(&["--workspace"])))?;
         step("lints, entrypoint", &mut cargo(&clippy(&["--manifest-path", ENTRYPOINT])))?;
         let itself = std::env::current_exe().context("our own path")?;
-        step(
-            "Go closures",
-            Command::new(&itself)
-                .args(["lock", "go", "--check", "--offline"])
-                .current_dir(&context.checkout.root),
-        )?;
-        step(
-            "README's table of sizes",
-            Command::new(&itself).args(["size", "table", "--check"]).current_dir(&context.checkout.root),
-        )?;
-        step(
-            "README's chart of sizes",
-            Command::new(&itself).args(["size", "chart", "--check"]).current_dir(&context.checkout.root),
-        )?;
+        let generated: [(&str, &[&str]); 4] = [
+            ("Go closures", &["lock", "go", "--check", "--offline"]),
+            ("plan for Nix", &["lock", "plan", "--check"]),
+            ("README's table of sizes", &["size", "table", "--check"]),
+            ("README's chart of sizes", &["size", "chart", "--check"]),
+        ];
+        for (name, args) in generated {
+            step(name, Command::new(&itself).args(args).current_dir(&context.checkout.root))?;
+        }
 
         let mut tests = cargo(&["test", "--workspace", "--locked", "--no-fail-fast"]);
         tests.env("XTASK", &itself);

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::model::{Name, Release};
+use crate::model::{Catalog, Name, Release};
 use crate::program::Program;
 
 /// What a layer is made of: exactly one kind of content.
@@ -61,6 +61,16 @@ pub struct Go {
 }
 
 impl Go {
+    /// The programs of its list that it has in a release.
+    pub fn programs_in<'c>(
+        &self,
+        catalog: &'c Catalog,
+        release: &Release,
+    ) -> impl Iterator<Item = &'c Program> {
+        let known = self.programs.iter().filter_map(|name| catalog.program(name.as_str()));
+        known.filter(|program| self.has(program, release))
+    }
+
     /// Is this program of its list among those that it has in a release?
     pub fn has(&self, program: &Program, release: &Release) -> bool {
         let carried = self.carry.iter().any(|name| *name == *program.name.as_str())

@@ -241,6 +241,35 @@ pub(crate) fn closure(
     Ok((spec(catalog, release, catalog::Closure::Kube)?, stamps))
 }
 
+/// The closures that a component of these programs takes, by which of them are kept: each with the programs that it needs, and
+/// after those that need more.
+pub(crate) fn choices<'c>(
+    catalog: &'c Catalog,
+    release: &Release,
+    programs: &[&'c catalog::Program],
+) -> Result<Vec<(Vec<&'c str>, Spec)>> {
+    // crictl's modules are more than Kubernetes' own; a plugin that is carried on comes with its own version's.
+    let decides = |program: &catalog::Program| match program.closure {
+        catalog::Closure::Kube => false,
+        catalog::Closure::Kubeadm => true,
+        catalog::Closure::CniPlugins => program.carried_in(release).is_some(),
+    };
+    let deciding: Vec<&str> =
+        programs.iter().filter(|program| decides(program)).map(|program| program.name.as_str()).collect();
+    let mut choices = Vec::new();
+    for subset in (0..1_u32 << deciding.len()).rev() {
+        let is_in = |(place, _): &(usize, &&str)| subset >> place & 1 == 1;
+        let needs: Vec<&str> = deciding.iter().enumerate().filter(is_in).map(|(_, name)| *name).collect();
+        let kept = programs.iter().copied();
+        let kept: Vec<_> =
+            kept.filter(|program| !decides(program) || needs.contains(&program.name.as_str())).collect();
+        if !kept.is_empty() {
+            choices.push((needs, closure(catalog, release, &kept)?.0));
+        }
+    }
+    Ok(choices)
+}
+
 /// The closure with the modules of a program's own release, and what is stamped into it.
 fn closure_unedited(
     catalog: &Catalog,

@@ -7,6 +7,7 @@
 mod component;
 mod image;
 mod layer;
+pub mod nix;
 mod part;
 mod sources;
 

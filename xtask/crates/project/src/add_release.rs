@@ -15,7 +15,7 @@ use fault::{Fault, Kind};
 pub use self::origin::Origin;
 use crate::checkout::CATALOG;
 use crate::weigh::Request;
-use crate::{BuildOptions, Checkout, Selection, Session, pins, record};
+use crate::{BuildOptions, Checkout, Selection, Session, pins, record, relock};
 
 /// What a release is made of and reported in: what is copied to work on, and where the changed files are.
 const PARTS: [&str; 3] = ["images", "docs", "README.md"];
@@ -127,6 +127,7 @@ impl New {
 
     /// Closures, size and pages, in the copy; returns the versions of edited modules that no person has read.
     fn make(&self, copy: &Checkout, options: &BuildOptions) -> Result<BTreeSet<String>> {
+        relock::plan(copy, false)?;
         let session = Session::open(copy, options.clone())?;
         let release =
             session.catalog.release(&self.version).context("the release is not in its own catalog")?;

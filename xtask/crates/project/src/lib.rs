@@ -6,6 +6,7 @@ pub mod attach;
 mod checkout;
 pub mod diff;
 pub mod explain;
+pub mod generated;
 pub mod identity;
 pub mod list;
 pub mod load;

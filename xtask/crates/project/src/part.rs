@@ -1,27 +1,111 @@
-//! What passes from one `make` to the next: a directory with the part's files and its key.
+//! Parts of images, each made by itself from inputs that are all named: what passes from one `make` to the next is a directory
+//! with the part's files and its key.
 
 use std::fs;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result};
-use fault::{Fault, Kind};
-use store::{Key, Object};
+use executor::LAYER_FILES;
+use fault::Fault;
+use oci::compress::Compression;
+use plan::{Component, Options, Place, Plan, Target};
+use store::{Key, Object, Store};
 
-use crate::Session;
+use crate::{BuildOptions, Checkout, Session};
 
 /// The file with the key.
 const KEY: &str = "key";
+
+/// What is made.
+#[derive(Clone, Copy, Debug)]
+pub enum Kind<'a> {
+    /// The Go modules of a closure.
+    Modules,
+    /// A file: compiled or extracted.
+    Component(Place<'a>),
+    /// A layer of components that are given.
+    Layer(Place<'a>),
+    /// An image of layers that are given.
+    Image,
+    /// A multi-arch index over images of such layers.
+    Index,
+}
+
+/// What to make, of which parts.
+#[derive(Clone, Copy, Debug)]
+pub struct Request<'a> {
+    /// What the catalog calls it; of modules, the directory in images/go.
+    pub name: &'a str,
+    /// What it is.
+    pub kind: Kind<'a>,
+    /// Those that it is made of.
+    pub parts: &'a [PathBuf],
+    /// Programs and components to leave out.
+    pub omit: &'a [String],
+    /// Where to leave it: nothing may be there yet.
+    pub out: &'a Path,
+}
+
+/// Makes a part, with a store of its own, which is gone at the end.
+pub fn make(checkout: &Checkout, options: BuildOptions, request: &Request<'_>) -> Result<()> {
+    let Request { name, kind, parts, omit, out } = *request;
+    if out.symlink_metadata().is_ok() {
+        let message = format!("`{}` is there already", out.display());
+        return Err(Fault::new(fault::Kind::Usage, message)
+            .help("name a directory to be made: --out")
+            .into());
+    }
+    let dir = tempfile::tempdir().context("no temporary directory")?;
+    let session = Session::with(checkout, options, Store::open(dir.path().join("store"))?)?;
+    let options = Options { omit: omit.to_vec(), ..session.options(Compression::default())? };
+    let (catalog, sources) = (&session.catalog, &session.sources);
+    match kind {
+        Kind::Modules => {
+            let plan = Plan::closure(catalog, sources, name, &options)?;
+            let executor = session.executor()?;
+            executor.fetch(&plan)?;
+            modules(&executor.tools.go()?.host.mod_cache, out)
+        }
+        Kind::Component(place) => {
+            let plan = Plan::component(catalog, sources, name, place, &options)?;
+            let (key, component) = plan.components.first_key_value().context("no component is planned")?;
+            let object = session.executor()?.component(key, component)?;
+            export(&object, key, &[Component::FILE], out)
+        }
+        Kind::Layer(place) => {
+            let plan = Plan::layer(catalog, sources, name, place, &options)?;
+            let (key, layer) = plan.layers.first_key_value().context("no layer is planned")?;
+            import(&session, name, parts, plan.components.keys())?;
+            let executor = session.executor()?;
+            executor.check_stack(std::iter::once(layer))?;
+            let object = executor.layer_object(key, layer)?;
+            export(&object, key, &LAYER_FILES, out)
+        }
+        Kind::Image | Kind::Index => {
+            let plan = Plan::of(catalog, sources, &[name.to_owned()], &options)?;
+            let is_image = matches!(plan.targets.as_slice(), [Target::Image(_)]);
+            if is_image != matches!(kind, Kind::Image) {
+                let (right, wrong) = if is_image { ("image", "index") } else { ("index", "image") };
+                let message = format!("`{name}` is an {right}, not an {wrong}");
+                let fault = Fault::new(fault::Kind::Usage, message);
+                return Err(fault.help(format!("`make {right}`")).into());
+            }
+            import(&session, name, parts, plan.layers.keys())?;
+            session.executor()?.assemble(&plan, out)
+        }
+    }
+}
 
 /// The key of a part.
 fn key(dir: &Path) -> Result<String> {
     fs::read_to_string(dir.join(KEY)).map_err(|error| {
         let message = format!("`{}` is not a part made by `make`: `{KEY}`: {error}", dir.display());
-        Fault::new(Kind::Usage, message).into()
+        Fault::new(fault::Kind::Usage, message).into()
     })
 }
 
 /// Copies an object's files and its key to a new directory.
-pub fn export(object: &Object, key: &Key, files: &[&str], out: &Path) -> Result<()> {
+fn export(object: &Object, key: &Key, files: &[&str], out: &Path) -> Result<()> {
     fs::create_dir(out).with_context(|| format!("making {}", out.display()))?;
     for name in files {
         copy(&object.file(name)?, &out.join(name))?;
@@ -30,7 +114,7 @@ pub fn export(object: &Object, key: &Key, files: &[&str], out: &Path) -> Result<
 }
 
 /// Takes the parts of `name` into the store; they must be all that is needed, and no others.
-pub fn import<'k>(
+fn import<'k>(
     session: &Session<'_>,
     name: &str,
     parts: &[PathBuf],
@@ -46,7 +130,7 @@ pub fn import<'k>(
                 "`{name}` needs a part that is not given\n  expected {expected}\n  found    {}",
                 if given.is_empty() { "none".to_owned() } else { given.join(", ") }
             );
-            return Err(Fault::new(Kind::Mismatch, message)
+            return Err(Fault::new(fault::Kind::Mismatch, message)
                 .help("make it of the same catalog and locks: `cargo xtask make component` or `layer`")
                 .into());
         };
@@ -57,7 +141,7 @@ pub fn import<'k>(
         None => Ok(()),
         Some((key, dir)) => {
             let message = format!("`{}` ({key}) is not part of `{name}`", dir.display());
-            Err(Fault::new(Kind::Usage, message).into())
+            Err(Fault::new(fault::Kind::Usage, message).into())
         }
     }
 }
@@ -81,7 +165,7 @@ fn take(session: &Session<'_>, key: &Key, dir: &Path) -> Result<()> {
 /// go.sum knows the module and its go.mod, but not when proxies say that it was made, if they do.
 ///
 /// Source: <https://go.dev/ref/mod#goproxy-protocol>
-pub fn modules(cache: &Path, out: &Path) -> Result<()> {
+fn modules(cache: &Path, out: &Path) -> Result<()> {
     let top = cache.join("cache/download");
     for entry in walkdir::WalkDir::new(&top).sort_by_file_name() {
         let entry = entry.with_context(|| format!("reading {}", top.display()))?;

@@ -1,18 +1,17 @@
 //! What images weigh, as it is written down, and what is held to it.
 
 use std::collections::BTreeMap;
-use std::fmt;
 use std::path::Path;
 
 use anyhow::Result;
 use catalog::{Attributes, Catalog};
 use fault::{Fault, Kind};
-use serde::Serialize;
 use sizes::budget::{self, Rules, Verdict};
 use sizes::diff::Diff;
 use sizes::published::Published;
 use sizes::record::Record;
 
+use crate::generated::{Generated, GeneratedFile};
 use crate::weigh::{self, Request};
 use crate::{BuildOptions, Checkout};
 
@@ -22,6 +21,9 @@ pub const RECORD: &str = "images/sizes.json";
 const PUBLISHED: &str = "images/published-sizes.toml";
 /// The page with the table of both.
 const PAGE: &str = "README.md";
+
+/// What the record, the table and the chart are made of, in words.
+pub const SIZES: &str = "the sizes give";
 
 /// The record of the last release.
 pub fn read(checkout: &Checkout) -> Result<Record> {
@@ -37,55 +39,6 @@ pub fn read(checkout: &Checkout) -> Result<Record> {
 pub fn published(checkout: &Checkout, catalog: &Catalog) -> Result<Published> {
     let path = checkout.root.join(PUBLISHED);
     Published::parse(&files::read_text(&path, files::DOCUMENT)?, PUBLISHED, catalog)
-}
-
-/// A file of the repository that is made of others.
-#[derive(Debug, Serialize)]
-pub struct Generated {
-    /// From the top of the repository.
-    file: &'static str,
-    state: State,
-    version: u32,
-}
-
-#[derive(Clone, Copy, Debug, Serialize)]
-#[serde(rename_all = "kebab-case")]
-enum State {
-    Unchanged,
-    Written,
-}
-
-impl fmt::Display for Generated {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let state = match self.state {
-            State::Unchanged => "is up to date",
-            State::Written => "was written",
-        };
-        write!(f, "{} {state}", self.file)
-    }
-}
-
-/// Makes sure that a generated file of the repository is `new`: writes it, whole or not at all, or with `check` fails
-/// and names the command that makes it.
-pub fn generated(
-    checkout: &Checkout,
-    file: &'static str,
-    new: &str,
-    check: bool,
-    command: &str,
-) -> Result<Generated> {
-    let path = checkout.root.join(file);
-    let found = files::read_named(&path, files::DOCUMENT)?;
-    if found.as_deref() == Some(new.as_bytes()) {
-        return Ok(Generated { file, state: State::Unchanged, version: 1 });
-    }
-    if check {
-        let state = if found.is_some() { "is not what the sizes give" } else { "is missing" };
-        let fault = Fault::new(Kind::Stale, format!("{file} {state}"));
-        return Err(fault.help(format!("`{command}` makes it")).into());
-    }
-    files::write(&path, new.as_bytes())?;
-    Ok(Generated { file, state: State::Written, version: 1 })
 }
 
 /// Weighs images, writes the record, and says what is different in it.
@@ -114,7 +67,8 @@ pub fn write(checkout: &Checkout, request: &Request, options: &BuildOptions) -> 
             .help("name images: `cargo xtask size record ATTR...`")
             .into());
     }
-    let written = generated(checkout, RECORD, &record.text()?, false, "cargo xtask size record")?;
+    let file = GeneratedFile { path: RECORD, of: SIZES, command: "cargo xtask size record" };
+    let written = file.write(checkout, &record.text()?, false)?;
     Ok((written, sizes::diff::images(&before, &record.images)))
 }
 
@@ -126,7 +80,8 @@ pub fn write_table(checkout: &Checkout, check: bool) -> Result<Generated> {
     let path = checkout.root.join(PAGE);
     let page = files::read_text(&path, files::DOCUMENT)?;
     let new = sizes::table::replaced(&page, PAGE, &sizes::table::markdown(&catalog, &record, &published))?;
-    generated(checkout, PAGE, &new, check, "cargo xtask size table")
+    let file = GeneratedFile { path: PAGE, of: SIZES, command: "cargo xtask size table" };
+    file.write(checkout, &new, check)
 }
 
 /// Demands that the images of these layouts, which are the catalog's, are within their budget.

@@ -1,4 +1,4 @@
-//! Pins that are made again: Alpine's locks and Go's closures.
+//! Pins that are made again: Alpine's locks and Go's closures; and the plan as Nix reads it.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -9,7 +9,8 @@ use catalog::{Alpine, Release};
 use fault::{Fault, Kind};
 use gobuild::{Closure, Spec};
 
-use crate::{Session, pins};
+use crate::generated::GeneratedFile;
+use crate::{Checkout, Session, pins};
 
 /// What became of a lock of Alpine's.
 #[derive(Debug)]
@@ -24,6 +25,19 @@ pub struct Relocked {
     pub pinned: usize,
     /// Why it is not complete, where it was to be.
     pub missing: Option<anyhow::Error>,
+}
+
+/// What Nix reads of the plan.
+const PLAN: GeneratedFile = GeneratedFile {
+    path: plan::nix::PATH,
+    of: "images/catalog.toml gives",
+    command: "cargo xtask lock plan",
+};
+
+/// Makes what Nix reads of the plan, by the catalog; with `check` only compares. Returns what became of it.
+pub fn plan(checkout: &Checkout, check: bool) -> Result<&'static str> {
+    let done = PLAN.write(checkout, &plan::nix::text(&checkout.catalog()?)?, check)?;
+    Ok(if done.is_unchanged() { "unchanged" } else { "updated" })
 }
 
 /// Makes the lock of an Alpine base by what the indexes give now; with `check` only compares.

@@ -3,12 +3,15 @@
 use std::path::PathBuf;
 
 use anyhow::Result;
-use project::{pictures, record};
+use project::generated::GeneratedFile;
+use project::pictures;
+use project::record::SIZES;
 
 use crate::context::Context;
 
-/// The picture, from the top of the repository.
-const FILE: &str = "docs/sizes.svg";
+/// The picture.
+const FILE: GeneratedFile =
+    GeneratedFile { path: "docs/sizes.svg", of: SIZES, command: "cargo xtask size chart" };
 
 /// Draw the README's chart, docs/sizes.svg: the variants of the newest release that was published against what was.
 #[derive(clap::Args)]
@@ -27,7 +30,6 @@ pub(crate) struct Chart {
 impl Chart {
     pub(crate) fn run(&self, context: &Context) -> Result<()> {
         let drawn = report::chart(&pictures::input(&context.checkout, self.input.as_deref())?)?;
-        let command = "cargo xtask size chart";
-        context.tell(&record::generated(&context.checkout, FILE, &drawn, self.check, command)?)
+        context.tell(&FILE.write(&context.checkout, &drawn, self.check)?)
     }
 }
