@@ -139,7 +139,7 @@ impl Release {
     fn plan(&self, session: &Session<'_>, names: &[String]) -> Result<Plan> {
         let options = session.options(oci::compress::Compression::default())?;
         let options = Options { omit: self.omit.names.clone(), arches: self.arch.clone(), ..options };
-        Plan::of(&session.catalog, &session.sources, names, &options)
+        session.planner(&options).plan(names)
     }
 
     /// What goes to which repository.

@@ -9,7 +9,7 @@ use gobuild::{Carried, Closure, Common, Compilers, Edits, Flags, LinkerVars, Pro
 use serde::Serialize;
 use store::Key;
 
-use crate::{Options, Sources};
+use crate::{Planner, Sources};
 
 /// Raised when the same inputs would give another file.
 const VERSION: u32 = 1;
@@ -66,15 +66,6 @@ pub struct Upx {
     pub other: Option<store::Digest>,
 }
 
-impl Packing {
-    /// By the locked UPX, unless the user accepted another.
-    pub(crate) fn of(pack: Pack, sources: &Sources, options: &Options) -> Self {
-        let locked = || Upx { version: sources.lock.upx.version.clone(), other: None };
-        let upx = (pack != Pack::None).then(|| options.other_upx.clone().unwrap_or_else(locked));
-        Self { pack, upx }
-    }
-}
-
 impl std::fmt::Display for Upx {
     /// As images record it: `4.2.4`, or `4.2.2 sha256:...` for one that is not locked.
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -121,48 +112,81 @@ impl Component {
     }
 }
 
-/// As the compiler's library has them.
-pub(crate) fn flags(compile: &catalog::Compile, go: &catalog::Go) -> Flags {
-    let catalog::Compile { tags, gcflags, ldflags, .. } = compile.clone();
-    Flags { tags, gcflags, ldflags, prune: go.prune, templates: go.templates, ..Flags::default() }
-}
+impl Planner<'_> {
+    /// By the locked UPX, unless the user accepted another.
+    pub(crate) fn packing(self, pack: Pack) -> Packing {
+        let locked = || Upx { version: self.sources.lock.upx.version.clone(), other: None };
+        let upx = (pack != Pack::None).then(|| self.options.other_upx.clone().unwrap_or_else(locked));
+        Packing { pack, upx }
+    }
 
-/// The Go component of these programs, for a release and architecture.
-pub(crate) fn go(
-    catalog: &Catalog,
-    sources: &Sources,
-    flags: Flags,
-    release: &Release,
-    arch: &Arch,
-    programs: &[&catalog::Program],
-    packing: Packing,
-) -> Result<Component> {
-    let from = closure(catalog, release, programs)?;
-    let recipe = recipe(sources, from, flags, &sources.edits, release, arch, programs)?;
-    let name = format!("{} {} {}", recipe.name(), release.version, arch.name);
-    Ok(Component { name, made: Made::Go { recipe: Box::new(recipe), packing } })
-}
+    /// The Go component of these programs, for a release and architecture.
+    pub(crate) fn go(
+        self,
+        go: &catalog::Go,
+        release: &Release,
+        arch: &Arch,
+        programs: &[&catalog::Program],
+        packing: Packing,
+    ) -> Result<Component> {
+        let catalog::Compile { tags, gcflags, ldflags, .. } = self.catalog.compile.clone();
+        let (prune, templates) = (go.prune, go.templates);
+        let flags = Flags { tags, gcflags, ldflags, prune, templates, ..Flags::default() };
+        let from = closure(self.catalog, release, programs)?;
+        let recipe = recipe(self.sources, from, flags, &self.sources.edits, release, arch, programs)?;
+        let name = format!("{} {} {}", recipe.name(), release.version, arch.name);
+        Ok(Component { name, made: Made::Go { recipe: Box::new(recipe), packing } })
+    }
 
-/// The Go component of one program as those who release it make it: [`Options::unedited`].
-pub(crate) fn go_unedited(
-    catalog: &Catalog,
-    sources: &Sources,
-    release: &Release,
-    arch: &Arch,
-    program: &catalog::Program,
-    packing: Packing,
-) -> Result<Component> {
-    let upstream = catalog.compile.upstream_of(program.closure, program.version_in(release));
-    let upstream = upstream.ok_or_else(|| {
-        let message = format!("images/catalog.toml: no [[compile.upstream]] is for {}", program.name);
-        Fault::new(Kind::InvalidData, message).help("say there how it is compiled by those who release it")
-    })?;
-    let pure = upstream.cgo.iter().all(|name| *name != *program.name.as_str());
-    let flags = Flags { tags: upstream.tags.clone(), pure, ..Flags::default() };
-    let from = closure_unedited(catalog, sources, release, program)?;
-    let recipe = recipe(sources, from, flags, &Edits::default(), release, arch, &[program])?;
-    let name = format!("{} {} {} unedited", recipe.name(), release.version, arch.name);
-    Ok(Component { name, made: Made::Go { recipe: Box::new(recipe), packing } })
+    /// The Go component of one program as those who release it make it: [`Options::unedited`](crate::Options::unedited).
+    pub(crate) fn go_unedited(
+        self,
+        release: &Release,
+        arch: &Arch,
+        program: &catalog::Program,
+        packing: Packing,
+    ) -> Result<Component> {
+        let upstream = self.catalog.compile.upstream_of(program.closure, program.version_in(release));
+        let upstream = upstream.ok_or_else(|| {
+            let message = format!("images/catalog.toml: no [[compile.upstream]] is for {}", program.name);
+            Fault::new(Kind::InvalidData, message)
+                .help("say there how it is compiled by those who release it")
+        })?;
+        let pure = upstream.cgo.iter().all(|name| *name != *program.name.as_str());
+        let flags = Flags { tags: upstream.tags.clone(), pure, ..Flags::default() };
+        let from = self.closure_unedited(release, program)?;
+        let recipe = recipe(self.sources, from, flags, &Edits::default(), release, arch, &[program])?;
+        let name = format!("{} {} {} unedited", recipe.name(), release.version, arch.name);
+        Ok(Component { name, made: Made::Go { recipe: Box::new(recipe), packing } })
+    }
+
+    /// The closure with the modules of a program's own release, and what is stamped into it.
+    fn closure_unedited(self, release: &Release, program: &catalog::Program) -> Result<(Spec, LinkerVars)> {
+        let (spec, stamps) = closure(self.catalog, release, &[program])?;
+        let sources = self.sources;
+        match &spec {
+            Spec::Kubeadm { crictl, package, .. } => {
+                let stamps = LinkerVars::new().crictl(gobuild::module_of(package), crictl);
+                Ok((Spec::Crictl { version: crictl.clone(), package: package.clone() }, stamps))
+            }
+            // Where no pin raises a version, the release's own is the same.
+            Spec::Kube { release }
+                if sources.edits.raise(&Closure::read(&sources.go(), &spec)?.go_mod)? =>
+            {
+                Ok((Spec::KubeUnedited { release: release.clone() }, stamps))
+            }
+            _ => Ok((spec, stamps)),
+        }
+    }
+
+    /// The closure that [`Planner::go_unedited`] reads; while the release's own is missing, which tells, that one.
+    pub(crate) fn needed_unedited(self, release: &Release, program: &catalog::Program) -> Result<Spec> {
+        let (own, _) = closure(self.catalog, release, &[program])?;
+        if matches!(own, Spec::Kube { .. }) && !Closure::is_there(&self.sources.go(), &own) {
+            return Ok(own);
+        }
+        self.closure_unedited(release, program).map(|(spec, _)| spec)
+    }
 }
 
 fn recipe(
@@ -270,42 +294,7 @@ pub(crate) fn choices<'c>(
     Ok(choices)
 }
 
-/// The closure with the modules of a program's own release, and what is stamped into it.
-fn closure_unedited(
-    catalog: &Catalog,
-    sources: &Sources,
-    release: &Release,
-    program: &catalog::Program,
-) -> Result<(Spec, LinkerVars)> {
-    let (spec, stamps) = closure(catalog, release, &[program])?;
-    match &spec {
-        Spec::Kubeadm { crictl, package, .. } => {
-            let stamps = LinkerVars::new().crictl(gobuild::module_of(package), crictl);
-            Ok((Spec::Crictl { version: crictl.clone(), package: package.clone() }, stamps))
-        }
-        // Where no pin raises a version, the release's own is the same.
-        Spec::Kube { release } if sources.edits.raise(&Closure::read(&sources.go(), &spec)?.go_mod)? => {
-            Ok((Spec::KubeUnedited { release: release.clone() }, stamps))
-        }
-        _ => Ok((spec, stamps)),
-    }
-}
-
-/// The closure that [`go_unedited`] reads; while the release's own is missing, which tells, that one.
-pub(crate) fn needed_unedited(
-    catalog: &Catalog,
-    sources: &Sources,
-    release: &Release,
-    program: &catalog::Program,
-) -> Result<Spec> {
-    let (own, _) = closure(catalog, release, &[program])?;
-    if matches!(own, Spec::Kube { .. }) && !Closure::is_there(&sources.go(), &own) {
-        return Ok(own);
-    }
-    closure_unedited(catalog, sources, release, program).map(|(spec, _)| spec)
-}
-
-/// The closures that only [`Options::unedited`] images of a release may need, whether they are there or not.
+/// The closures that only [`Options::unedited`](crate::Options::unedited) images of a release may need, whether they are there or not.
 ///
 /// # Errors
 /// As [`spec`].

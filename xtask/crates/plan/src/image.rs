@@ -10,7 +10,7 @@ use oci::platform::Platform;
 use serde::Serialize;
 use store::Key;
 
-use crate::{Options, Sources, Upx};
+use crate::{Options, Planner, Upx};
 
 /// An image to be assembled.
 #[derive(Clone, Debug, Serialize)]
@@ -37,37 +37,39 @@ pub struct Image {
     pub layers: Vec<Key>,
 }
 
-pub(crate) fn plan(
-    attribute: &Attribute<'_>,
-    arch: &Arch,
-    sources: &Sources,
-    layers: Vec<Key>,
-    upx: Option<&Upx>,
-    options: &Options,
-) -> Result<Image> {
-    let mut labels = annotations(attribute, options);
-    // What built it, so that anyone can build it again.
-    let tools = [
-        ("go", attribute.release.go.as_str()),
-        ("zig", &sources.lock.zig.version),
-        ("rust", &sources.lock.rust.version),
-    ];
-    labels.extend(tools.map(|(tool, version)| (format!("{OWN}{tool}"), version.to_owned())));
-    labels.extend(upx.map(|upx| (format!("{OWN}upx"), upx.to_string())));
-    let mut annotations = labels.clone();
-    annotations.insert(format!("{OWN}encoder"), options.compression.encoder());
-    Ok(Image {
-        attribute: attribute.name.clone(),
-        reference: attribute.reference() + &options.suffix(),
-        platform: arch.platform().parse()?,
-        created: oci::date::parse(attribute.release.date.as_str())?,
-        env: environment(attribute),
-        entrypoint: attribute.product.entrypoint.clone(),
-        healthcheck: attribute.product.healthcheck.as_ref().map(healthcheck),
-        labels,
-        annotations,
-        layers,
-    })
+impl Planner<'_> {
+    pub(crate) fn image(
+        self,
+        attribute: &Attribute<'_>,
+        arch: &Arch,
+        layers: Vec<Key>,
+        upx: Option<&Upx>,
+    ) -> Result<Image> {
+        let Self { sources, options, .. } = self;
+        let mut labels = annotations(attribute, options);
+        // What built it, so that anyone can build it again.
+        let tools = [
+            ("go", attribute.release.go.as_str()),
+            ("zig", &sources.lock.zig.version),
+            ("rust", &sources.lock.rust.version),
+        ];
+        labels.extend(tools.map(|(tool, version)| (format!("{OWN}{tool}"), version.to_owned())));
+        labels.extend(upx.map(|upx| (format!("{OWN}upx"), upx.to_string())));
+        let mut annotations = labels.clone();
+        annotations.insert(format!("{OWN}encoder"), options.compression.encoder());
+        Ok(Image {
+            attribute: attribute.name.clone(),
+            reference: attribute.reference() + &options.suffix(),
+            platform: arch.platform().parse()?,
+            created: oci::date::parse(attribute.release.date.as_str())?,
+            env: environment(attribute),
+            entrypoint: attribute.product.entrypoint.clone(),
+            healthcheck: attribute.product.healthcheck.as_ref().map(healthcheck),
+            labels,
+            annotations,
+            layers,
+        })
+    }
 }
 
 /// What the catalog says of the product's, with this image's properties in place of their placeholders.

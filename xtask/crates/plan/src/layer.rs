@@ -4,15 +4,14 @@ use std::path::PathBuf;
 
 use alpine::rootfs::Recipe;
 use anyhow::Result;
-use catalog::{Arch, Attribute, Catalog, Content as Kind, Name};
+use catalog::{Arch, Attribute, Content as Kind, Name};
 use fstree::tree::Tree;
 use oci::compress::Compression;
 use serde::Serialize;
 use store::{Digest, Key};
 
-use crate::component::{self, Component, Made, Packing};
-use crate::sources::Sources;
-use crate::{Options, Plan};
+use crate::component::{Component, Made};
+use crate::{Plan, Planner};
 
 /// Raised when the same entries would give another archive.
 const VERSION: u32 = 1;
@@ -121,25 +120,11 @@ fn relative(path: &str, to: &str) -> String {
     "../".repeat(path.matches('/').count()) + to
 }
 
-/// The programs that a component has in a release and that are not omitted.
-pub(crate) fn programs<'c>(
-    catalog: &'c Catalog,
-    go: &catalog::Go,
-    release: &catalog::Release,
-    options: &Options,
-) -> Vec<&'c catalog::Program> {
-    let kept = go.programs.iter().filter(|name| !options.omits(name.as_str()));
-    let known = kept.filter_map(|name| catalog.program(name.as_str()));
-    known.filter(|program| go.has(program, release)).collect()
-}
-
 /// Plans the layers of one image, and what they need.
 pub(crate) struct Builder<'a> {
-    pub(crate) catalog: &'a Catalog,
-    pub(crate) sources: &'a Sources,
+    pub(crate) planner: Planner<'a>,
     pub(crate) attribute: &'a Attribute<'a>,
     pub(crate) arch: &'a Arch,
-    pub(crate) options: &'a Options,
     pub(crate) plan: &'a mut Plan,
 }
 
@@ -158,8 +143,9 @@ impl Builder<'_> {
     /// The root filesystem of the base, if it is one of Alpine's.
     pub(crate) fn alpine(&self) -> Result<Option<Box<Recipe>>> {
         let Some(alpine) = &self.attribute.base.alpine else { return Ok(None) };
-        let lock = self.sources.alpine_lock(alpine.branch.as_str())?;
-        let keys = self.sources.alpine_keys()?;
+        let sources = self.planner.sources;
+        let lock = sources.alpine_lock(alpine.branch.as_str())?;
+        let keys = sources.alpine_keys()?;
         let product = self.attribute.product.name.as_str();
         Recipe::of(&lock, alpine, self.arch, product, &keys).map(|recipe| Some(Box::new(recipe)))
     }
@@ -173,7 +159,7 @@ impl Builder<'_> {
     ) -> Result<Option<Key>> {
         let mut entries = Vec::new();
         for component in components {
-            if !self.options.omits(component.as_str()) {
+            if !self.planner.options.omits(component.as_str()) {
                 self.entries(component.as_str(), &mut entries)?;
             }
         }
@@ -181,7 +167,7 @@ impl Builder<'_> {
             return Ok(None);
         }
         let mtime = oci::date::parse(self.attribute.release.date.as_str())?;
-        let compression = self.options.compression;
+        let compression = self.planner.options.compression;
         let layer = Layer { name: name.to_owned(), mtime, compression, alpine, entries };
         let key = layer.key()?;
         self.plan.layers.insert(key.clone(), layer);
@@ -189,30 +175,28 @@ impl Builder<'_> {
     }
 
     pub(crate) fn entries(&mut self, component: &str, entries: &mut Vec<Entry>) -> Result<()> {
+        let Planner { catalog, sources, options } = self.planner;
         let product = self.attribute.product.name.as_str();
-        let component = self.catalog.component(component).filter(|component| component.is_for(product));
+        let component = catalog.component(component).filter(|component| component.is_for(product));
         let Some(component) = component else { return Ok(()) };
         let file = |mode, from| Content::File { mode, from };
         match component.content() {
             Kind::Go(go) => {
                 let release = self.attribute.release;
-                let programs = programs(self.catalog, go, release, self.options);
-                let (catalog, sources) = (self.catalog, self.sources);
-                let packing = Packing::of(go.pack, sources, self.options);
+                let programs = self.planner.programs(go, release);
+                let packing = self.planner.packing(go.pack);
                 let at = |program: &catalog::Program| format!("{}/{}", go.directory, program.name);
-                if self.options.unedited {
+                if options.unedited {
                     for program in programs {
                         let packing = packing.clone();
-                        let made =
-                            component::go_unedited(catalog, sources, release, self.arch, program, packing)?;
+                        let made = self.planner.go_unedited(release, self.arch, program, packing)?;
                         let from = self.component(made)?;
                         entries.push(Entry { path: at(program), content: file(0o755, from) });
                     }
                     return Ok(());
                 }
                 let Some((first, others)) = programs.split_first() else { return Ok(()) };
-                let flags = component::flags(&catalog.compile, go);
-                let made = component::go(catalog, sources, flags, release, self.arch, &programs, packing)?;
+                let made = self.planner.go(go, release, self.arch, &programs, packing)?;
                 let from = self.component(made)?;
                 entries.push(Entry { path: at(first), content: file(0o755, from) });
                 // One binary by all its names: it does what the name it is called by says.
@@ -222,15 +206,15 @@ impl Builder<'_> {
                 }));
             }
             Kind::Rust(single) => {
-                let inputs = rustbuild::inputs(self.arch, &self.sources.entrypoint())?;
-                self.sources.same_tools(&inputs)?;
+                let inputs = rustbuild::inputs(self.arch, &sources.entrypoint())?;
+                sources.same_tools(&inputs)?;
                 let name = format!("entrypoint {}", self.arch.name);
                 let made = Component { name, made: Made::Rust { inputs: Box::new(inputs) } };
                 let from = self.component(made)?;
                 entries.push(Entry { path: single.path.clone(), content: file(0o755, from) });
             }
             Kind::Certificates(single) => {
-                let sha256 = self.sources.lock.ca_certificates.member.sha256;
+                let sha256 = sources.lock.ca_certificates.member.sha256;
                 let made = Component { name: "CA certificates".into(), made: Made::Certificates { sha256 } };
                 let from = self.component(made)?;
                 entries.push(Entry { path: single.path.clone(), content: file(0o644, from) });
@@ -244,7 +228,7 @@ impl Builder<'_> {
                 Entry { path: path.clone(), content }
             })),
             Kind::Files(files) => {
-                for found in self.sources.rootfs(&files.source)? {
+                for found in sources.rootfs(&files.source)? {
                     let from = From::Repository { sha256: found.sha256, path: found.from };
                     entries.push(Entry { path: found.path, content: file(found.mode, from) });
                 }

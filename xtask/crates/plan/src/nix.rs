@@ -171,7 +171,7 @@ mod tests {
     use std::path::{Path, PathBuf};
 
     use super::*;
-    use crate::Options;
+    use crate::{Options, Planner, Sources};
 
     fn catalog(edit: impl Fn(String) -> String) -> Catalog {
         let text = std::fs::read_to_string(root().join("images/catalog.toml")).unwrap();
@@ -194,6 +194,7 @@ mod tests {
     fn assert_closures(catalog: &Catalog) {
         let attributes = Attributes::of(catalog);
         let document = Document::of(catalog, &attributes).unwrap();
+        let sources = Sources::read(&root()).unwrap();
         let mut compared = 0;
         for (version, components) in &document.releases {
             let release = catalog.release(version).unwrap();
@@ -203,12 +204,9 @@ mod tests {
                         let omit = [*one, *other];
                         let Some(found) = chosen(programs, &omit) else { continue };
                         let options = Options { omit: omit.map(str::to_owned).into(), ..Options::default() };
-                        let expected = crate::go_closures(catalog, name, release, &options).unwrap();
-                        assert_eq!(
-                            found,
-                            expected[0].dir().display().to_string(),
-                            "{version} {name} {omit:?}"
-                        );
+                        let expected = Planner { catalog, sources: &sources, options: &options };
+                        let expected = expected.go_closure(name, release).unwrap();
+                        assert_eq!(found, expected.dir().display().to_string(), "{version} {name} {omit:?}");
                         compared += 1;
                     }
                 }

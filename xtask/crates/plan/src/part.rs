@@ -1,11 +1,11 @@
 //! Plans of one part of an image by itself: what an executor that makes each part apart, such as Nix, asks for.
 
 use anyhow::Result;
-use catalog::{Arch, Attribute, Attributes, Catalog, Content, Name, Scope};
+use catalog::{Arch, Attribute, Attributes, Content, Name, Scope};
 use fault::{Fault, Kind};
 
 use crate::layer::Builder;
-use crate::{Options, Plan, Sources};
+use crate::{Plan, Planner};
 
 /// What a part is for.
 #[derive(Clone, Copy, Debug)]
@@ -18,26 +18,19 @@ pub struct Place<'a> {
     pub arch: &'a str,
 }
 
-impl Plan {
+impl Planner<'_> {
     /// Plans one component.
     ///
     /// # Errors
     /// [`Kind::NotFound`] if the catalog has no such component there; [`Kind::Usage`] if it is nothing that is made.
-    pub fn component(
-        catalog: &Catalog,
-        sources: &Sources,
-        name: &str,
-        place: Place<'_>,
-        options: &Options,
-    ) -> Result<Self> {
+    pub fn component(self, name: &str, place: Place<'_>) -> Result<Plan> {
         let has = |names: &[Name]| names.iter().any(|component| component.as_str() == name);
-        let mut plan = Self::default();
-        let attributes = Attributes::of(catalog);
+        let mut plan = Plan::default();
+        let attributes = Attributes::of(self.catalog);
         let (attribute, arch) = place.find(&attributes, name, |attribute| {
             has(&attribute.base.components) || has(&attribute.variant.components)
         })?;
-        Builder { catalog, sources, attribute, arch, options, plan: &mut plan }
-            .entries(name, &mut Vec::new())?;
+        Builder { planner: self, attribute, arch, plan: &mut plan }.entries(name, &mut Vec::new())?;
         if plan.components.is_empty() {
             let message = format!("`{name}` is not made: it goes into its layer as it is");
             return Err(Fault::new(Kind::Usage, message).into());
@@ -49,26 +42,20 @@ impl Plan {
     ///
     /// # Errors
     /// [`Kind::NotFound`] if no image there has such a layer.
-    pub fn layer(
-        catalog: &Catalog,
-        sources: &Sources,
-        name: &str,
-        place: Place<'_>,
-        options: &Options,
-    ) -> Result<Self> {
-        let mut plan = Self::default();
-        let attributes = Attributes::of(catalog);
+    pub fn layer(self, name: &str, place: Place<'_>) -> Result<Plan> {
+        let mut plan = Plan::default();
+        let attributes = Attributes::of(self.catalog);
         let is_base = |attribute: &Attribute<'_>| attribute.base.name.as_str() == name;
         let (attribute, arch) = place.find(&attributes, name, |attribute| {
             is_base(attribute)
                 || attribute.variant.components.iter().any(|component| component.as_str() == name)
         })?;
-        let mut builder = Builder { catalog, sources, attribute, arch, options, plan: &mut plan };
+        let mut builder = Builder { planner: self, attribute, arch, plan: &mut plan };
         let made = if is_base(attribute) {
             let alpine = builder.alpine()?;
             builder.layer(name, &attribute.base.components, alpine)?
         } else {
-            let component = catalog.component(name).map(|component| component.name.clone());
+            let component = self.catalog.component(name).map(|component| component.name.clone());
             builder.layer(name, component.as_slice(), None)?
         };
         if made.is_none() {
@@ -82,18 +69,19 @@ impl Plan {
     ///
     /// # Errors
     /// [`Kind::NotFound`] if there is none.
-    pub fn closure(catalog: &Catalog, sources: &Sources, closure: &str, options: &Options) -> Result<Self> {
-        let mut plan = Self::default();
-        for attribute in Attributes::of(catalog).iter() {
+    pub fn modules(self, closure: &str) -> Result<Plan> {
+        let mut plan = Plan::default();
+        for attribute in Attributes::of(self.catalog).iter() {
             let Scope::Image(arch) = attribute.scope else { continue };
             for name in &attribute.variant.components {
-                let Some(Content::Go(_)) = catalog.component(name.as_str()).map(catalog::Component::content)
+                let Some(Content::Go(_)) =
+                    self.catalog.component(name.as_str()).map(catalog::Component::content)
                 else {
                     continue;
                 };
-                let specs = crate::go_closures(catalog, name.as_str(), attribute.release, options)?;
-                if specs.iter().any(|spec| spec.dir() == std::path::Path::new(closure)) {
-                    Builder { catalog, sources, attribute, arch, options, plan: &mut plan }
+                let spec = self.go_closure(name.as_str(), attribute.release)?;
+                if spec.dir() == std::path::Path::new(closure) {
+                    Builder { planner: self, attribute, arch, plan: &mut plan }
                         .entries(name.as_str(), &mut Vec::new())?;
                 }
             }

@@ -12,7 +12,7 @@ use fstree::tree::{Entry, Tree};
 use oci::compress::{Compression, Gzip};
 use oci::image::{Image, LayerBlob, Spec};
 use oci::index::Index;
-use plan::{Options, Plan, Sources};
+use plan::{Options, Plan, Planner, Sources};
 use progress::{Progress, Silent};
 
 const CATALOG: &str = include_str!("../../catalog/tests/data/catalog.toml");
@@ -65,7 +65,7 @@ fn plan(dir: &Path, names: &[&str], options: &Options) -> Plan {
     fs::write(dir.join("images/entrypoint/src/main.rs"), "fn main() {}\n").unwrap();
     let catalog = Catalog::parse(CATALOG, "catalog.toml").unwrap();
     let names: Vec<String> = names.iter().map(|name| (*name).to_owned()).collect();
-    Plan::of(&catalog, &Sources::read(dir).unwrap(), &names, options).unwrap()
+    Planner { catalog: &catalog, sources: &Sources::read(dir).unwrap(), options }.plan(&names).unwrap()
 }
 
 fn keys(plan: &Plan) -> String {

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use catalog::{Catalog, Pack};
 use oci::compress::{Compression, Gzip};
-use plan::{Content, From, Made, Options, Plan, Sources, Target, Upx};
+use plan::{Content, From, Made, Options, Plan, Planner, Sources, Target, Upx};
 use store::Digest;
 
 const UPX: &str = "io.containerized-kubelet.upx";
@@ -21,7 +21,7 @@ fn catalog() -> String {
 fn plan_with(text: &str, names: &[&str], options: &Options) -> anyhow::Result<Plan> {
     let catalog = Catalog::parse(text, "catalog.toml")?;
     let names: Vec<String> = names.iter().map(|name| (*name).to_owned()).collect();
-    Plan::of(&catalog, &Sources::read(&root())?, &names, options)
+    Planner { catalog: &catalog, sources: &Sources::read(&root())?, options }.plan(&names)
 }
 
 fn plan(names: &[&str]) -> Plan {
@@ -256,7 +256,8 @@ fn a_component_is_planned_by_itself_as_images_have_it() {
     let (catalog, sources) = (Catalog::parse(&catalog(), "").unwrap(), Sources::read(&root()).unwrap());
     let planned = |name: &str, pack| {
         let (release, arch) = (catalog.release("v1.26.0").unwrap(), &catalog.arches[0]);
-        plan::go_component(&catalog, &sources, name, release, arch, pack, &Options::default())
+        let planner = Planner { catalog: &catalog, sources: &sources, options: &Options::default() };
+        planner.go_component(name, release, arch, pack)
     };
     let whole = plan(&["kubelet-v1_26_0-cni-amd64"]);
     assert!(whole.components.contains_key(&planned("cni", Pack::None).unwrap().key().unwrap()));

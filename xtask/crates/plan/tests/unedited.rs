@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use catalog::Catalog;
 use gobuild::{Closure, Spec};
 use oci::compress::Compression;
-use plan::{Content, Made, Options, Plan, Sources, Target};
+use plan::{Content, Made, Options, Plan, Planner, Sources, Target};
 
 const LABEL: &str = "io.containerized-kubelet.unedited";
 
@@ -27,7 +27,7 @@ fn unedited() -> Options {
 
 fn plan_at(root: &Path, names: &[&str], options: &Options) -> anyhow::Result<Plan> {
     let names: Vec<String> = names.iter().map(|name| (*name).to_owned()).collect();
-    Plan::of(&catalog(), &Sources::read(root)?, &names, options)
+    Planner { catalog: &catalog(), sources: &Sources::read(root)?, options }.plan(&names)
 }
 
 fn plan(names: &[&str], options: &Options) -> Plan {
@@ -134,7 +134,8 @@ fn where_a_pin_applies_there_is_a_closure_without_it() {
     let kubeadm = |release: &str| format!("kubelet-{}-kubeadm-amd64", release.replace('.', "_"));
     let needed = |dir: &Path, release: &str| {
         let sources = Sources::read(dir).unwrap();
-        let specs = plan::closures(&catalog, &sources, &[kubeadm(release)], &unedited()).unwrap();
+        let planner = Planner { catalog: &catalog, sources: &sources, options: &unedited() };
+        let specs = planner.closures(&[kubeadm(release)]).unwrap();
         specs.iter().map(|spec| spec.dir().display().to_string()).collect::<Vec<_>>()
     };
     // Nothing tells yet whether there is one.
@@ -162,7 +163,9 @@ fn a_program_that_upstream_is_not_known_to_compile_is_refused() {
     let text = text.replace("[[compile.upstream]]\nclosure = \"cni-plugins\"\n", "");
     let catalog = Catalog::parse(&text, "catalog.toml").unwrap();
     let names = ["kubelet-v1_37_2-cni-amd64".to_owned()];
-    let error = Plan::of(&catalog, &Sources::read(&root()).unwrap(), &names, &unedited()).unwrap_err();
+    let sources = Sources::read(&root()).unwrap();
+    let planner = Planner { catalog: &catalog, sources: &sources, options: &unedited() };
+    let error = planner.plan(&names).unwrap_err();
     assert_eq!(fault::exit_code(&error), 3);
     insta::assert_snapshot!(error, @"images/catalog.toml: no [[compile.upstream]] is for bandwidth");
 }

@@ -103,11 +103,9 @@ pub fn explain(session: &Session<'_>, request: &Request<'_>) -> Result<Report> {
     // Before minutes of compiling.
     session.upx()?;
     let machine = Machine::of(&gobuild::Target::of(arch), session.setup()?.host)?;
-    session.ensure_closures(&plan::go_closures(&session.catalog, request.component, release, &options)?)?;
-    let component = |pack| {
-        let (catalog, sources) = (&session.catalog, &session.sources);
-        plan::go_component(catalog, sources, request.component, release, arch, pack, &options)
-    };
+    let planner = session.planner(&options);
+    session.ensure_closures(&[planner.go_closure(request.component, release)?])?;
+    let component = |pack| planner.go_component(request.component, release, arch, pack);
     let executor = session.executor()?;
     let methods = METHODS.iter().map(|pack| made(&executor, *pack, &component(*pack)?));
     let methods = methods.collect::<Result<Vec<_>>>()?;

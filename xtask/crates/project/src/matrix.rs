@@ -75,7 +75,9 @@ fn lock_missing(session: &Session<'_>, name: &str, omit: &[String]) -> Result<Op
         }
     }
     let options = Options { omit: omit.to_vec(), ..Options::default() };
-    let missing = plan::closures(&session.catalog, &session.sources, &names, &options)?
+    let missing = session
+        .planner(&options)
+        .closures(&names)?
         .into_iter()
         .find(|spec| !Closure::is_there(&session.sources.go(), spec));
     Ok(missing.map(|spec| {

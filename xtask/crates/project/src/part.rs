@@ -8,7 +8,7 @@ use anyhow::{Context as _, Result};
 use executor::LAYER_FILES;
 use fault::Fault;
 use oci::compress::Compression;
-use plan::{Component, Options, Place, Plan, Target};
+use plan::{Component, Options, Place, Target};
 use store::{Key, Object, Store};
 
 use crate::{BuildOptions, Checkout, Session};
@@ -58,22 +58,22 @@ pub fn make(checkout: &Checkout, options: BuildOptions, request: &Request<'_>) -
     let dir = tempfile::tempdir().context("no temporary directory")?;
     let session = Session::with(checkout, options, Store::open(dir.path().join("store"))?)?;
     let options = Options { omit: omit.to_vec(), ..session.options(Compression::default())? };
-    let (catalog, sources) = (&session.catalog, &session.sources);
+    let planner = session.planner(&options);
     match kind {
         Kind::Modules => {
-            let plan = Plan::closure(catalog, sources, name, &options)?;
+            let plan = planner.modules(name)?;
             let executor = session.executor()?;
             executor.fetch(&plan)?;
             modules(&executor.tools.go()?.host.mod_cache, out)
         }
         Kind::Component(place) => {
-            let plan = Plan::component(catalog, sources, name, place, &options)?;
+            let plan = planner.component(name, place)?;
             let (key, component) = plan.components.first_key_value().context("no component is planned")?;
             let object = session.executor()?.component(key, component)?;
             export(&object, key, &[Component::FILE], out)
         }
         Kind::Layer(place) => {
-            let plan = Plan::layer(catalog, sources, name, place, &options)?;
+            let plan = planner.layer(name, place)?;
             let (key, layer) = plan.layers.first_key_value().context("no layer is planned")?;
             import(&session, name, parts, plan.components.keys())?;
             let executor = session.executor()?;
@@ -82,7 +82,7 @@ pub fn make(checkout: &Checkout, options: BuildOptions, request: &Request<'_>) -
             export(&object, key, &LAYER_FILES, out)
         }
         Kind::Image | Kind::Index => {
-            let plan = Plan::of(catalog, sources, &[name.to_owned()], &options)?;
+            let plan = planner.plan(&[name.to_owned()])?;
             let is_image = matches!(plan.targets.as_slice(), [Target::Image(_)]);
             if is_image != matches!(kind, Kind::Image) {
                 let (right, wrong) = if is_image { ("image", "index") } else { ("index", "image") };

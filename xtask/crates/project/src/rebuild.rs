@@ -65,7 +65,7 @@ pub fn known(session: &Session<'_>, layout: &Layout, image: &LayoutImage) -> Res
         ..session.options(compression)?
     };
     let names = std::slice::from_ref(&parameters.attribute);
-    let Ok(plan) = Plan::of(&session.catalog, &session.sources, names, &options) else { return Ok(None) };
+    let Ok(plan) = session.planner(&options).plan(names) else { return Ok(None) };
     for key in plan.layers.keys() {
         if session.store.find_object(key)?.is_none() {
             return Ok(None);

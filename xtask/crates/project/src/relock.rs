@@ -161,8 +161,8 @@ pub fn closures(session: &Session<'_>, releases: &[String]) -> Result<BTreeMap<S
         // Components that carry programs on have closures of their own.
         for component in &catalog.components {
             if matches!(component.content(), catalog::Content::Go(go) if !go.carry.is_empty()) {
-                let (name, options) = (component.name.as_str(), plan::Options::default());
-                specs.extend(plan::go_closures(catalog, name, release, &options)?);
+                let options = plan::Options::default();
+                specs.push(session.planner(&options).go_closure(component.name.as_str(), release)?);
             }
         }
         let unedited = plan::unedited(catalog, release)?;

@@ -10,7 +10,7 @@ use executor::{Executor, Tools};
 use fault::{Fault, Kind};
 use gobuild::Spec;
 use oci::compress::Compression;
-use plan::{Options, Plan, Sources};
+use plan::{Options, Plan, Planner, Sources};
 use progress::timings::Timings;
 use store::Store;
 use toolchain::{Host, Setup, Upx};
@@ -109,6 +109,11 @@ impl<'a> Session<'a> {
         Ok(Self { go_cache: Some(dir.join("go-build")), ..session })
     }
 
+    /// Plans of this checkout.
+    pub fn planner<'s>(&'s self, options: &'s Options) -> Planner<'s> {
+        Planner { catalog: &self.catalog, sources: &self.sources, options }
+    }
+
     /// Plans what was asked for. A Go closure or an Alpine lock that is missing is made first, unless `--locked` forbids it.
     pub fn plan(&self, selection: &Selection) -> Result<Plan> {
         let attributes = Attributes::of(&self.catalog);
@@ -125,15 +130,15 @@ impl<'a> Session<'a> {
             unedited: selection.unedited,
             ..self.options(selection.compression)?
         };
-        let ensure_closures =
-            || self.ensure_closures(&plan::closures(&self.catalog, &self.sources, &names, &options)?);
+        let planner = self.planner(&options);
+        let ensure_closures = || self.ensure_closures(&planner.closures(&names)?);
         ensure_closures()?;
         if options.unedited {
             // Those that were missing have told which others there have to be.
             ensure_closures()?;
         }
         pins::ensure_alpine(self, &plan::alpine_bases(&self.catalog, &names)?, self.options.locked)?;
-        let plan = Plan::of(&self.catalog, &self.sources, &names, &options)?;
+        let plan = planner.plan(&names)?;
         if self.options.locked {
             self.tell_unread(&plan)?;
         }

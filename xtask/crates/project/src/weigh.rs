@@ -8,7 +8,7 @@ use catalog::{Attributes, Catalog, Content, Scope};
 use fault::{Fault, Kind};
 use oci::compress::Compression;
 use oci::layout::LayoutImage;
-use plan::{Options, Plan};
+use plan::Options;
 use sizes::Image;
 use sizes::budget::Set;
 use sizes::measure::{self, Measurer};
@@ -87,7 +87,7 @@ fn images_of(catalog: &Catalog, name: &str) -> Result<Vec<String>> {
 fn built_already(session: &Session<'_>, name: &str, omit: &[String]) -> Result<bool> {
     let options = Options { omit: omit.to_vec(), ..Options::default() };
     // A lock that is missing, or an attribute that is no more: not built, whatever the reason.
-    let Ok(plan) = Plan::of(&session.catalog, &session.sources, &[name.to_owned()], &options) else {
+    let Ok(plan) = session.planner(&options).plan(&[name.to_owned()]) else {
         return Ok(false);
     };
     for key in plan.layers.keys() {

@@ -12,7 +12,7 @@ use oci::image::{Image, LayerBlob, Spec};
 use oci::layer::Layer;
 use oci::layout::{Contents, Names};
 use oci::read::{Encoding, Limits, list};
-use plan::{Options, Plan, Sources};
+use plan::{Options, Planner, Sources};
 use progress::Silent;
 use sizes::measure::Measurer;
 
@@ -72,7 +72,11 @@ fn planned(root: &Path, count: usize) -> Result<Work> {
         let message = format!("the catalog has {} images without Alpine, not {count}", names.len());
         return Err(Fault::new(Kind::InvalidData, message).into());
     }
-    Ok(Box::new(move || Plan::of(&catalog, &sources, &names, &Options::default()).map(drop)))
+    let options = Options::default();
+    Ok(Box::new(move || {
+        let planner = Planner { catalog: &catalog, sources: &sources, options: &options };
+        planner.plan(&names).map(drop)
+    }))
 }
 
 fn sbom(layout: PathBuf) -> Work {
