@@ -30,6 +30,7 @@ pub fn start(release: &str, attr: &str) -> Result<Cluster> {
         root: &crate::root(),
         release,
         layout: &xtask::layout(attr)?,
+        network: cluster::PodNetwork::Routes,
         other: None,
         nodes: Nodes::Vm,
         runtime: vm::Runtime::Containerd,

@@ -183,6 +183,21 @@ fn a_cluster_of_namespaces_does_all_workloads_and_outlives_a_kubelet() -> Result
     Ok(())
 }
 
+/// As its manifest has it, and with the plugins of the variant that is for it.
+#[test]
+fn a_cluster_of_namespaces_with_flannel_does_all_workloads() -> Result<()> {
+    if skip::unless_full("a cluster with flannel's network: flannel is compiled")
+        || cluster::skip_without(Nodes::Namespaces)?
+    {
+        return Ok(());
+    }
+    let report = run_e2e(&["--nodes", "namespaces", "--variant", "flannel"], &[])?;
+    let (passed, failed, _) = report.counts();
+    ensure!(passed > 15 && failed == 0, "{report:?}");
+    ensure!(report.image.contains("-flannel-"), "{}", report.image);
+    Ok(())
+}
+
 #[test]
 fn a_cluster_by_the_pages_commands_does_all_that_it_has_to() -> Result<()> {
     if skip::unless_full("a cluster of two virtual machines, with all workloads and faults: half an hour")

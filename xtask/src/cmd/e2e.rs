@@ -6,7 +6,7 @@ use std::path::PathBuf;
 
 use ::e2e::{Able, CASES, Case, Suite, chosen};
 use anyhow::{Context as _, Result};
-use cluster::{Kit, Nodes, Setup};
+use cluster::{Kit, Nodes, PodNetwork, Setup};
 use fault::{Fault, Kind};
 use project::Selection;
 use vm::Runtime;
@@ -17,7 +17,9 @@ use crate::flags::{BuildFlags, RuntimeName};
 /// The release that is tried where none is named: that of docs/cluster.md.
 const RELEASE: &str = "v1.37.2";
 /// Which variants have what a cluster needs.
-const VARIANTS: [&str; 1] = ["kubeadm-cni"];
+const VARIANTS: [&str; 2] = ["kubeadm-cni", "flannel"];
+/// The variant whose pods' network is flannel, and the one that has kubeadm beside it.
+const FLANNEL: (&str, &str) = ("flannel", "kubeadm");
 
 /// Make a cluster of two machines from an image, and run workloads on it.
 ///
@@ -37,7 +39,7 @@ pub(crate) struct E2e {
     /// The release of the kubelet, of kubeadm and of the control plane.
     #[arg(long, value_name = "VERSION", default_value = RELEASE)]
     release: String,
-    /// The image's variant.
+    /// The image's variant: with `flannel` its network is pods', and kubeadm is of the variant `kubeadm`.
     #[arg(long, value_name = "VARIANT", default_value = VARIANTS[0], value_parser = VARIANTS)]
     variant: String,
     /// Another release, whose kubelet takes a node over from this one's, and gives it back.
@@ -113,15 +115,18 @@ impl E2e {
             Runtime::Docker => &["podman", "crun"],
             Runtime::Containerd | Runtime::Podman => &[],
         };
-        let layout = self.build(context, &self.release)?;
+        let layout = self.build(context, &self.release, &self.variant)?;
         let other = match &self.other {
-            Some(release) => Some((release.as_str(), self.build(context, release)?)),
+            Some(release) => Some((release.as_str(), self.build(context, release, &self.variant)?)),
             None => None,
         };
+        let has_flannel = self.variant == FLANNEL.0;
+        let kubeadm = has_flannel.then(|| self.build(context, &self.release, FLANNEL.1)).transpose()?;
         let setup = Setup {
             root: &context.checkout.root,
             release: &self.release,
             layout: &layout,
+            network: kubeadm.as_ref().map_or(PodNetwork::Routes, |kubeadm| PodNetwork::Flannel { kubeadm }),
             other: other.as_ref().map(|(release, layout)| (*release, layout.as_path())),
             nodes,
             runtime,
@@ -143,9 +148,11 @@ impl E2e {
     }
 
     /// Builds the image of a release.
-    fn build(&self, context: &Context, release: &str) -> Result<PathBuf> {
-        let attribute = format!("kubelet-{}-{}-amd64", release.replace('.', "_"), self.variant);
-        let selection = Selection::one(&attribute, &self.omit);
+    fn build(&self, context: &Context, release: &str, variant: &str) -> Result<PathBuf> {
+        let attribute = format!("kubelet-{}-{variant}-amd64", release.replace('.', "_"));
+        // It has none of what may be left out of those with kubeadm.
+        let omit = if variant == FLANNEL.0 { &[][..] } else { &self.omit };
+        let selection = Selection::one(&attribute, omit);
         context.checkout.build_one(&selection, self.how.options())
     }
 }

@@ -91,6 +91,12 @@ impl Cluster {
         let init = self.kit.guide.init(self.kit.api(), self.kit.emulated(), self.kit.nodes)?;
         let said = self.kubeadm("kubeadm init", 0, &init, progress)?;
         expect(&said, "Your Kubernetes control-plane has initialized successfully!")?;
+        if self.kit.has_flannel() {
+            self.step("flannel", 0, progress, |cluster| {
+                let apply = cluster.kit.guide.commands("flannel")?.to_owned();
+                cluster.run(0, &format!("{KUBECONFIG}{apply}")).map(drop)
+            })?;
+        }
         self.step("a Ready node", 0, progress, |cluster| {
             let ready = cluster.kit.guide.commands("ready")?.to_owned();
             cluster.wait("a Ready node", &ready, cluster.kit.patience(Duration::from_mins(2))).map(drop)
@@ -102,7 +108,8 @@ impl Cluster {
     /// # Errors
     /// [`Kind::ToolFailed`] with what its kubelet said.
     pub fn join(&mut self, progress: &dyn Progress) -> Result<()> {
-        let needed = |image: &str| image.contains("/kube-proxy:") || image.contains("/pause:");
+        let needed =
+            |image: &str| ["/kube-proxy:", "/pause:", "/flannel"].iter().any(|name| image.contains(name));
         let number = self.boot(WORKER_MEMORY, needed, progress)?;
         let token = self.kit.guide.commands("token")?.to_owned();
         let printed = self.kubeadm("kubeadm token", 0, &token, progress)?;
@@ -209,12 +216,16 @@ impl Cluster {
     /// What a machine needs before its kubelet, at each boot.
     fn prepare(&mut self, index: usize) -> Result<()> {
         let guide = &self.kit.guide;
-        let script = format!("{}{}", guide.commands("host")?, guide.commands("network")?);
+        let network = if self.kit.has_flannel() { "" } else { guide.commands("network")? };
+        let script = format!("{}{network}", guide.commands("host")?);
         self.run(index, &script).map(drop)
     }
 
-    /// Adds a machine's route to another one's pods.
+    /// Adds a machine's route to another one's pods, where nothing else does.
     fn route(&mut self, index: usize, to: usize) -> Result<()> {
+        if self.kit.has_flannel() {
+            return Ok(());
+        }
         let other = &self.nodes[to];
         let command = self.kit.guide.route(other.number, &other.address)?;
         self.nodes[index].machine.ok(&command, LONG).map(drop)

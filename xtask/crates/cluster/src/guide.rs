@@ -224,7 +224,7 @@ mod tests {
     use super::*;
 
     /// What this crate and its users run, by name. A runtime's blocks are run where the runtime is chosen.
-    const RUN: [&str; 21] = [
+    const RUN: [&str; 22] = [
         "names",
         "host",
         "network",
@@ -235,6 +235,7 @@ mod tests {
         "kubeadm docker",
         "kubeadm podman",
         "init",
+        "flannel",
         "ready",
         "token",
         "join",
@@ -284,10 +285,15 @@ mod tests {
             ("RELEASE", "v1"),
             ("API", "v1beta4"),
             ("IMAGE", "i:1"),
+            ("KUBEADM", "k:1"),
+            ("FLANNEL", "f"),
             ("CNI", "/c"),
             ("NUMBER", "2"),
         ]);
-        assert_eq!(names.unwrap(), "RELEASE=v1\nAPI=v1beta4\nIMAGE=i:1\nCNI=/c\nNUMBER=2\n");
+        assert_eq!(
+            names.unwrap(),
+            "RELEASE=v1\nAPI=v1beta4\nIMAGE=i:1\nKUBEADM=k:1\nFLANNEL=f\nCNI=/c\nNUMBER=2\n"
+        );
         assert!(guide.names_as(&[("RELEASE", "v1")]).is_err());
         for (api, limit) in
             [(Api::V1Beta3, "timeoutForControlPlane"), (Api::V1Beta4, "controlPlaneComponentHealthCheck")]

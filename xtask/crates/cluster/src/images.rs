@@ -8,6 +8,7 @@ use anyhow::{Context, Result};
 use exec::Run;
 use oci::layout::{self, Layout};
 use progress::Progress;
+use tempfile::TempDir;
 use testimage::{Lab, Set};
 use vm::Arch;
 
@@ -19,16 +20,18 @@ pub(crate) struct Archive {
     pub(crate) path: PathBuf,
 }
 
-/// The node's image first, then all that its kubeadm asks for, as archives in a directory.
-pub(crate) fn archives(lab: &Lab<'_>, release: &str, node: &Path, dir: &Path) -> Result<Vec<Archive>> {
+/// The node's image first, then all that the kubeadm of an image asks for, as archives in a directory.
+pub(crate) fn archives(
+    lab: &Lab<'_>,
+    release: &str,
+    (node, kubeadm): (&Path, &Path),
+    dir: &Path,
+) -> Result<Vec<Archive>> {
     let mut archives = vec![pack(node, dir, 0)?];
-    let bin = dir.join("bin");
-    fs::create_dir(&bin)?;
-    programs(node, &bin)?;
-    let list =
-        Run::new(bin.join("kubeadm")).args(["config", "images", "list", "--kubernetes-version", release]);
+    let bin = unpack(kubeadm, "usr/bin")?;
+    let list = Run::new(bin.path().join("kubeadm"));
+    let list = list.args(["config", "images", "list", "--kubernetes-version", release]);
     let names = String::from_utf8(list.run()?.stdout).context("kubeadm's list of images")?;
-    fs::remove_dir_all(&bin)?;
     for name in names.lines() {
         let layout = lab.image(release, name)?.layout;
         archives.push(pack(&layout, dir, archives.len())?);
@@ -45,8 +48,9 @@ pub(crate) fn pack(layout: &Path, dir: &Path, index: usize) -> Result<Archive> {
     Ok(Archive { name, path })
 }
 
-/// Unpacks the programs of an image, which may be links of one another.
-fn programs(node: &Path, to: &Path) -> Result<()> {
+/// Unpacks the programs in a directory of an image, which may be links of one another.
+fn unpack(node: &Path, directory: &str) -> Result<TempDir> {
+    let to = TempDir::with_prefix("programs-").context("cannot make a temporary directory")?;
     let layout: Layout = layout::open(node, &layout::Limits::default())?;
     let image = layout.images.first().context("a layout without an image")?;
     for index in 0..image.config.rootfs().diff_ids().len() {
@@ -57,11 +61,11 @@ fn programs(node: &Path, to: &Path) -> Result<()> {
         for entry in archive.entries()? {
             let mut entry = entry?;
             let path = entry.path()?.into_owned();
-            let Some(name) = path.strip_prefix("usr/bin").ok().and_then(Path::file_name) else { continue };
-            let place = to.join(name);
+            let Some(name) = path.strip_prefix(directory).ok().and_then(Path::file_name) else { continue };
+            let place = to.path().join(name);
             match entry.link_name()? {
                 Some(link) if entry.header().entry_type().is_hard_link() => {
-                    let link = to.join(link.file_name().context("a link to nothing")?);
+                    let link = to.path().join(link.file_name().context("a link to nothing")?);
                     fs::hard_link(&link, &place).with_context(|| format!("linking {}", place.display()))?;
                 }
                 _ if entry.header().entry_type().is_file() => drop(entry.unpack(&place)?),
@@ -69,7 +73,22 @@ fn programs(node: &Path, to: &Path) -> Result<()> {
             }
         }
     }
-    Ok(())
+    Ok(to)
+}
+
+/// flannel's manifest, and the images that it names as archives in a directory from a place among the others on. The plugin that it
+/// puts on nodes is that of the node's image.
+pub(crate) fn flannel(
+    lab: &Lab<'_>,
+    release: &str,
+    node: &Path,
+    dir: &Path,
+    first: usize,
+) -> Result<(PathBuf, Vec<Archive>)> {
+    let plugins = unpack(node, "opt/cni/bin")?;
+    let (manifest, made) = lab.flannel(release, &plugins.path().join("flannel"))?;
+    let archives = made.iter().enumerate().map(|(index, image)| pack(&image.layout, dir, first + index));
+    Ok((manifest, archives.collect::<Result<_>>()?))
 }
 
 /// The images that Kubernetes' own tests ask for, as archives in a directory from a place among the others on.
@@ -89,8 +108,14 @@ pub(crate) fn suite(
     made.iter().enumerate().map(|(index, image)| pack(&image.layout, dir, first + index)).collect()
 }
 
-/// An archive of what a person works with: kubectl and crictl; and Kubernetes' own tests.
-pub(crate) fn tools(lab: &Lab<'_>, release: &str, suite: bool, dir: &Path) -> Result<PathBuf> {
+/// An archive of what a person works with: kubectl and crictl, and `files`; and Kubernetes' own tests.
+pub(crate) fn tools(
+    lab: &Lab<'_>,
+    release: &str,
+    files: &[PathBuf],
+    suite: bool,
+    dir: &Path,
+) -> Result<PathBuf> {
     let archive = dir.join("tools.tar");
     let mut tar = tar::Builder::new(File::create(&archive)?);
     let plane = Set::ControlPlane { release: release.to_owned() };
@@ -101,6 +126,9 @@ pub(crate) fn tools(lab: &Lab<'_>, release: &str, suite: bool, dir: &Path) -> Re
     }
     for (set, name) in programs {
         tar.append_path_with_name(lab.program(set, name)?, name)?;
+    }
+    for file in files {
+        tar.append_path_with_name(file, file.file_name().context("a file without a name")?)?;
     }
     tar.into_inner()?.sync_all()?;
     Ok(archive)

@@ -1,5 +1,6 @@
 //! What the machines of a cluster are made of.
 
+use std::iter;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -19,6 +20,21 @@ use crate::machine::{Machine, Network, Nodes, Parts};
 
 /// Where Debian's containerd looks for CNI plugins.
 const CNI: &str = "/usr/lib/cni";
+/// Where machines have what a person works with.
+const TOOLS: &str = "/usr/local/bin";
+
+/// How pods of one machine reach those of another.
+#[derive(Clone, Copy, Debug)]
+pub enum PodNetwork<'a> {
+    /// By routes between bridges. The node's image has kubeadm and CNI plugins.
+    Routes,
+    /// By flannel, whose plugin the node's image has.
+    Flannel {
+        /// The image that has kubeadm.
+        kubeadm: &'a Path,
+    },
+}
+
 /// Which cluster.
 #[derive(Clone, Debug)]
 pub struct Setup<'a> {
@@ -26,8 +42,10 @@ pub struct Setup<'a> {
     pub root: &'a Path,
     /// As in `v1.26.0`.
     pub release: &'a str,
-    /// The node's image, for amd64: of a variant with kubeadm and CNI plugins.
+    /// The node's image, for amd64, of a variant with CNI plugins.
     pub layout: &'a Path,
+    /// How pods reach each other.
+    pub network: PodNetwork<'a>,
     /// The image of another release for the same node, and that release.
     pub other: Option<(&'a str, &'a Path)>,
     /// What machines are.
@@ -57,6 +75,10 @@ pub struct Kit {
     images: Vec<Archive>,
     /// Another one for the same node, and its release.
     other: Option<(String, Archive)>,
+    /// kubeadm's image, where it is not the node's: the network is flannel then.
+    kubeadm: Option<Archive>,
+    /// The file of flannel's manifest on machines.
+    manifest: String,
     /// What Kubernetes' own tests ask for, everywhere.
     suite: Vec<Archive>,
     tools: PathBuf,
@@ -87,16 +109,35 @@ impl Kit {
         };
         let lab = Lab::new(setup.root, store, progress)?;
         let dir = TempDir::with_prefix("cluster-").context("cannot make a temporary directory")?;
-        let images = images::archives(&lab, setup.release, setup.layout, dir.path())?;
+        let kubeadm = match setup.network {
+            PodNetwork::Routes => setup.layout,
+            PodNetwork::Flannel { kubeadm } => kubeadm,
+        };
+        let mut images = images::archives(&lab, setup.release, (setup.layout, kubeadm), dir.path())?;
+        let mut files = Vec::new();
+        let kubeadm = match setup.network {
+            PodNetwork::Routes => None,
+            PodNetwork::Flannel { kubeadm } => {
+                let (manifest, made) =
+                    images::flannel(&lab, setup.release, setup.layout, dir.path(), images.len())?;
+                images.extend(made);
+                files.push(manifest);
+                Some(images::pack(kubeadm, dir.path(), images.len())?)
+            }
+        };
+        let manifest = files.first().and_then(|path| path.file_name()).unwrap_or_default();
+        let manifest = Path::new(TOOLS).join(manifest).display().to_string();
+        let mut next = images.len() + usize::from(kubeadm.is_some());
         let other = setup.other.map(|(release, layout)| {
-            Ok::<_, anyhow::Error>((release.to_owned(), images::pack(layout, dir.path(), images.len())?))
+            Ok::<_, anyhow::Error>((release.to_owned(), images::pack(layout, dir.path(), next)?))
         });
+        next += usize::from(other.is_some());
         let suite = if setup.suite {
-            images::suite(&lab, setup.release, dir.path(), images.len() + 1, progress)?
+            images::suite(&lab, setup.release, dir.path(), next, progress)?
         } else {
             Vec::new()
         };
-        let tools = images::tools(&lab, setup.release, setup.suite, dir.path())?;
+        let tools = images::tools(&lab, setup.release, &files, setup.suite, dir.path())?;
         Ok(Self {
             guide,
             nodes: setup.nodes,
@@ -106,6 +147,8 @@ impl Kit {
             system,
             images,
             other: other.transpose()?,
+            kubeadm,
+            manifest,
             suite,
             tools,
             disks: setup.disks.clone(),
@@ -132,6 +175,11 @@ impl Kit {
     /// The other release, of which machines have an image, too.
     pub fn other(&self) -> Option<&str> {
         self.other.as_ref().map(|(release, _)| release.as_str())
+    }
+
+    /// Is flannel the network of pods?
+    pub(crate) fn has_flannel(&self) -> bool {
+        self.kubeadm.is_some()
     }
 
     /// What runs the kubelet's container.
@@ -163,15 +211,17 @@ impl Kit {
             self.images.iter().take(1).chain(others).chain(&self.suite).map(|image| image.path.clone());
         let mut images: Vec<PathBuf> = archives.chain([self.tools.clone()]).collect();
         let tools = images.len() - 1;
-        images.extend(self.other.iter().map(|(_, archive)| archive.path.clone()));
+        let others = self.other.iter().map(|(_, archive)| archive);
+        images.extend(others.chain(&self.kubeadm).map(|archive| archive.path.clone()));
+        let count = images.len();
         let console = self.consoles.join(format!("{}.console.log", vm::network::name(number)));
         let (accel, disks, runtime) = (self.accel, &self.disks, self.runtime);
         let parts = Parts { number, system: &self.system, accel, memory, disks, images, runtime, console };
         let mut machine = network.boot(parts)?;
         machine.wait_runtime(runtime)?;
-        machine.import(runtime, 0)?;
-        if self.other.is_some() {
-            machine.import(runtime, tools + 1)?;
+        // Those whose containers are not pods'.
+        for index in iter::once(0).chain(tools + 1..count) {
+            machine.import(runtime, index)?;
         }
         machine.ok(&import(tools), LONG)?;
         Ok(machine)
@@ -188,6 +238,8 @@ impl Kit {
             ("RELEASE", release),
             ("API", self.api().version()),
             ("IMAGE", image),
+            ("KUBEADM", self.kubeadm.as_ref().map_or(image, |archive| archive.name.as_str())),
+            ("FLANNEL", &self.manifest),
             ("CNI", CNI),
             ("NUMBER", &number),
         ];
@@ -206,7 +258,7 @@ fn import(tools: usize) -> String {
     format!(
         "set -e\n\
          for index in $(seq 1 {}); do ctr --namespace k8s.io images import $(/usr/lib/vm/image image$index); done\n\
-         tar -C /usr/local/bin -xf $(/usr/lib/vm/image image{tools})\n\
+         tar -C {TOOLS} -xf $(/usr/lib/vm/image image{tools})\n\
          echo 'runtime-endpoint: unix:///run/containerd/containerd.sock' >/etc/crictl.yaml\n",
         tools - 1
     )

@@ -13,5 +13,5 @@ mod machine;
 
 pub use crate::group::{Cluster, LONG, Node, Step};
 pub use crate::guide::{Guide, PAGE};
-pub use crate::kit::{Kit, Setup};
+pub use crate::kit::{Kit, PodNetwork, Setup};
 pub use crate::machine::{Machine, Nodes};

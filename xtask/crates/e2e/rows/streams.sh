@@ -12,8 +12,8 @@ attach=$!
 await 60 logs 'read attached' >/dev/null
 kill $attach 2>/dev/null || true
 
-coproc kubectl port-forward pod/streams 8081:80
+coproc kubectl port-forward pod/streams 8090:80
 trap 'kill $COPROC_PID' EXIT
 read -r -u "${COPROC[0]}" said
-has "$said" 'Forwarding from 127.0.0.1:8081'
-await 60 answers forwarded 127.0.0.1 8081
+has "$said" 'Forwarding from 127.0.0.1:8090'
+await 60 answers forwarded 127.0.0.1 8090

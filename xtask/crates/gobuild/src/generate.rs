@@ -56,7 +56,7 @@ pub fn generate(
     let read =
         |name: &str| fs::read_to_string(work.module().join(name)).with_context(|| format!("reading {name}"));
     let path = |module: &str| module.split_once('@').map_or(String::new(), |(path, _)| path.to_owned());
-    // Modules of the release that are not available: nothing that is built may need them.
+    // Modules that are not available: nothing that is built may need them.
     let mut absent: BTreeMap<String, String> = BTreeMap::new();
     let tidied = loop {
         fs::write(work.module().join("go.mod"), spec.text(&file)).context("writing go.mod")?;
@@ -72,7 +72,7 @@ pub fn generate(
             } else if !hold(spec, &mut file, &tidied) {
                 break tidied;
             }
-        } else if drop_staging(spec, &mut file, &failed)? {
+        } else if drop_unneeded(spec, &mut file, &failed)? {
             absent.extend(failed);
         } else {
             // The go command stops at the first few, and modules of a release are often missing together.
@@ -151,16 +151,26 @@ fn hold(spec: &Spec, file: &mut ModFile, tidied: &ModFile) -> bool {
     held
 }
 
-/// Takes the release's own modules that are not available out of a go.mod, if all that is missing are such and some program is
-/// perhaps made without them: Kubernetes requires a few for its tests alone. Returns whether it did.
-fn drop_staging(spec: &Spec, file: &mut ModFile, failed: &BTreeMap<String, String>) -> Result<bool> {
-    let Some(staging) = spec.staging_version()? else { return Ok(false) };
-    let own = |module: &String| {
-        let path = module.strip_suffix(&format!("@{staging}"))?;
-        let by = file.replace.get(&(path.to_owned(), None))?;
-        (by.path == path && by.version.as_ref() == Some(&staging)).then(|| path.to_owned())
+/// Takes modules that are not available out of a go.mod, if all that is missing are ones whose programs are perhaps made without
+/// them: those of a release of Kubernetes, which requires a few for its tests alone, and what tests' own programs say they require.
+/// Returns whether it did.
+fn drop_unneeded(spec: &Spec, file: &mut ModFile, failed: &BTreeMap<String, String>) -> Result<bool> {
+    let staging = spec.staging_version()?;
+    let unneeded = |module: &String| {
+        let (path, version) = module.split_once('@')?;
+        let optional = match &staging {
+            Some(staging) => {
+                let by = file.replace.get(&(path.to_owned(), None))?;
+                version == staging && by.path == path && by.version.as_ref() == Some(staging)
+            }
+            None => {
+                matches!(spec, Spec::Programs { .. })
+                    && file.require.get(path).is_some_and(|own| own == version)
+            }
+        };
+        optional.then(|| path.to_owned())
     };
-    let Some(paths) = failed.keys().map(own).collect::<Option<Vec<_>>>() else { return Ok(false) };
+    let Some(paths) = failed.keys().map(unneeded).collect::<Option<Vec<_>>>() else { return Ok(false) };
     for path in paths {
         file.require.remove(&path);
         file.replace.remove(&(path, None));

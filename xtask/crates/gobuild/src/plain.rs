@@ -5,12 +5,55 @@ use std::path::{Path, PathBuf};
 use std::slice;
 
 use anyhow::{Context, Result};
+use fault::{Fault, Kind};
 use progress::{Progress, Task};
+use serde::Serialize;
 
 use crate::closure::Closure;
 use crate::modules::problem;
 use crate::recipe::{LinkerVars, Target};
 use crate::tools::{Tools, Work};
+
+/// A program that is compiled from a file of its own.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(untagged)]
+pub enum Own {
+    /// Ours.
+    Text(String),
+    /// A module's own, without some of its lines: imports of what it can do without.
+    Without {
+        /// The module.
+        module: String,
+        /// The path of its file.
+        file: String,
+        /// The lines, each of which the file has once.
+        lines: Vec<String>,
+    },
+}
+
+impl Own {
+    /// The file's text; `dir` finds the directory of a module.
+    fn text(&self, dir: impl Fn(&str) -> Result<PathBuf>) -> Result<String> {
+        let (module, file, lines) = match self {
+            Self::Text(text) => return Ok(text.clone()),
+            Self::Without { module, file, lines } => (module, file, lines),
+        };
+        let path = dir(module)?.join(file);
+        let text = fs::read_to_string(&path).with_context(|| format!("reading {module}'s {file}"))?;
+        for line in lines {
+            let count = text.lines().filter(|found| *found == line).count();
+            if count != 1 {
+                let message = format!("{module}'s {file} has the line `{}` {count} times", line.trim());
+                return Err(Fault::new(Kind::InvalidData, message).into());
+            }
+        }
+        Ok(text
+            .lines()
+            .filter(|line| !lines.iter().any(|left| left == line))
+            .flat_map(|line| [line, "\n"])
+            .collect())
+    }
+}
 
 /// What there is to build. Unlike a [`crate::Recipe`], it does not promise equal bytes: modules are verified as the go
 /// command does, when they are fetched.
@@ -28,8 +71,8 @@ pub struct Plain<'a> {
     pub tests: &'a [String],
     /// Files of a module that are wanted beside the programs, at their paths in it.
     pub files: Option<(&'a str, &'a [&'a str])>,
-    /// A `main` package of our own, called `own`, that the closure has all modules of.
-    pub own: Option<&'a str>,
+    /// A `main` package called `own`, that the closure has all modules of.
+    pub own: Option<&'a Own>,
     /// Build tags.
     pub tags: &'a [&'a str],
     /// What the linker writes into package variables.
@@ -51,7 +94,8 @@ impl Plain<'_> {
         let task = progress.task(&format!("{} for {}", self.name, self.arch), None);
         let work = Work::new(work, &self.closure.go_mod, &self.closure.go_sum)?;
         let mut packages = self.packages.to_vec();
-        if let Some(text) = self.own {
+        if let Some(own) = self.own {
+            let text = own.text(|module| self.module_dir(tools, &work, module))?;
             let dir = work.module().join("own");
             fs::create_dir(&dir).context("making a package")?;
             fs::write(dir.join("main.go"), text).context("writing main.go")?;
@@ -109,13 +153,20 @@ impl Plain<'_> {
         Err(problem(message, &[&errors], tools.offline))
     }
 
-    fn copy_files(&self, tools: &Tools, work: &Work, out: &Path) -> Result<()> {
-        let Some((module, files)) = self.files else { return Ok(()) };
+    /// Where a module of the closure lies, fetched if it is missing.
+    fn module_dir(&self, tools: &Tools, work: &Work, module: &str) -> Result<PathBuf> {
+        tools.go_fetching(&Target::plain(self.arch), work)?.args(["mod", "download", module]).run()?;
         let listed = tools
             .go(&Target::plain(self.arch), work)?
             .args(["list", "-m", "-mod=readonly", "-f", "{{.Dir}}", module])
             .run()?;
-        let dir = PathBuf::from(String::from_utf8(listed.stdout).context("a module's directory")?.trim_end());
+        let dir = String::from_utf8(listed.stdout).context("a module's directory")?;
+        Ok(PathBuf::from(dir.trim_end()))
+    }
+
+    fn copy_files(&self, tools: &Tools, work: &Work, out: &Path) -> Result<()> {
+        let Some((module, files)) = self.files else { return Ok(()) };
+        let dir = self.module_dir(tools, work, module)?;
         for name in files {
             let to = out.join(name);
             fs::create_dir_all(to.parent().context("a file without a directory")?)?;
@@ -124,5 +175,24 @@ impl Plain<'_> {
             fs::write(&to, bytes).with_context(|| format!("writing {}", to.display()))?;
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_main_loses_just_the_lines_that_are_named() {
+        let dir = tempfile::tempdir().unwrap();
+        fs::write(dir.path().join("main.go"), "import (\n\t_ \"a\"\n\t_ \"b\"\n)\n\n\n").unwrap();
+        let own = |line: &str| {
+            let own =
+                Own::Without { module: "e.x/m".into(), file: "main.go".into(), lines: vec![line.into()] };
+            own.text(|_| Ok(dir.path().to_owned())).map_err(|error| format!("{error:#}"))
+        };
+        assert_eq!(own("\t_ \"a\"").unwrap(), "import (\n\t_ \"b\"\n)\n\n\n");
+        insta::assert_snapshot!(own("\t_ \"c\"").unwrap_err(), @r#"e.x/m's main.go has the line `_ "c"` 0 times"#);
+        insta::assert_snapshot!(own("").unwrap_err(), @"e.x/m's main.go has the line `` 2 times");
     }
 }

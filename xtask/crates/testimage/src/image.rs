@@ -57,7 +57,11 @@ impl Lab<'_> {
     /// The image of this name, as `kubeadm config images list` prints it, for a release. What is in it goes by the last
     /// word of its repository; its version, but for that of a release's own programs, is ours and not the tag's.
     pub fn image(&self, release: &str, name: &str) -> Result<Made> {
-        let content = self.content(release, name)?;
+        self.image_of(release, name, &self.content(release, name)?)
+    }
+
+    /// The same of this content.
+    pub(crate) fn image_of(&self, release: &str, name: &str, content: &Content) -> Result<Made> {
         let release = self.release(release)?;
         let hashed = |(path, item): (&String, &ImageEntry)| {
             let what = match item {
@@ -73,9 +77,9 @@ impl Lab<'_> {
         let inputs = (2, name, files, &content.entrypoint, &content.cmd, release.date.as_str());
         let key = Key::of("test-image", &inputs)?;
         let object = self.store.object(&key, &format!("test image {name}"), self.progress, |dir| {
-            let spec = spec(&content, oci::date::parse(release.date.as_str())?)?;
+            let spec = spec(content, oci::date::parse(release.date.as_str())?)?;
             let work = self.store.scratch_dir()?;
-            let layer = layer(&content, spec.created, work.path().join("layer"), self.progress)?;
+            let layer = layer(content, spec.created, work.path().join("layer"), self.progress)?;
             let image = Image::new(&spec, vec![layer])?;
             let names = Names {
                 reference: name.rsplit(':').next().map(str::to_owned),

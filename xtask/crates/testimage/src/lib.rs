@@ -5,6 +5,7 @@
 //! `tests/control-plane`; what is made is kept in the store that builds use.
 
 mod debian;
+mod flannel;
 mod image;
 mod programs;
 mod suite;

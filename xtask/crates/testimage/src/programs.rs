@@ -5,12 +5,12 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
 use fault::{Fault, Kind};
-use gobuild::plain::Plain;
+use gobuild::plain::{Own, Plain};
 use gobuild::{Closure, Edits, LinkerVars, Spec};
 use store::{Key, Object};
 use toolchain::Host;
 
-use crate::Lab;
+use crate::{Lab, flannel};
 
 /// Where closures are, in a checkout.
 pub const CLOSURES: &str = "tests/control-plane";
@@ -88,6 +88,8 @@ pub enum Set {
     },
     /// crictl, newer than the releases: it speaks to runtimes that speak CRI v1.
     Crictl,
+    /// flannel's daemon, and what writes its configuration of CNI.
+    Flannel,
 }
 
 impl Set {
@@ -128,6 +130,7 @@ impl Set {
             },
             Set::CoreDns { version } => other((COREDNS, version), coredns_imports().into()),
             Set::Crictl => other(CRI_TOOLS, self.packages()),
+            Set::Flannel => other(flannel::MODULE, flannel::packages()),
         }
     }
 
@@ -141,6 +144,7 @@ impl Set {
             Set::Suite { .. } => SUITE.map(str::to_owned).into(),
             Set::CoreDns { .. } => Vec::new(),
             Set::Crictl => vec![format!("{}/cmd/crictl", CRI_TOOLS.0)],
+            Set::Flannel => vec![flannel::install_package()],
         }
     }
 
@@ -152,9 +156,13 @@ impl Set {
         }
     }
 
-    /// Files of Kubernetes' module that it has, too.
+    /// Files of a module that it has, too.
     fn files(&self) -> Option<(&'static str, &'static [&'static str])> {
-        matches!(self, Set::Suite { .. }).then_some((KUBERNETES, &SUITE_FILES))
+        match self {
+            Set::Suite { .. } => Some((KUBERNETES, &SUITE_FILES)),
+            Set::Flannel => Some((flannel::MODULE.0, &[flannel::MANIFEST])),
+            _ => None,
+        }
     }
 
     /// Build tags: the suite's own sources know the clouds.
@@ -162,14 +170,18 @@ impl Set {
         if matches!(self, Set::Suite { .. }) { &[] } else { &TAGS }
     }
 
-    /// Ours.
-    fn own(&self) -> Option<String> {
-        let Set::CoreDns { .. } = self else { return None };
+    /// The `main` package that is nobody's as it is.
+    fn own(&self) -> Option<Own> {
+        match self {
+            Set::CoreDns { .. } => {}
+            Set::Flannel => return Some(flannel::main()),
+            _ => return None,
+        }
         let [main, plugins @ ..] = coredns_imports();
         let plugins = plugins.map(|path| format!("_ \"{path}\"")).join("\n\t");
-        Some(format!(
+        Some(Own::Text(format!(
             "package main\n\nimport (\n\t\"{main}\"\n\t{plugins}\n)\n\nfunc main() {{ coremain.Run() }}\n"
-        ))
+        )))
     }
 
     /// A program's file, as the go command names it, if it is one of the set's.
@@ -179,6 +191,8 @@ impl Set {
             Set::ControlPlane { .. } => COMMANDS.into_iter().find(|name| *name == program),
             Set::CoreDns { .. } => (program == "coredns").then_some("own"),
             Set::Crictl => (program == "crictl").then_some("crictl"),
+            Set::Flannel if program == "flanneld" => Some("own"),
+            Set::Flannel => [flannel::INSTALL, flannel::MANIFEST].into_iter().find(|name| *name == program),
             Set::Suite { .. } => SUITE
                 .into_iter()
                 .filter_map(|package| package.rsplit('/').next())
@@ -207,7 +221,7 @@ pub fn committed(root: &Path) -> Result<Vec<Set>> {
     });
     let mut sets: Vec<Set> = of_releases.collect();
     sets.extend(COREDNS_VERSIONS.map(|version| Set::CoreDns { version }));
-    sets.push(Set::Crictl);
+    sets.extend([Set::Crictl, Set::Flannel]);
     Ok(sets)
 }
 
@@ -256,12 +270,12 @@ impl Lab<'_> {
                     date: release.date.as_str(),
                 })
             }
-            Set::CoreDns { .. } | Set::Crictl => LinkerVars::new(),
+            Set::CoreDns { .. } | Set::Crictl | Set::Flannel => LinkerVars::new(),
         };
         let (packages, tests, own) = (set.packages(), set.tests(), set.own());
         let closure_text = (&closure.go_mod, &closure.go_sum);
         // Of what most sets do not have their keys say nothing.
-        let more = (!tests.is_empty()).then_some((&tests, set.files()));
+        let more = set.files().map(|files| (&tests, Some(files)));
         let version = &self.lock.go.version;
         let inputs = (1, closure_text, &packages, &own, set.tags(), &stamps, arch, version);
         let key = match more {
@@ -279,7 +293,7 @@ impl Lab<'_> {
                 packages: &packages,
                 tests: &tests,
                 files: set.files(),
-                own: own.as_deref(),
+                own: own.as_ref(),
                 tags: set.tags(),
                 stamps: &stamps,
             }
