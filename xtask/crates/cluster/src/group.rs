@@ -217,7 +217,11 @@ impl Cluster {
     fn prepare(&mut self, index: usize) -> Result<()> {
         let guide = &self.kit.guide;
         let network = if self.kit.has_flannel() { "" } else { guide.commands("network")? };
-        let script = format!("{}{network}", guide.commands("host")?);
+        let open = match self.kit.runtime {
+            Runtime::Docker => guide.by("open", Runtime::Docker)?,
+            Runtime::Containerd | Runtime::Podman => "",
+        };
+        let script = format!("{}{network}{open}", guide.commands("host")?);
         self.run(index, &script).map(drop)
     }
 

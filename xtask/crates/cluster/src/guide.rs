@@ -224,11 +224,12 @@ mod tests {
     use super::*;
 
     /// What this crate and its users run, by name. A runtime's blocks are run where the runtime is chosen.
-    const RUN: [&str; 22] = [
+    const RUN: [&str; 23] = [
         "names",
         "host",
         "network",
         "kubelet containerd",
+        "open docker",
         "kubelet docker",
         "kubelet podman",
         "kubeadm containerd",
