@@ -250,6 +250,8 @@ impl Cluster {
         let runtime = self.kit.runtime;
         self.nodes[index].machine.wait_runtime(runtime)?;
         self.prepare(index)?;
+        let boot = self.kit.guide.commands("boot")?.to_owned();
+        self.run(index, &boot)?;
         for other in (0..self.nodes.len()).filter(|other| *other != index) {
             self.route(index, other)?;
         }

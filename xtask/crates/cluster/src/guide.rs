@@ -224,7 +224,7 @@ mod tests {
     use super::*;
 
     /// What this crate and its users run, by name. A runtime's blocks are run where the runtime is chosen.
-    const RUN: [&str; 23] = [
+    const RUN: [&str; 24] = [
         "names",
         "host",
         "network",
@@ -248,6 +248,7 @@ mod tests {
         "stop docker",
         "stop podman",
         "boot podman",
+        "boot",
     ];
 
     fn root() -> std::path::PathBuf {

@@ -285,9 +285,15 @@ pub const CASES: [Case; 32] = [
     case(
         Broken,
         "node-reboots",
-        "a node that is restarted has all its pods again, and nothing of those before",
+        "a node that is restarted has all its pods again, and nothing of those before, though results of CNI are lost",
         "",
-        &[HOLD, Reboot(Second), HELD, Run(Second, row!("nothing-stray-there.sh"))],
+        &[
+            HOLD,
+            Run(Second, row!("empty-results-there.sh")),
+            Reboot(Second),
+            HELD,
+            Run(Second, row!("nothing-stray-there.sh")),
+        ],
     ),
     case(
         Broken,
