@@ -16,7 +16,7 @@ const TOGETHER: usize = 100;
 /// Makes so many small files, each of some hundred bytes to some kilobytes of words and numbers, the same in each run.
 ///
 /// # Errors
-/// What the file system gives.
+/// What the file system gives; [`Kind::Interrupted`].
 pub fn small_files(dir: &Path, count: usize) -> Result<()> {
     let mut numbers = crate::hot::Numbers(0x9e37_79b9_7f4a_7c15);
     let mut next = |below: u64| numbers.next().unwrap_or_default() % below;
@@ -24,6 +24,7 @@ pub fn small_files(dir: &Path, count: usize) -> Result<()> {
     for number in 0..count {
         let at = dir.join(format!("usr/share/part-{:03}", number / TOGETHER));
         if number.is_multiple_of(TOGETHER) {
+            exec::interrupt::check()?;
             fs::create_dir_all(&at).with_context(|| format!("cannot make {}", at.display()))?;
         }
         let mut text = String::new();
@@ -42,6 +43,7 @@ const WORDS: [&str; 8] = ["enabled", "path", "interval", "device", "the-default"
 pub(super) fn size(dir: &Path) -> Result<(usize, u64)> {
     let (mut files, mut bytes) = (0, 0);
     for entry in WalkDir::new(dir) {
+        exec::interrupt::check()?;
         let entry = entry?;
         if entry.file_type().is_file() {
             files += 1;
@@ -56,6 +58,7 @@ pub(super) fn read(dir: &Path) -> Result<Tree> {
     let mut tree = Tree::new();
     let mut names: HashMap<(u64, u64), String> = HashMap::new();
     for entry in WalkDir::new(dir).min_depth(1).sort_by_file_name() {
+        exec::interrupt::check()?;
         let entry = entry.with_context(|| format!("cannot read {}", dir.display()))?;
         let path = entry.path();
         let refused = |why: &str| Fault::new(Kind::InvalidData, format!("{} {why}", path.display()));
