@@ -135,7 +135,8 @@ mod tests {
         for (page, text) in pages().into_iter().chain(workflows).chain(examples(&Cli::command())) {
             // What workflows take from their settings.
             let text = text.replace("\"$REGISTRY", "\"registry.example.org");
-            let text = text.replace("\"$RUNTIME", "\"containerd").replace('"', "");
+            let text = text.replace("\"$RUNTIME", "\"containerd").replace("\"$VARIANT", "\"flannel");
+            let text = text.replace('"', "");
             for words in commands(&text) {
                 seen += 1;
                 match Cli::try_parse_from([&["xtask"], &*words].concat()) {
