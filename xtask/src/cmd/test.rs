@@ -55,6 +55,9 @@ impl Test {
             "format, fuzz targets",
             &mut cargo(&["fmt", "--manifest-path", libfuzzer::MANIFEST, "--check"]),
         )?;
+        // Theirs is a workspace of its own, which is compiled last of all.
+        let tree = ["tree", "--locked", "--depth=0", "--manifest-path", libfuzzer::MANIFEST];
+        step("lock, fuzz targets", &mut cargo(&tree))?;
         let clippy = |more: &[&'static str]| [&["clippy", "--all-targets", "--locked"], more, &deny].concat();
         step("lints", &mut cargo(&clippy(&["--workspace"])))?;
         step("lints, entrypoint", &mut cargo(&clippy(&["--manifest-path", ENTRYPOINT])))?;
