@@ -180,6 +180,7 @@ pub(crate) struct Downloaded {
     pub(crate) path: String,
     pub(crate) version: String,
     pub(crate) go_mod: PathBuf,
+    pub(crate) dir: PathBuf,
     pub(crate) error: String,
 }
 

@@ -10,7 +10,7 @@ use progress::{Progress, Task};
 use serde::Serialize;
 
 use crate::closure::Closure;
-use crate::modules::problem;
+use crate::modules::{download, problem};
 use crate::recipe::{LinkerVars, Target};
 use crate::tools::{Tools, Work};
 
@@ -155,13 +155,13 @@ impl Plain<'_> {
 
     /// Where a module of the closure lies, fetched if it is missing.
     fn module_dir(&self, tools: &Tools, work: &Work, module: &str) -> Result<PathBuf> {
-        tools.go_fetching(&Target::plain(self.arch), work)?.args(["mod", "download", module]).run()?;
-        let listed = tools
-            .go(&Target::plain(self.arch), work)?
-            .args(["list", "-m", "-mod=readonly", "-f", "{{.Dir}}", module])
-            .run()?;
-        let dir = String::from_utf8(listed.stdout).context("a module's directory")?;
-        Ok(PathBuf::from(dir.trim_end()))
+        let go = tools.go_fetching(&Target::plain(self.arch), work)?;
+        let answers = download(go, &[module.to_owned()])?;
+        let found = answers.into_iter().next().context("no answer for a module")?;
+        if found.error.is_empty() {
+            return Ok(found.dir);
+        }
+        Err(problem(format!("{module}: {}", found.error), &[&found.error], tools.offline))
     }
 
     fn copy_files(&self, tools: &Tools, work: &Work, out: &Path) -> Result<()> {
