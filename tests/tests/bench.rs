@@ -110,7 +110,8 @@ fn nothing_grows_as_a_square() -> Result<()> {
 fn what_grows_faster_than_is_meant_fails() -> Result<()> {
     let xtask = Xtask::new()?;
     let args = ["bench", "growth", "hash", "--quick", "--check", "--limit", "0.5"];
-    xtask.fails(&args, Kind::ToolFailed, &["faster than n^0.5", "hash: time by n^1"])?;
+    // The exponent is measured: near 1, and as often 0.99 as 1.01.
+    xtask.fails(&args, Kind::ToolFailed, &["faster than n^0.5", "hash: time by n^"])?;
     xtask.fails(&["bench", "growth", "no-such"], Kind::NotFound, &["no-such", "read-deep"])?;
     xtask.fails(&["bench", "growth", "index", "--index", "/no/such"], Kind::NotFound, &["/no/such"])?;
     Ok(())
