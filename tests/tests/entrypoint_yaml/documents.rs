@@ -1,18 +1,11 @@
-//! The entrypoint's reader of YAML beside a parser of the whole language: what it says is what is there, and of what it does
-//! not understand it says so. It decides whether a node starts; thousands of documents, made by chance, are read by both.
-
-#[path = "../../images/entrypoint/src/yaml/mod.rs"]
-#[allow(dead_code, reason = "the reader as the entrypoint has it, of which this uses a part")]
-mod yaml;
+//! Documents made by choices: all of YAML that a configuration might have.
 
 use std::collections::BTreeMap;
 
-use proptest::prelude::*;
-use saphyr_parser::{Event, Parser, ScalarStyle};
-use yaml::Scalars;
+use crate::reference::reference;
 
 /// Keys of documents: few, so that they meet again at other places.
-const KEYS: [&str; 6] = ["a", "b", "cgroupDriver", "with space", "é", "on"];
+pub(crate) const KEYS: [&str; 6] = ["a", "b", "cgroupDriver", "with space", "é", "on"];
 /// Plain values, some of which stand for others.
 const WORDS: [&str; 16] = [
     "x",
@@ -33,134 +26,9 @@ const WORDS: [&str; 16] = [
     "0x1f",
 ];
 
-/// What the parser finds at a path.
-#[derive(Clone, Debug, PartialEq)]
-enum ParsedValue {
-    Text(String),
-    /// null, a map or a list.
-    Nothing,
-    /// An alias, or a value whose tag makes something else of it.
-    Opaque,
-}
-
-/// Paths of the first document that do not lead into lists; none if it is not YAML. The parser knows nothing of what plain
-/// words stand for: that is Kubernetes' yaml.v2 (`resolve.go`).
-fn reference(text: &str) -> Option<BTreeMap<String, ParsedValue>> {
-    let mut found = BTreeMap::new();
-    // A level's path (none in lists), and for a map the key that waits for its value.
-    let mut levels: Vec<(Option<String>, bool, Option<String>)> = Vec::new();
-    let mut done = false;
-    for event in Parser::new_from_str(text) {
-        let (event, _) = event.ok()?;
-        if done {
-            continue;
-        }
-        let value = match &event {
-            Event::DocumentEnd => {
-                done = true;
-                continue;
-            }
-            Event::MappingEnd | Event::SequenceEnd => {
-                levels.pop();
-                continue;
-            }
-            Event::Scalar(text, style, _, tag) => match tag {
-                None if *style == ScalarStyle::Plain => plain(text),
-                None => ParsedValue::Text(text.to_string()),
-                Some(tag) if ["str", "!", ""].contains(&tag.suffix.as_str()) => {
-                    ParsedValue::Text(text.to_string())
-                }
-                Some(_) => ParsedValue::Opaque,
-            },
-            Event::Alias(_) => ParsedValue::Opaque,
-            Event::MappingStart(..) | Event::SequenceStart(..) => ParsedValue::Nothing,
-            _ => continue,
-        };
-        let path = match levels.last_mut() {
-            None => Some(String::new()),
-            Some((_, false, _)) => None,
-            Some((parent, true, waiting)) => {
-                let Some(key) = waiting.take() else {
-                    // A key; the levels of one that is not a scalar cannot be walked like this.
-                    let Event::Scalar(text, style, ..) = &event else { return None };
-                    // Kubernetes refuses a key that is null.
-                    if *style == ScalarStyle::Plain && plain(text) == ParsedValue::Nothing {
-                        return None;
-                    }
-                    *waiting = Some(text.to_string());
-                    continue;
-                };
-                parent.clone().map(|parent| if parent.is_empty() { key } else { format!("{parent}.{key}") })
-            }
-        };
-        if let Some(path) = path.clone().filter(|path| !path.is_empty()) {
-            // The parser takes a key twice, of which yaml.v2 makes an error.
-            if found.insert(path, value).is_some() {
-                return None;
-            }
-        }
-        match event {
-            Event::MappingStart(..) => levels.push((path, true, None)),
-            Event::SequenceStart(..) => levels.push((None, false, None)),
-            _ => {}
-        }
-    }
-    Some(found)
-}
-
-fn plain(text: &str) -> ParsedValue {
-    let word = |words: &[&str]| words.contains(&text);
-    if word(&["", "~", "null", "Null", "NULL"]) {
-        ParsedValue::Nothing
-    } else if word(&["y", "Y", "yes", "Yes", "YES", "true", "True", "TRUE", "on", "On", "ON"]) {
-        ParsedValue::Text("true".to_owned())
-    } else if word(&["n", "N", "no", "No", "NO", "false", "False", "FALSE", "off", "Off", "OFF"]) {
-        ParsedValue::Text("false".to_owned())
-    } else {
-        ParsedValue::Text(text.to_owned())
-    }
-}
-
-/// Compares; an error says how they differ.
-fn compare(text: &str) -> Result<bool, String> {
-    let ours = Scalars::parse(text);
-    let Some(reference) = reference(text) else { return Ok(false) };
-    let differs = |path: &str, expected: &dyn std::fmt::Debug| {
-        let unknown = if ours.is_unknown(path) { ", not understood" } else { "" };
-        Err(format!("`{path}` is {:?}{unknown}, expected {expected:?}:\n{text}\n{ours:?}", ours.get(path)))
-    };
-    // Whatever a merge key brings may be anywhere beside it.
-    let merges = |path: &str| {
-        let parents = reference.keys().filter_map(|key| key.strip_suffix("<<"));
-        parents
-            .filter(|parent| parent.is_empty() || parent.ends_with('.'))
-            .any(|parent| path.starts_with(parent))
-    };
-    for (path, expected) in &reference {
-        let same = match expected {
-            ParsedValue::Text(text) => {
-                ours.get(path).map_or_else(|| ours.is_unknown(path), |ours| ours == text)
-            }
-            ParsedValue::Nothing => ours.get(path).is_none(),
-            ParsedValue::Opaque => ours.get(path).is_none() && ours.is_unknown(path),
-        };
-        if !same || merges(path) && !ours.is_unknown(path) {
-            return differs(path, expected);
-        }
-        if !path.contains('.') && !ours.keys().any(|key| key == path) && !ours.is_unknown(path) {
-            return Err(format!("the key `{path}` is not seen:\n{text}\n{ours:?}"));
-        }
-    }
-    // Nothing is there that is not.
-    let paths = KEYS.iter().flat_map(|one| {
-        std::iter::once((*one).to_owned()).chain(KEYS.iter().map(move |two| format!("{one}.{two}")))
-    });
-    for path in paths.filter(|path| !reference.contains_key(path)) {
-        if ours.get(&path).is_some() {
-            return differs(&path, &"nothing");
-        }
-    }
-    Ok(true)
+/// The document of these choices.
+pub(crate) fn written(choices: &[u8]) -> String {
+    Writer { choices: choices.iter(), text: String::new() }.document()
 }
 
 /// Writes a document by choices that somebody else made.
@@ -430,49 +298,6 @@ impl Writer<'_> {
             4 => self.text += "\"a, b\"",
             5 => self.flow_map(depth + 1, indent),
             _ => self.flow_list(depth + 1, indent),
-        }
-    }
-}
-
-fn written(choices: &[u8]) -> String {
-    Writer { choices: choices.iter(), text: String::new() }.document()
-}
-
-const CASES: u32 = 4096;
-
-proptest! {
-    #![proptest_config(ProptestConfig { cases: CASES, failure_persistence: None, ..ProptestConfig::default() })]
-
-    #[test]
-    fn documents_are_read_as_by_a_parser_of_all_of_yaml(choices in prop::collection::vec(any::<u8>(), 0..160)) {
-        if let Err(why) = compare(&written(&choices)) {
-            prop_assert!(false, "{}", why);
-        }
-    }
-
-}
-
-proptest! {
-    // The same ones each time: what is left over of YAML's corners is not a reason to fail now and then.
-    #![proptest_config(ProptestConfig {
-        cases: CASES,
-        failure_persistence: None,
-        rng_seed: proptest::test_runner::RngSeed::Fixed(1),
-        ..ProptestConfig::default()
-    })]
-
-    /// A document with some other letter somewhere, if that is still YAML.
-    #[test]
-    fn damaged_documents_are_read_so_too(
-        choices in prop::collection::vec(any::<u8>(), 0..100),
-        at in any::<prop::sample::Index>(),
-        letter in prop::sample::select(vec!["", " ", "\n", ":", "- ", "\"", "'", "{", "}", ",", "|", ">", "&", "*", "!", "\t", "%", "é", "? ", "\r"]),
-    ) {
-        let mut text = written(&choices);
-        let places: Vec<usize> = text.char_indices().map(|(at, _)| at).chain([text.len()]).collect();
-        text.insert_str(places[at.index(places.len())], letter);
-        if let Err(why) = compare(&text) {
-            prop_assert!(false, "{}", why);
         }
     }
 }
