@@ -23,7 +23,9 @@ let
       layers = kept layers;
     };
 in
-assert plan.version == 1 || throw "images/plan.json has format version ${toString plan.version}, nix/plan.nix reads 1";
+assert plan.version == 2 || throw "images/plan.json has format version ${toString plan.version}, nix/plan.nix reads 2";
+# What is built goes by both files.
+assert plan.catalog == builtins.hashFile "sha256" ../images/catalog.toml || throw "images/plan.json is not what images/catalog.toml gives: `cargo xtask lock plan` makes it";
 plan // {
   attributes = builtins.concatMap (images: map (attribute images) (plan.arches ++ [ null ])) plan.images;
   # As flags of xtask.

@@ -101,6 +101,8 @@ fn a_commit_is_taken_from_the_tag_of_a_repository() -> Result<()> {
     ensure!(said.contains(&commit), "{said}");
     let after = fs::read_to_string(&file)?;
     ensure!(after == before.replacen(known, &format!("commit = \"{commit}\"\n"), 1), "{after}");
+    ensure!(said.contains(PLAN), "{said}");
+    xtask.ok(&["lock", "plan", "--check"])?;
     // It has one now; and what has no such tag says so.
     let again = [&words[..], &["--repository", &url]].concat();
     xtask.fails(&again, Kind::Usage, &["the catalog has v1.26.0 already"])?;
@@ -125,10 +127,9 @@ fn a_changed_catalog_makes_the_plan_for_nix_stale() -> Result<()> {
     };
     let check = ["lock", "plan", "--check"];
     xtask.ok(&check)?;
-    // Nix takes a date from the catalog itself.
-    change("date = \"2022-12-08T10:08:09Z\"", "date = \"2022-12-08T10:08:10Z\"")?;
-    xtask.ok(&check)?;
     for (from, to) in [
+        // Nix takes a date from the catalog itself, of which the plan has the digest.
+        ("date = \"2022-12-08T10:08:09Z\"", "date = \"2022-12-08T10:08:10Z\""),
         ("name = \"flannel\"\ncomponents", "name = \"overlay\"\ncomponents"),
         ("since = \"v1.3.0\"", "since = \"v1.99.0\""),
         ("carry = [\"flannel\"]", "carry = []"),
@@ -224,8 +225,13 @@ fn what_is_new_is_added_and_told_as_a_pull_request() -> Result<()> {
     let (old, told) = (date_of(&expected, &line)?, date_of(&proposed, &line)?);
     assert_eq!(old[..11], told[..11]);
     assert_eq!(proposed.replace(told, old), expected);
+    let but_digest = |text: String| -> Vec<String> {
+        text.lines().filter(|line| !line.starts_with("  \"catalog\": ")).map(str::to_owned).collect()
+    };
     let plan = fs::read_to_string(at("proposed").join(PLAN))?;
-    ensure!(plan == fs::read_to_string(tests::root().join(PLAN))?, "{PLAN} is another");
+    let there = fs::read_to_string(tests::root().join(PLAN))?;
+    ensure!(but_digest(plan) == but_digest(there), "{PLAN} is another");
+    Xtask::new()?.cwd(&at("proposed")).ok(&["lock", "plan", "--check"])?;
     let closures = Path::new("images/go").join(THERE);
     for file in scratch::files(&tests::root().join(&closures)) {
         let name = file.strip_prefix(tests::root())?;

@@ -45,10 +45,17 @@ impl Flake {
         Self::of(dir).map(Some)
     }
 
-    /// A directory with a checkout in it.
+    /// A directory with a checkout in it, which may have a catalog of its own.
     fn of(dir: TempDir) -> Result<Self> {
         let stand_ins = StandIns::new(dir.path())?;
-        Ok(Self { nix: Nix::shared()?, cwd: dir.path().to_owned(), dir, stand_ins })
+        let flake = Self { nix: Nix::shared()?, cwd: dir.path().to_owned(), dir, stand_ins };
+        flake.plan_again()?;
+        Ok(flake)
+    }
+
+    /// Brings the plan up to date with the catalog.
+    fn plan_again(&self) -> Result<()> {
+        Xtask::new()?.cwd(&self.file("")).ok(&["lock", "plan"]).map(drop)
     }
 
     fn file(&self, path: &str) -> PathBuf {
@@ -270,6 +277,7 @@ fn a_change_reaches_only_what_it_is_in() -> Result<()> {
     let changed = text.replacen("2022-12-08T10:08:09Z", "2022-12-08T10:08:10Z", 1);
     assert_ne!(changed, text);
     fs::write(&catalog, changed)?;
+    flake.plan_again()?;
     let after = flake.derivations()?;
     let differ: BTreeSet<&str> =
         before.iter().filter(|(name, drv)| after[*name] != **drv).map(|(name, _)| name.as_str()).collect();
@@ -280,6 +288,24 @@ fn a_change_reaches_only_what_it_is_in() -> Result<()> {
         .collect();
     assert!(!of_it.is_empty());
     assert_eq!(differ, of_it);
+    Ok(())
+}
+
+/// Whatever has changed in it: Nix cannot tell what of the plan that reaches.
+#[test]
+fn a_plan_of_another_catalog_is_refused() -> Result<()> {
+    let Some(flake) = Flake::shared()? else { return Ok(()) };
+    let names =
+        || flake.run(&["eval", "--json"], "packages.x86_64-linux", &["--apply", "builtins.attrNames"]);
+    let before = names()?;
+    ensure!(before.status.success(), "{}", before.stderr);
+    let catalog = flake.file("images/catalog.toml");
+    fs::write(&catalog, fs::read_to_string(&catalog)? + "# A remark.\n")?;
+    let stale = names()?;
+    let told = "images/plan.json is not what images/catalog.toml gives: `cargo xtask lock plan` makes it";
+    ensure!(!stale.status.success() && stale.stderr.contains(told), "{}{}", stale.stdout, stale.stderr);
+    flake.plan_again()?;
+    assert_eq!(names()?.stdout, before.stdout);
     Ok(())
 }
 
@@ -324,6 +350,7 @@ fn nix_builds_images_on_alpine() -> Result<()> {
         ),
     ] {
         fs::write(flake.file(file), text)?;
+        flake.plan_again()?;
         let after = flake.derivations()?;
         for (name, drv) in before.iter().filter(|(_, drv)| drv.is_some()) {
             assert_eq!(after[name] == *drv, !is_alpine(name), "{file}: {name}");
@@ -375,7 +402,6 @@ fn a_second_branch_of_alpine_evaluates() -> Result<()> {
     let Place { dir, xtask } = place;
     let flake = Flake::of(dir)?;
     let (attr, proxy) = ("kubelet-v1_37_2-alpine3_22-amd64", "kube-proxy-v1_26_0-alpine3_22-arm64");
-    xtask.ok(&["lock", "plan"])?;
     let missing = flake.run(&["build"], attr, &[])?.stderr;
     ensure!(missing.contains("alpine-3.22.json is missing: `cargo xtask lock alpine`"), "{missing}");
     xtask.ok(&["lock", "alpine", "--offline"])?;

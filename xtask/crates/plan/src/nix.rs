@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 
 use anyhow::Result;
 use catalog::{Attribute, Attributes, Catalog, Content, Name, Scope};
+use digest::Digest;
 use gobuild::Spec;
 use serde::Serialize;
 use serde_json::{Map, Value};
@@ -16,12 +17,14 @@ use crate::component;
 /// From the top of the repository.
 pub const PATH: &str = "images/plan.json";
 /// The version of the format, which nix/plan.nix reads.
-const VERSION: u32 = 1;
+const VERSION: u32 = 2;
 
 /// The file.
 #[derive(Serialize)]
 struct Document<'a> {
     version: u32,
+    /// Of the file of the catalog that this was made of: Nix, which reads both, refuses any other one.
+    catalog: Digest,
     /// What `build` builds when nothing is named, by architecture.
     default: BTreeMap<&'a str, &'a str>,
     arches: Vec<&'a str>,
@@ -63,20 +66,21 @@ struct Image<'a> {
     layers: Vec<&'a str>,
 }
 
-/// The file's text.
+/// The file's text, by that of the catalog; `file` is what errors call the catalog.
 ///
 /// # Errors
-/// [`fault::Kind::InvalidData`] if no closure holds the modules of a component's programs together.
-pub fn text(catalog: &Catalog) -> Result<String> {
-    let attributes = Attributes::of(catalog);
-    let document = Document::of(catalog, &attributes)?;
+/// [`fault::Kind::InvalidData`] if the catalog is not valid, or no closure holds the modules of a component's programs together.
+pub fn text(toml: &str, file: &str) -> Result<String> {
+    let catalog = Catalog::parse(toml, file)?;
+    let attributes = Attributes::of(&catalog);
+    let document = Document::of(&catalog, Digest::of(toml), &attributes)?;
     let mut text = lines(&serde_json::to_value(document)?, 2, "");
     text.push('\n');
     Ok(text)
 }
 
 impl<'a> Document<'a> {
-    fn of(catalog: &'a Catalog, attributes: &'a Attributes<'a>) -> Result<Self> {
+    fn of(catalog: &'a Catalog, digest: Digest, attributes: &'a Attributes<'a>) -> Result<Self> {
         let mut plugins = BTreeMap::new();
         let mut releases: BTreeMap<_, BTreeMap<_, _>> = BTreeMap::new();
         for release in &catalog.releases {
@@ -116,6 +120,7 @@ impl<'a> Document<'a> {
         let indexes = attributes.iter().filter(|attribute| matches!(attribute.scope, Scope::Index));
         Ok(Self {
             version: VERSION,
+            catalog: digest,
             default: catalog.arches.iter().filter_map(default).collect(),
             arches: catalog.arches.iter().map(|arch| arch.name.as_str()).collect(),
             bases: catalog.bases.iter().map(base).collect(),
@@ -193,7 +198,7 @@ mod tests {
     /// Whatever one or two programs are left out: the table gives the closure that a build takes.
     fn assert_closures(catalog: &Catalog) {
         let attributes = Attributes::of(catalog);
-        let document = Document::of(catalog, &attributes).unwrap();
+        let document = Document::of(catalog, Digest::of(""), &attributes).unwrap();
         let sources = Sources::read(&root()).unwrap();
         let mut compared = 0;
         for (version, components) in &document.releases {
@@ -237,7 +242,7 @@ mod tests {
     fn names_of_images_are_their_indexs_and_an_architecture() {
         let catalog = catalog(|text| text);
         let attributes = Attributes::of(&catalog);
-        let document = Document::of(&catalog, &attributes).unwrap();
+        let document = Document::of(&catalog, Digest::of(""), &attributes).unwrap();
         let mut composed = Vec::new();
         for image in &document.images {
             for arch in &document.arches {
@@ -255,7 +260,7 @@ mod tests {
         let catalog =
             catalog(|text| text.replacen("[component.rust]", "product = \"kubelet\"\n[component.rust]", 1));
         let attributes = Attributes::of(&catalog);
-        let document = Document::of(&catalog, &attributes).unwrap();
+        let document = Document::of(&catalog, Digest::of(""), &attributes).unwrap();
         assert_eq!(document.bases["micro"]["kubelet"], ["entrypoint", "ca-certificates"]);
         assert_eq!(document.bases["micro"]["kube-proxy"], ["ca-certificates"]);
     }

@@ -58,7 +58,7 @@ impl New {
             fs::read_to_string(checkout.root.join(CATALOG)).with_context(|| format!("reading {CATALOG}"))?;
         if let Some(known) = catalog.release(&self.version) {
             let commit = self.add_commit(checkout, options, &text, known)?;
-            return Ok((Added::Commit(commit), vec![CATALOG.into()]));
+            return Ok((Added::Commit(commit), vec![CATALOG.into(), plan::nix::PATH.into()]));
         }
         let newest = catalog.releases.iter().max_by_key(|release| release.numbers());
         let newest =
@@ -122,6 +122,7 @@ impl New {
         let text = text::with_commit(text, known, &commit)?;
         Catalog::parse(&text, CATALOG)?;
         files::write(&checkout.root.join(CATALOG), text.as_bytes())?;
+        relock::plan(checkout, false)?;
         Ok(commit)
     }
 

@@ -73,11 +73,16 @@ impl Checkout {
 
     /// The catalog, validated.
     pub fn catalog(&self) -> Result<Catalog> {
+        Catalog::parse(&self.catalog_text()?, CATALOG)
+    }
+
+    /// The catalog as it is written.
+    pub(crate) fn catalog_text(&self) -> Result<String> {
         let path = self.root.join(CATALOG);
         if !path.exists() {
             return Err(no_repository(&self.root).into());
         }
-        Catalog::parse(&files::read_text(&path, files::DOCUMENT)?, CATALOG)
+        files::read_text(&path, files::DOCUMENT)
     }
 
     /// Builds one image or index; returns its layout. The store is closed again: who runs it may run for long.

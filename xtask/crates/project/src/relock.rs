@@ -9,6 +9,7 @@ use catalog::{Alpine, Release};
 use fault::{Fault, Kind};
 use gobuild::{Closure, Spec};
 
+use crate::checkout::CATALOG;
 use crate::generated::GeneratedFile;
 use crate::{Checkout, Session, pins};
 
@@ -36,7 +37,7 @@ const PLAN: GeneratedFile = GeneratedFile {
 
 /// Makes what Nix reads of the plan, by the catalog; with `check` only compares. Returns what became of it.
 pub fn plan(checkout: &Checkout, check: bool) -> Result<&'static str> {
-    let done = PLAN.write(checkout, &plan::nix::text(&checkout.catalog()?)?, check)?;
+    let done = PLAN.write(checkout, &plan::nix::text(&checkout.catalog_text()?, CATALOG)?, check)?;
     Ok(if done.is_unchanged() { "unchanged" } else { "updated" })
 }
 
