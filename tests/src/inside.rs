@@ -23,8 +23,8 @@ impl Inside {
     pub fn new(arch: &str, bundle: &Path) -> Result<Self> {
         if arch != "amd64" {
             let emulator = qemu::program(arch)?;
-            let to = bundle.join("rootfs").join(emulator);
-            fs::copy(skip::which(emulator).context("no emulator")?, to)?;
+            let to = bundle.join("rootfs").join(&emulator);
+            fs::copy(skip::which(&emulator).context("no emulator")?, to)?;
         }
         Ok(Self { arch: arch.to_owned(), bundle: bundle.to_owned() })
     }

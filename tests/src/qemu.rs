@@ -3,17 +3,16 @@
 use std::path::Path;
 use std::process::Command;
 
-use anyhow::{Result, bail};
+use anyhow::{Context, Result};
+use catalog::Catalog;
 
 use crate::cmd;
 
-/// The emulator for an architecture.
-pub fn program(arch: &str) -> Result<&'static str> {
-    match arch {
-        "arm64" => Ok("qemu-aarch64-static"),
-        "arm32v7" => Ok("qemu-arm-static"),
-        other => bail!("no emulator known for `{other}`"),
-    }
+/// The emulator for an architecture, as Debian calls the one that needs no libraries.
+pub fn program(arch: &str) -> Result<String> {
+    let arches = Catalog::read(&crate::root().join("images/catalog.toml"))?.arches;
+    let known = arches.into_iter().find(|known| known.name == *arch);
+    Ok(format!("{}-static", known.with_context(|| format!("the catalog has no `{arch}`"))?.qemu))
 }
 
 /// Runs a static program to its end, however that is.

@@ -1,4 +1,5 @@
-//! What differs between the architectures that machines are emulated for.
+//! What differs between the architectures that machines are emulated for: Debian's names, emulators, boards, consoles. What
+//! an image's architecture is called elsewhere, `images/catalog.toml` says; a test compares what both have to say.
 
 use fault::{Fault, Kind};
 use serde::Serialize;
@@ -49,12 +50,12 @@ impl Arch {
         })
     }
 
-    /// As OCI's platforms name it, without the variant.
-    pub(crate) fn oci(self) -> &'static str {
+    /// The OCI platform.
+    pub(crate) fn platform(self) -> &'static str {
         match self {
-            Self::Amd64 => "amd64",
-            Self::Arm64 => "arm64",
-            Self::Arm32v7 => "arm",
+            Self::Amd64 => "linux/amd64",
+            Self::Arm64 => "linux/arm64/v8",
+            Self::Arm32v7 => "linux/arm/v7",
         }
     }
 
@@ -107,6 +108,22 @@ impl Arch {
         match self {
             Self::Amd64 => "ttyS0",
             _ => "ttyAMA0",
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use catalog::Catalog;
+
+    #[test]
+    fn names_and_platforms_are_the_catalogs() {
+        let text = include_str!("../../../../images/catalog.toml");
+        let arches = Catalog::parse(text, "catalog.toml").unwrap().arches;
+        for arch in Arch::ALL {
+            let of_images = arches.iter().find(|of_images| of_images.name == *arch.name());
+            assert_eq!(of_images.map(catalog::Arch::platform).as_deref(), Some(arch.platform()));
         }
     }
 }

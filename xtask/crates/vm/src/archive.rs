@@ -10,6 +10,7 @@ use anyhow::{Context, Result};
 use fault::{Fault, Kind};
 use oci::digest::Digest;
 use oci::layout::{self, Layout, LayoutImage};
+use oci::platform::Platform;
 use serde_json::{Value, json};
 use tar::{Builder, Header};
 
@@ -29,7 +30,9 @@ pub fn pack(dir: &Path, arch: Arch, out: &File) -> Result<Vec<String>> {
             .help("take a layout that `cargo xtask build` or Nix made")
             .into());
     }
-    let image = layout.images.iter().find(|image| image.config.architecture().to_string() == arch.oci());
+    // Not every image names the variant.
+    let platform: Platform = arch.platform().parse()?;
+    let image = layout.images.iter().find(|image| image.config.architecture() == platform.architecture());
     let image = image.ok_or_else(|| {
         Fault::new(Kind::InvalidData, format!("{shown} has no image for {}", arch.name()))
             .help("give the machine the image's architecture by --arch")

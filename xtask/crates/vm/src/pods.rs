@@ -35,12 +35,7 @@ pub(crate) fn make(arch: Arch, busybox: &Path, to: &Path) -> Result<()> {
     let options = Options { mtime: 0, compression: Compression::Gzip(Gzip::Fast) };
     let layer = layer::write(&tree, &options, File::create(&blob)?, &Silent)?;
     let spec = Spec {
-        platform: match arch {
-            Arch::Amd64 => "linux/amd64",
-            Arch::Arm64 => "linux/arm64/v8",
-            Arch::Arm32v7 => "linux/arm/v7",
-        }
-        .parse()?,
+        platform: arch.platform().parse()?,
         created: 0,
         env: BTreeMap::from([("PATH".to_owned(), "/bin".to_owned())]),
         entrypoint: vec!["/bin/sleep".to_owned()],
