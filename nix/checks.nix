@@ -1,5 +1,5 @@
 # What `nix flake check` builds.
-{ pkgs, plan, rust, crates, xtask, images }:
+{ pkgs, host, plan, rust, crates, xtask, images }:
 let
   toml = import ./toml.nix;
   # The repository without its history, and what was built in it.
@@ -25,7 +25,6 @@ let
     export CARGO_TARGET_DIR=''${CARGO_TARGET_DIR:-$TMPDIR/target}
     ${script}
   '';
-  host = { x86_64-linux = "amd64"; aarch64-linux = "arm64"; }.${pkgs.stdenv.hostPlatform.system};
   newest = builtins.head (builtins.filter (attribute: attribute.name == plan.default.${host}) plan.attributes);
   text = "quotes \" and \\, lines\n, tabs\t, \${variables} and ümlauts";
 in

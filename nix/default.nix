@@ -7,12 +7,15 @@ let
   lock = builtins.fromJSON (builtins.readFile ../images/locks/toolchains.json);
   hashes = builtins.fromJSON (builtins.readFile ../images/locks/go-modules.json);
 
+  # The architecture that builds run on, as Go and images call it.
+  host = { x86_64-linux = "amd64"; aarch64-linux = "arm64"; }.${pkgs.stdenv.hostPlatform.system};
+
   rust = rust-bin.stable.${lock.rust.version}.minimal.override {
     extensions = [ "rust-src" "rustfmt" "clippy" ];
   };
   # What a checkout needs besides what the build fetches by itself.
   tools = [ rust pkgs.go (pkgs.python3.withPackages (packages: [ packages.pip ])) ];
-  inputs = import ./inputs.nix { inherit pkgs lock; };
+  inputs = import ./inputs.nix { inherit pkgs lock host; };
   alpine = import ./alpine.nix { inherit pkgs catalog plan; };
   crates = import ./crates.nix { inherit pkgs; };
   xtask = import ./xtask.nix { inherit pkgs rust crates; };
@@ -48,7 +51,7 @@ in
       (map (program: { inherit (program) name; value = without program.name; }) catalog.program);
   };
   packages = set (builtins.filter isLocked plan.attributes) // { inherit xtask; };
-  checks = import ./checks.nix { inherit pkgs plan rust crates xtask images; };
+  checks = import ./checks.nix { inherit pkgs host plan rust crates xtask images; };
   apps = import ./apps.nix { inherit pkgs xtask tools; };
   devShell = import ./dev-shell.nix { inherit pkgs tools; };
 }
