@@ -5,7 +5,7 @@ use progress::Silent;
 
 use crate::{skip, xtask};
 
-pub use cluster::{Cluster, LONG, Nodes};
+pub use cluster::{Cluster, Kit, LONG, Nodes};
 
 /// What a cluster needs, whatever its machines are.
 const PROGRAMS: [&str; 3] = ["mmdebstrap", "busybox", "iptables"];
@@ -24,8 +24,8 @@ pub fn skip_without(nodes: Nodes) -> Result<bool> {
     skip::without(&[&machines[..], &PROGRAMS].concat())
 }
 
-/// One of a node that is Ready, by containerd, with the image of this attribute, of a variant with kubeadm and CNI plugins.
-pub fn start(release: &str, attr: &str) -> Result<Cluster> {
+/// What virtual machines are made of, by containerd, with the image of this attribute, of a variant with kubeadm and CNI plugins.
+pub fn kit(release: &str, attr: &str, init: vm::Init) -> Result<Kit> {
     let setup = cluster::Setup {
         root: &crate::root(),
         release,
@@ -33,13 +33,19 @@ pub fn start(release: &str, attr: &str) -> Result<Cluster> {
         network: cluster::PodNetwork::Routes,
         other: None,
         nodes: Nodes::Vm,
+        init,
         runtime: vm::Runtime::Containerd,
         packages: PACKAGES.map(str::to_owned).into(),
         disks: DISKS.into(),
         suite: false,
         consoles: crate::root().join("target/vm/cluster"),
     };
-    let mut cluster = Cluster::new(cluster::Kit::new(&setup, &Silent)?)?;
+    Kit::new(&setup, &Silent)
+}
+
+/// A cluster of a node that is Ready, of machines without systemd.
+pub fn start(release: &str, attr: &str) -> Result<Cluster> {
+    let mut cluster = Cluster::new(kit(release, attr, vm::Init::Busybox)?)?;
     cluster.init(&Silent)?;
     Ok(cluster)
 }

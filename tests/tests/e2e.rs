@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 use tests::browser::{self, Browser};
 use tests::cluster::{self, Nodes};
 use tests::{left, scratch, skip, xtask};
+use vm::Init;
 
 /// A run with what real ones have: many cases, one that failed with what a script said, and names that are not markup.
 fn run() -> Report {
@@ -132,7 +133,9 @@ fn cases_are_listed_and_an_unknown_one_is_refused_before_anything_is_made() -> R
     xtask.fails(&["e2e", "--variant", "cni"], Kind::Usage, &["kubeadm-cni"])?;
     xtask.fails(&["e2e", "--case", "dns", "--repeat", "0"], Kind::Usage, &["--repeat"])?;
     let boots = ["e2e", "--nodes", "namespaces", "--case", "power-cut"];
-    xtask.fails(&boots, Kind::Usage, &["`power-cut` boots", "--nodes vm"])?;
+    xtask.fails(&boots, Kind::Usage, &["`power-cut` needs", "--nodes vm"])?;
+    xtask.fails(&["e2e", "--case", "graceful-shutdown"], Kind::Usage, &["--init systemd"])?;
+    xtask.fails(&["e2e", "--nodes", "namespaces", "--init", "systemd"], Kind::Usage, &["--nodes vm"])?;
     xtask.fails(
         &["e2e", "--case", "another-release"],
         Kind::Usage,
@@ -167,7 +170,7 @@ fn a_cluster_of_namespaces_does_all_workloads_and_outlives_a_kubelet() -> Result
     if cluster::skip_without(Nodes::Namespaces)? {
         return Ok(());
     }
-    let able = Able { nodes: Nodes::Namespaces, other: false };
+    let able = Able { nodes: Nodes::Namespaces, init: Init::Busybox, other: false };
     let wanted = |case: &&Case| case.group == Group::Workload || case.name == "kubelet-killed";
     let cases = CASES.iter().filter(wanted).filter(|case| able.lack(case).is_none());
     let names: Vec<&str> = cases.map(|case| case.name).collect();
@@ -199,6 +202,42 @@ fn a_cluster_of_namespaces_with_flannel_does_all_workloads() -> Result<()> {
 }
 
 #[test]
+fn machines_with_systemd_do_all_workloads() -> Result<()> {
+    if skip::unless_full(
+        "a cluster of two virtual machines with systemd, with all workloads: a quarter of an hour",
+    ) || cluster::skip_without(Nodes::Vm)?
+    {
+        return Ok(());
+    }
+    let consoles = ["node.console.log", "node1.console.log"];
+    let report = run_e2e(&["--init", "systemd", "--other", "v1.36.3"], &consoles)?;
+    let workloads = CASES.iter().filter(|case| case.group == Group::Workload).count();
+    assert_eq!(report.counts(), (workloads, 0, CASES.len() - workloads));
+    Ok(())
+}
+
+/// Machines have cgroups of version 2, as the newer ones of these ask for.
+#[test]
+fn each_release_of_today_is_joined_and_runs_pods() -> Result<()> {
+    if skip::unless_full("a cluster of virtual machines of each newer release: six minutes each")
+        || cluster::skip_without(Nodes::Vm)?
+    {
+        return Ok(());
+    }
+    let consoles = ["node.console.log", "node1.console.log"];
+    for release in ["v1.36.3", "v1.35.4", "v1.34.4"] {
+        let cases = ["deployment", "pod-to-pod", "dns", "streams", "swap"];
+        let words: Vec<&str> = ["--release", release]
+            .into_iter()
+            .chain(cases.iter().flat_map(|name| ["--case", name]))
+            .collect();
+        let report = run_e2e(&words, &consoles).with_context(|| release.to_owned())?;
+        assert_eq!(report.counts(), (cases.len(), 0, CASES.len() - cases.len()), "{release}");
+    }
+    Ok(())
+}
+
+#[test]
 fn a_cluster_by_the_pages_commands_does_all_that_it_has_to() -> Result<()> {
     if skip::unless_full("a cluster of two virtual machines, with all workloads and faults: half an hour")
         || cluster::skip_without(Nodes::Vm)?
@@ -207,7 +246,7 @@ fn a_cluster_by_the_pages_commands_does_all_that_it_has_to() -> Result<()> {
     }
     let consoles = ["node.console.log", "node1.console.log"];
     let report = run_e2e(&["--faults", "--other", "v1.36.3"], &consoles)?;
-    assert_eq!(report.counts(), (CASES.len(), 0, 0));
+    assert_eq!(report.counts(), (CASES.len() - 1, 0, 1), "without systemd, all but graceful-shutdown");
     ensure!(
         report.cases.iter().any(|case| case.group == Group::Fault) && report.pods.len() > 10,
         "{report:?}"

@@ -207,3 +207,21 @@ impl From<RuntimeName> for vm::Runtime {
         }
     }
 }
+
+/// Process 1 of machines.
+#[derive(Clone, Copy, Default, clap::ValueEnum)]
+pub(crate) enum InitName {
+    /// busybox's init, as on embedded hosts
+    #[default]
+    Busybox,
+    Systemd,
+}
+
+impl From<InitName> for vm::Init {
+    fn from(name: InitName) -> Self {
+        match name {
+            InitName::Busybox => Self::Busybox,
+            InitName::Systemd => Self::Systemd,
+        }
+    }
+}

@@ -136,6 +136,7 @@ mod tests {
             // What workflows take from their settings.
             let text = text.replace("\"$REGISTRY", "\"registry.example.org");
             let text = text.replace("\"$RUNTIME", "\"containerd").replace("\"$VARIANT", "\"flannel");
+            let text = text.replace("\"$INIT", "\"systemd");
             let text = text.replace('"', "");
             for words in commands(&text) {
                 seen += 1;

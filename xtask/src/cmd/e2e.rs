@@ -9,10 +9,10 @@ use anyhow::{Context as _, Result};
 use cluster::{Kit, Nodes, PodNetwork, Setup};
 use fault::{Fault, Kind};
 use project::Selection;
-use vm::Runtime;
+use vm::{Init, Runtime};
 
 use crate::context::{Context, write_out};
-use crate::flags::{BuildFlags, RuntimeName};
+use crate::flags::{BuildFlags, InitName, RuntimeName};
 
 /// The release that is tried where none is named: that of docs/cluster.md.
 const RELEASE: &str = "v1.37.2";
@@ -48,6 +48,9 @@ pub(crate) struct E2e {
     /// What machines are: virtual ones, or namespaces of this machine: quick, as root, with the kernel that is here.
     #[arg(long, value_enum, default_value_t)]
     nodes: NodesName,
+    /// Process 1 of virtual machines.
+    #[arg(long, value_enum, default_value_t)]
+    init: InitName,
     /// What runs the kubelet's container; pods are always containerd's.
     #[arg(long, value_enum, default_value_t)]
     runtime: RuntimeName,
@@ -89,7 +92,12 @@ impl E2e {
         }
         let cases = chosen(&self.case, self.faults)?;
         let nodes = Nodes::from(self.nodes);
-        let able = Able { nodes, other: self.other.is_some() };
+        let init = Init::from(self.init);
+        if init == Init::Systemd && nodes == Nodes::Namespaces {
+            let message = "machines of namespaces have no systemd";
+            return Err(Fault::new(Kind::Usage, message).help("--nodes vm").into());
+        }
+        let able = Able { nodes, init, other: self.other.is_some() };
         // Of those that are not named, the report says why they do not run.
         let mut named = cases.iter().filter(|_| !self.case.is_empty());
         if let Some((case, why)) = named.find_map(|case| Some((case, able.lack(case)?))) {
@@ -129,6 +137,7 @@ impl E2e {
             network: kubeadm.as_ref().map_or(PodNetwork::Routes, |kubeadm| PodNetwork::Flannel { kubeadm }),
             other: other.as_ref().map(|(release, layout)| (*release, layout.as_path())),
             nodes,
+            init,
             runtime,
             packages: packages.iter().map(|name| (*name).to_owned()).collect(),
             disks: Vec::new(),

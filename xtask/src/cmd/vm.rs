@@ -16,7 +16,7 @@ use vm::accel::Accel;
 use vm::{Arch, Console, Flavour, Init, Machine, Options, Runtime, Sink, System, archive};
 
 use crate::context::Context;
-use crate::flags::{BuildFlags, RuntimeName};
+use crate::flags::{BuildFlags, InitName, RuntimeName};
 
 /// Start a virtual machine, with images in its container runtime, and run scripts in it.
 ///
@@ -82,14 +82,6 @@ pub(crate) struct Vm {
     how: BuildFlags,
 }
 
-#[derive(Clone, Copy, Default, clap::ValueEnum)]
-enum InitName {
-    /// busybox's init, as on embedded hosts
-    #[default]
-    Busybox,
-    Systemd,
-}
-
 /// An image on its way into the machine.
 struct Import {
     name: String,
@@ -122,10 +114,7 @@ struct ScriptReport {
 impl Vm {
     pub(crate) fn run(&self, context: &Context) -> Result<ExitCode> {
         let runtime = Runtime::from(self.runtime);
-        let init = match self.init {
-            InitName::Busybox => Init::Busybox,
-            InitName::Systemd => Init::Systemd,
-        };
+        let init = Init::from(self.init);
         let flavour = Flavour { arch: self.arch()?, init, runtime, packages: self.package.clone() };
         let scripts = self.run.iter().map(|path| read(path)).collect::<Result<Vec<_>>>()?;
         let files = self.file.iter().map(|words| parse_file(words)).collect::<Result<Vec<_>>>()?;

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result};
 use fault::{Fault, Kind};
 use progress::Progress;
-use vm::Runtime;
+use vm::{Init, Runtime};
 
 use crate::kit::Kit;
 use crate::machine::{Machine, Network};
@@ -129,8 +129,20 @@ impl Cluster {
         })
     }
 
-    /// Boots the next machine and prepares it as the page says; its kubelet waits for a cluster. Returns its index.
-    fn boot(&mut self, memory: u32, needed: impl Fn(&str) -> bool, progress: &dyn Progress) -> Result<usize> {
+    /// Boots the next machine, which has images and programs, and nothing that the page's commands do. Returns its index.
+    ///
+    /// # Errors
+    /// As the machine's.
+    pub fn bare(&mut self, progress: &dyn Progress) -> Result<usize> {
+        self.machine(if self.nodes.is_empty() { MEMORY } else { WORKER_MEMORY }, |_| true, progress)
+    }
+
+    fn machine(
+        &mut self,
+        memory: u32,
+        needed: impl Fn(&str) -> bool,
+        progress: &dyn Progress,
+    ) -> Result<usize> {
         let index = self.nodes.len();
         let number = u8::try_from(index)?;
         let (name, address) = (vm::network::name(number), vm::network::address(number));
@@ -140,7 +152,18 @@ impl Cluster {
         drop(task);
         self.nodes.push(Node { machine, name: name.clone(), address, number });
         self.note("boot, containerd, images", &name, begun);
+        Ok(index)
+    }
+
+    /// Boots the next machine and prepares it as the page says; its kubelet waits for a cluster. Returns its index.
+    fn boot(&mut self, memory: u32, needed: impl Fn(&str) -> bool, progress: &dyn Progress) -> Result<usize> {
+        let index = self.machine(memory, needed, progress)?;
         self.step("host and kubelet", index, progress, |cluster| {
+            if cluster.kit.init == Init::Systemd {
+                let driver = cluster.kit.guide.commands("systemd")?.to_owned();
+                cluster.run(index, &driver)?;
+                cluster.nodes[index].machine.wait_runtime(cluster.kit.runtime)?;
+            }
             cluster.prepare(index)?;
             let start = cluster.kit.guide.by("kubelet", cluster.kit.runtime)?.to_owned();
             cluster.run(index, &start).map(drop)
@@ -245,7 +268,7 @@ impl Cluster {
         self.booted(index)
     }
 
-    /// What the page has a machine's init do at a boot: it has no systemd, and nothing else starts anything.
+    /// What the page has a machine do at a boot, as nothing else does it.
     fn booted(&mut self, index: usize) -> Result<()> {
         let runtime = self.kit.runtime;
         self.nodes[index].machine.wait_runtime(runtime)?;

@@ -224,9 +224,10 @@ mod tests {
     use super::*;
 
     /// What this crate and its users run, by name. A runtime's blocks are run where the runtime is chosen.
-    const RUN: [&str; 24] = [
+    const RUN: [&str; 25] = [
         "names",
         "host",
+        "systemd",
         "network",
         "kubelet containerd",
         "open docker",
@@ -291,10 +292,11 @@ mod tests {
             ("FLANNEL", "f"),
             ("CNI", "/c"),
             ("NUMBER", "2"),
+            ("ADDRESS", "192.0.2.12"),
         ]);
         assert_eq!(
             names.unwrap(),
-            "RELEASE=v1\nAPI=v1beta4\nIMAGE=i:1\nKUBEADM=k:1\nFLANNEL=f\nCNI=/c\nNUMBER=2\n"
+            "RELEASE=v1\nAPI=v1beta4\nIMAGE=i:1\nKUBEADM=k:1\nFLANNEL=f\nCNI=/c\nNUMBER=2\nADDRESS=192.0.2.12\n"
         );
         assert!(guide.names_as(&[("RELEASE", "v1")]).is_err());
         for (api, limit) in

@@ -50,6 +50,8 @@ pub struct Setup<'a> {
     pub other: Option<(&'a str, &'a Path)>,
     /// What machines are.
     pub nodes: Nodes,
+    /// Process 1 of virtual machines.
+    pub init: Init,
     /// What runs the kubelet's container.
     pub runtime: Runtime,
     /// Packages that machines have besides the usual ones.
@@ -67,6 +69,7 @@ pub struct Kit {
     pub(crate) guide: Guide,
     pub(crate) runtime: Runtime,
     pub(crate) nodes: Nodes,
+    pub(crate) init: Init,
     /// What runs the instructions of virtual machines; none where there are none.
     accel: Option<Accel>,
     release: String,
@@ -98,7 +101,7 @@ impl Kit {
         let store = Store::open(Store::default_root()?)?;
         let flavour = Flavour {
             arch: Arch::Amd64,
-            init: Init::Busybox,
+            init: setup.init,
             runtime: setup.runtime,
             packages: setup.packages.clone(),
         };
@@ -141,6 +144,7 @@ impl Kit {
         Ok(Self {
             guide,
             nodes: setup.nodes,
+            init: setup.init,
             runtime: setup.runtime,
             accel,
             release: setup.release.to_owned(),
@@ -192,6 +196,11 @@ impl Kit {
         self.nodes
     }
 
+    /// Process 1 of machines.
+    pub fn init(&self) -> Init {
+        self.init
+    }
+
     /// Are processors emulated? All takes ten to twenty times as long then.
     pub fn emulated(&self) -> bool {
         self.accel == Some(Accel::Tcg)
@@ -229,7 +238,7 @@ impl Kit {
 
     /// What scripts of the page's commands begin with, on the machine of this number; with the names of the `other` release's image.
     pub(crate) fn names(&self, number: u8, other: bool) -> Result<String> {
-        let number = number.to_string();
+        let (number, address) = (number.to_string(), vm::network::address(number));
         let (release, image) = match &self.other {
             Some((release, archive)) if other => (release.as_str(), archive.name.as_str()),
             _ => (self.release.as_str(), self.image()),
@@ -242,6 +251,7 @@ impl Kit {
             ("FLANNEL", &self.manifest),
             ("CNI", CNI),
             ("NUMBER", &number),
+            ("ADDRESS", &address),
         ];
         self.guide.names_as(&values)
     }

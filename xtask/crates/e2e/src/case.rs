@@ -4,6 +4,7 @@ use std::fmt;
 
 use cluster::Nodes;
 use serde::{Deserialize, Serialize};
+use vm::Init;
 
 /// What a case is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -75,6 +76,15 @@ impl fmt::Display for Step {
     }
 }
 
+/// What a case needs of machines, of which not all have it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Need {
+    /// A kernel of their own: what is changed of it is nobody else's.
+    Kernel,
+    /// systemd as process 1.
+    Systemd,
+}
+
 /// A workload or a fault.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Case {
@@ -88,6 +98,8 @@ pub struct Case {
     pub manifest: &'static str,
     /// What is done, one after another, up to the first that fails.
     pub steps: &'static [Step],
+    /// Where it can run, besides what its steps ask for.
+    pub needs: &'static [Need],
 }
 
 impl Case {
@@ -107,6 +119,8 @@ impl Case {
 pub struct Able {
     /// What they are.
     pub nodes: Nodes,
+    /// Their process 1.
+    pub init: Init,
     /// Have they another release's image, too?
     pub other: bool,
 }
@@ -114,8 +128,11 @@ pub struct Able {
 impl Able {
     /// What they lack for a case, if they do, as what it does that they cannot.
     pub fn lack(self, case: &Case) -> Option<&'static str> {
-        if case.boots() && self.nodes == Nodes::Namespaces {
-            Some("boots a machine again, for which it has to be a virtual one (--nodes vm)")
+        let has_kernel = self.nodes == Nodes::Vm;
+        if case.needs.contains(&Need::Systemd) && self.init != Init::Systemd {
+            Some("needs machines with systemd (--init systemd)")
+        } else if (case.boots() || case.needs.contains(&Need::Kernel)) && !has_kernel {
+            Some("needs machines with kernels of their own (--nodes vm)")
         } else if case.replaces() && !self.other {
             Some("needs the image of another release (--other)")
         } else {

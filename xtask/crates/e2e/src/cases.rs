@@ -2,7 +2,7 @@
 
 use fault::{Fault, Kind};
 
-use crate::case::{Case, Group, Place, Step};
+use crate::case::{Case, Group, Need, Place, Step};
 
 use Group::{Fault as Broken, Workload};
 use Place::{First, Second};
@@ -27,6 +27,8 @@ const KEEP_FIRST: Step = Run(First, "keep $FIRST");
 const KEPT_FIRST: Step = Run(First, "kept $FIRST");
 /// What a kubelet says from now on counts.
 const SINCE: Step = Run(First, "since");
+/// The second node's kubelet has, and the node is Ready.
+const SPOKE: Step = Run(First, row!("spoke.sh"));
 const HOLD: Step = Run(First, row!("hold.sh"));
 const HELD: Step = Run(First, row!("held.sh"));
 
@@ -37,11 +39,11 @@ const fn case(
     manifest: &'static str,
     steps: &'static [Step],
 ) -> Case {
-    Case { group, name, about, manifest, steps }
+    Case { group, name, about, manifest, steps, needs: &[] }
 }
 
 /// All, in the order in which they run.
-pub const CASES: [Case; 32] = [
+pub const CASES: [Case; 34] = [
     case(
         Workload,
         "deployment",
@@ -215,6 +217,47 @@ pub const CASES: [Case; 32] = [
             KEPT_FIRST,
         ],
     ),
+    Case {
+        needs: &[Need::Kernel],
+        ..case(
+            Workload,
+            "swap",
+            "a node with swap gives pods of theirs what their memory entitles them to",
+            row!("swap.yaml"),
+            &[
+                Run(Second, row!("swap-on-there.sh")),
+                Restart(Second),
+                SINCE,
+                SPOKE,
+                Run(First, row!("swap.sh")),
+                Run(Second, row!("swap-off-there.sh")),
+                Restart(Second),
+                SINCE,
+                SPOKE,
+            ],
+        )
+    },
+    Case {
+        needs: &[Need::Systemd],
+        ..case(
+            Workload,
+            "graceful-shutdown",
+            "a machine that shuts down waits until its pods have ended as they were asked to",
+            row!("graceful-shutdown.yaml"),
+            &[
+                Run(Second, row!("graceful-shutdown-there.sh")),
+                Restart(Second),
+                Run(Second, row!("graceful-shutdown-locked-there.sh")),
+                Run(First, row!("graceful-shutdown.sh")),
+                Reboot(Second),
+                Run(First, row!("graceful-shutdown-back.sh")),
+                Run(Second, row!("graceful-shutdown-back-there.sh")),
+                Restart(Second),
+                SINCE,
+                SPOKE,
+            ],
+        )
+    },
     case(
         Workload,
         "another-release",

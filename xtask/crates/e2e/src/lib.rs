@@ -14,7 +14,7 @@ mod suite;
 mod telling;
 mod whole;
 
-pub use crate::case::{Able, Case, Group, Place, Step};
+pub use crate::case::{Able, Case, Group, Need, Place, Step};
 pub use crate::cases::{CASES, chosen};
 pub use crate::junit::junit;
 pub use crate::machines::{Machines, Said};

@@ -270,7 +270,7 @@ mod tests {
     }
 
     fn case(name: &'static str, manifest: &'static str, steps: &'static [Step]) -> Case {
-        Case { group: Group::Workload, name, about: "", manifest, steps }
+        Case { group: Group::Workload, name, about: "", manifest, steps, needs: &[] }
     }
 
     fn run(here: &mut Here, cases: &[Case]) -> Result<(Vec<CaseReport>, Vec<String>)> {

@@ -1,5 +1,6 @@
 //! A run from nothing to its report.
 
+use std::iter;
 use std::path::Path;
 use std::time::Duration;
 
@@ -36,7 +37,7 @@ pub fn run(
         std::fs::remove_dir_all(&logs).with_context(|| format!("removing {}", logs.display()))?;
     }
     let started = jiff::Timestamp::now();
-    let able = Able { nodes: kit.nodes(), other: kit.other().is_some() };
+    let able = Able { nodes: kit.nodes(), init: kit.init(), other: kit.other().is_some() };
     let cases: Vec<&Case> = cases.iter().copied().filter(|case| able.lack(case).is_none()).collect();
     let mut cluster = Cluster::new(kit)?;
     let mut report = Report {
@@ -58,7 +59,7 @@ pub fn run(
     report.nodes = cluster.nodes.iter().map(|node| node.name.clone()).collect();
     report.phases = cluster.steps.iter().map(phase).collect();
     let done = made.and_then(|()| {
-        let runner = Runner { since: cluster.since, started, names: names(&cluster), progress };
+        let runner = Runner { since: cluster.since, started, names: names(&cluster, release), progress };
         let mut kept = 0;
         runner.run(&mut cluster, &cases, |machines, case| {
             let dir = logs.join(&case.name);
@@ -122,12 +123,13 @@ fn not_run(ran: &[CaseReport], able: Able, now: f64) -> Vec<CaseReport> {
     missing.map(report).collect()
 }
 
-/// What scripts know of the machines.
-fn names(cluster: &Cluster) -> Vec<(&'static str, String)> {
+/// What scripts know: the release, and the machines.
+fn names(cluster: &Cluster, release: &str) -> Vec<(&'static str, String)> {
     let words = [("FIRST", "FIRST_ADDRESS"), ("SECOND", "SECOND_ADDRESS")];
     let both = cluster.nodes.iter().zip(words);
-    both.flat_map(|(node, (name, address))| [(name, node.name.clone()), (address, node.address.clone())])
-        .collect()
+    let machines =
+        both.flat_map(|(node, (name, address))| [(name, node.name.clone()), (address, node.address.clone())]);
+    iter::once(("RELEASE", release.to_owned())).chain(machines).collect()
 }
 
 fn phase(step: &cluster::Step) -> Phase {
@@ -162,6 +164,7 @@ fn keep(machines: &mut dyn Machines, dir: &Path, progress: &dyn Progress) {
 #[cfg(test)]
 mod tests {
     use cluster::Nodes;
+    use vm::Init;
 
     use super::*;
     use crate::outcome::tests::sample;
@@ -170,7 +173,8 @@ mod tests {
     fn what_ran_and_what_did_not_is_the_whole_table() {
         let mut ran = sample().cases;
         ran.truncate(2);
-        let missing = not_run(&ran, Able { nodes: Nodes::Namespaces, other: false }, 9.0);
+        let able = Able { nodes: Nodes::Namespaces, init: Init::Busybox, other: false };
+        let missing = not_run(&ran, able, 9.0);
         assert_eq!(missing.len() + ran.len(), CASES.len());
         let names = |reports: &[CaseReport]| reports.iter().map(|case| case.name.clone()).collect::<Vec<_>>();
         assert!(names(&missing).iter().all(|name| !names(&ran).contains(name)));
@@ -180,6 +184,7 @@ mod tests {
             missing.iter().filter(has).map(|case| case.name.as_str()).collect()
         };
         assert_eq!(with("--other"), ["another-release"]);
-        assert_eq!(with("a virtual one"), ["node-reboots", "power-cut", "power-cut-first"]);
+        assert_eq!(with("--nodes vm"), ["swap", "node-reboots", "power-cut", "power-cut-first"]);
+        assert_eq!(with("--init systemd"), ["graceful-shutdown"]);
     }
 }
