@@ -75,7 +75,7 @@ keep() {
   [ "$(wc -l </run/e2e/containers)" -ge 2 ] || { echo "too few containers on $1:" && cat /run/e2e/containers && return 1; } >&2
   since
 }
-since() { date --utc +%FT%TZ >/run/e2e/since; }
+since() { mkdir -p /run/e2e && date --utc +%FT%TZ >/run/e2e/since; }
 spoke() { [[ $(kubectl --namespace kube-node-lease get "lease/$1" --output 'jsonpath={.spec.renewTime}') > $(cat /run/e2e/since) ]]; }
 # Their kubelet has to have looked at them again: what it lost would be missed then.
 kept() {
