@@ -62,6 +62,10 @@ fn flags(words: &str, bundle: &mut Bundle) -> Result<()> {
                 ensure!(value()? == "host");
                 bundle.hosts_namespace(name.trim_start_matches('-'));
             }
+            "--cgroupns" => {
+                ensure!(value()? == "host");
+                bundle.hosts_namespace("cgroup");
+            }
             "--network" => {
                 ensure!(value()? == "host");
                 bundle.hosts_namespace("network");

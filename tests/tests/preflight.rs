@@ -112,6 +112,8 @@ const BROKEN: &[Broken] = &[
         &["error: network namespace: this container has one of its own", "ctr: --net-host"]),
     broken("no uts=host", |it| it.own_namespace("uts"), None,
         &["warning: UTS namespace: this container has one of its own", "ctr: --with-ns uts:/proc/1/ns/uts"]),
+    broken("a cgroup namespace of its own, and no repair wanted", |it| { it.own_namespace("cgroup"); it.env("KUBELET_REPAIR=off"); }, None,
+        &["warning: cgroup namespace: this container has one of its own; it is not repaired: repairs are switched off", "ctr: --with-ns cgroup:/proc/1/ns/cgroup"]),
     broken("unprivileged", |it| {
         for set in ["bounding", "effective", "permitted"] {
             it.list(&format!("/process/capabilities/{set}")).retain(|name| name == "CAP_CHOWN" || name == "CAP_KILL");
@@ -294,6 +296,28 @@ fn a_whole_set_up_is_silent_in_every_style() -> Result<()> {
 }
 
 /// What is mounted in the container is there on the host, and only with the repair.
+/// As docker and podman start it where cgroups are of version 2: nothing is said, and the kubelet is in the host's.
+#[test]
+fn the_kubelet_is_in_the_hosts_cgroup_namespace() -> Result<()> {
+    let Some(stage) = Stage::new()? else { return Ok(()) };
+    for (variables, same) in [
+        (&[][..], "the host's\n"),
+        (&["KUBELET_PREFLIGHT=off"], "the host's\n"),
+        (&["KUBELET_REPAIR=off"], ""),
+    ] {
+        let mut bundle = stage.whole(Style::Docker);
+        bundle.own_namespace("cgroup");
+        bundle.env("DO=if [ /proc/self/ns/cgroup -ef /proc/1/ns/cgroup ]; then echo \"the host's\"; fi");
+        for variable in variables {
+            bundle.env(variable);
+        }
+        let out = bundle.run(&stage.host, "runc")?;
+        assert_eq!(out.stdout, format!("started\n{same}"), "{variables:?}: {}", out.stderr);
+        ensure!(out.stderr.is_empty() || same.is_empty(), "{variables:?}: {}", out.stderr);
+    }
+    stage.host.stop()
+}
+
 #[test]
 fn a_repaired_mount_is_the_hosts() -> Result<()> {
     let Some(stage) = Stage::new()? else { return Ok(()) };

@@ -122,6 +122,13 @@ fn into(namespace: &OwnedFd) -> Result<(), Closed> {
         .map_err(|error| Closed::Refused("failed to enter the host's mount namespace", error))
 }
 
+/// Enters the host's namespace of cgroups for good, with all that is started from here.
+pub(crate) fn enter_cgroup_namespace() -> Result<(), String> {
+    open("/proc/1/ns/cgroup", OFlags::RDONLY)
+        .and_then(|host| move_into_link_name_space(host.as_fd(), Some(LinkNameSpaceType::ControlGroup)))
+        .map_err(|error| format!("failed to enter the host's: {}", describe(error)))
+}
+
 /// The root of a mount namespace is not always that of its processes.
 fn chroot(root: &OwnedFd) -> Result<(), Errno> {
     rustix::process::fchdir(root)?;

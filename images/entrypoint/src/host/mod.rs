@@ -15,7 +15,7 @@ mod run;
 mod scope;
 mod table;
 
-pub(crate) use access::{Answer, Closed, host_pid, namespace, visit};
+pub(crate) use access::{Answer, Closed, enter_cgroup_namespace, host_pid, namespace, visit};
 pub(crate) use find::{Missing, find_all, mount_helper};
 pub(crate) use mounts::shares;
 pub(crate) use packages::install;

@@ -38,6 +38,7 @@ pub(crate) enum Repair {
     HostPid,
     HostNetwork,
     HostUts,
+    HostCgroup,
     Privileged,
     /// Nothing that a flag of the container can do.
     Text(String),
@@ -60,8 +61,11 @@ impl Repair {
             (Self::HostNetwork | Self::HostUts, Kubernetes) => "hostNetwork: true",
             (Self::HostUts, Docker | Podman) => "--uts=host",
             (Self::HostUts, Ctr) => "--with-ns uts:/proc/1/ns/uts",
+            (Self::HostCgroup, Docker | Podman) => "--cgroupns=host",
+            (Self::HostCgroup, Ctr) => "--with-ns cgroup:/proc/1/ns/cgroup",
             (Self::Privileged, Docker | Ctr | Podman) => "--privileged",
-            (Self::Privileged, Kubernetes) => "securityContext: {privileged: true}",
+            // Runtimes of pods give these the host's namespace of cgroups, too.
+            (Self::Privileged | Self::HostCgroup, Kubernetes) => "securityContext: {privileged: true}",
         };
         flag.to_owned()
     }

@@ -36,7 +36,7 @@ use crate::args::{self, Command};
 use crate::failure::{err, out};
 use crate::repair::{self, Refusal};
 use crate::stop::{HOST, Stop, USAGE};
-use crate::{cni, kubelet};
+use crate::{cni, host, kubelet};
 use finding::{Finding, Status};
 use settings::Settings;
 
@@ -141,6 +141,7 @@ pub(crate) fn before_start(command: &mut Command) -> Result<(), Stop> {
             let parts = runtime::parts(&settings, false);
             let mut findings = mounts::check(&facts, &settings, &parts, true);
             findings.extend(identity::check(&facts));
+            findings.extend(system::cgroup_namespace(&facts));
             for finding in &mut findings {
                 repair_one(finding, &facts);
             }
@@ -170,14 +171,18 @@ fn repair_one(finding: &mut Finding, facts: &Facts) {
     if finding.status != Status::Repairable {
         return;
     }
-    let Some(Repair::Mount { path, propagation, access }) = &finding.repair else { return };
-    let is_mount = *propagation == Propagation::Shared;
-    let done = if variable(REPAIR) == "off" {
-        Err(Refusal::from(format!("repairs are switched off ({REPAIR}=off)")))
-    } else if is_mount {
-        repair::propagation(Path::new(path), *access == Access::Write && may_change_host())
-    } else {
-        identity::take(facts, path).map_err(Refusal::from)
+    let is_write = matches!(&finding.repair, Some(Repair::Mount { access: Access::Write, .. }));
+    let is_mount = matches!(&finding.repair, Some(Repair::Mount { propagation: Propagation::Shared, .. }));
+    let done = match &finding.repair {
+        _ if variable(REPAIR) == "off" => {
+            Err(Refusal::from(format!("repairs are switched off ({REPAIR}=off)")))
+        }
+        Some(Repair::Mount { path, .. }) if is_mount => {
+            repair::propagation(Path::new(path), is_write && may_change_host())
+        }
+        Some(Repair::Mount { path, .. }) => identity::take(facts, path).map_err(Refusal::from),
+        Some(Repair::HostCgroup) => host::enter_cgroup_namespace().map_err(Refusal::from),
+        _ => return,
     };
     match done {
         Ok(()) => {
@@ -188,7 +193,7 @@ fn repair_one(finding: &mut Finding, facts: &Facts) {
         }
         Err(Refusal { reason, remedy }) => {
             // Without the others the kubelet starts nevertheless.
-            let fatal = is_mount && *access == Access::Write;
+            let fatal = is_mount && is_write;
             finding.status = if fatal { Status::Error } else { Status::Warning };
             finding.found = format!("{}; it is not repaired: {reason}", finding.found);
             finding.repair = remedy.map(Repair::Text).or(finding.repair.take());

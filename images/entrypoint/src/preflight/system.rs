@@ -8,7 +8,7 @@ use super::facts::{Answer, Facts};
 use super::finding::{Finding, Status};
 use super::flags::Repair;
 use super::settings::Settings;
-use crate::mountinfo;
+use crate::{host, mountinfo};
 
 /// Capabilities that the kubelet uses: number, name.
 const CAPABILITIES: [(u32, &str); 11] = [
@@ -24,12 +24,14 @@ const CAPABILITIES: [(u32, &str); 11] = [
     (27, "MKNOD"),
     (34, "SYSLOG"),
 ];
+/// A namespace by its file in /proc/PID/ns.
+const CGROUP_NAMESPACE: &str = "cgroup";
 /// The kubelet cannot do without them.
 const REQUIRED: [u32; 2] = [12, 21];
 
 /// All of these checks.
 pub(crate) fn check(facts: &Facts, settings: &Settings) -> Vec<Finding> {
-    vec![
+    let mut findings = vec![
         pid_namespace(facts),
         namespace(
             facts,
@@ -50,7 +52,24 @@ pub(crate) fn check(facts: &Facts, settings: &Settings) -> Vec<Finding> {
         kernel_settings(facts),
         kernel_log(),
         swap(settings),
-    ]
+    ];
+    findings.extend(cgroup_namespace(facts));
+    findings
+}
+
+/// Docker and podman give a container one of its own where the host has cgroups of version 2. A kubelet from 1.30 on then does not
+/// find its own cgroup below /sys/fs/cgroup, takes it that swap cannot be limited, and leaves all of it to every pod. Source:
+/// `checkSwapControllerAvailability` in `pkg/kubelet/kuberuntime/kuberuntime_container_linux.go` of Kubernetes. None where the
+/// kernel has no such namespaces.
+pub(crate) fn cgroup_namespace(facts: &Facts) -> Option<Finding> {
+    let _own = host::namespace("self", CGROUP_NAMESPACE)?;
+    Some(namespace(
+        facts,
+        ("cgroup namespace", CGROUP_NAMESPACE),
+        Status::Repairable,
+        "the kubelet finds its own cgroup by the host's name, or does not limit pods' swap",
+        Repair::HostCgroup,
+    ))
 }
 
 fn pid_namespace(facts: &Facts) -> Finding {
