@@ -39,6 +39,7 @@ use crate::stop::{HOST, Stop, USAGE};
 use crate::{cni, host, kubelet};
 use finding::{Finding, Status};
 use settings::Settings;
+use table::Part;
 
 /// How much of what is wrong stops the start.
 const MODE: &str = "KUBELET_PREFLIGHT";
@@ -96,7 +97,9 @@ pub(crate) fn main(given: Vec<OsString>) -> u8 {
 /// Everything that is checked, in the order in which it is said.
 fn check(settings: &Settings, facts: &Facts) -> Vec<Finding> {
     let plugins = cni::plugins(facts);
-    let parts = runtime::parts(settings, plugins.is_some());
+    let mut parts = runtime::parts(settings, plugins.is_some());
+    // Where there is no logind, none waits.
+    parts.retain(|part| *part != Part::Shutdown || facts.runs_systemd() != Some(false));
     let mut findings = system::check(facts, settings);
     findings.extend(identity::check(facts));
     findings.extend(cgroups::check(facts, settings, &parts));

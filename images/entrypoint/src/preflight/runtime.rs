@@ -44,6 +44,11 @@ pub(crate) fn parts(settings: &Settings, cni: bool) -> Vec<Part> {
     if settings.value("cgroup-driver", "cgroupDriver") == Some("systemd") {
         parts.push(Part::Systemd);
     }
+    // A duration that is not zero, as in `1m30s`.
+    let grace = settings.value("", "shutdownGracePeriod");
+    if grace.is_some_and(|grace| grace.bytes().any(|byte| matches!(byte, b'1'..=b'9'))) {
+        parts.push(Part::Shutdown);
+    }
     // One to bootstrap from is not looked at once there is a kubeconfig, wherever that is.
     let kubeconfig = settings.flag("kubeconfig").filter(|file| !file.is_empty());
     let bootstrap = settings.flag("bootstrap-kubeconfig");

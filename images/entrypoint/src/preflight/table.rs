@@ -30,6 +30,8 @@ pub(crate) enum Part {
     CriDockerd,
     /// `cgroupDriver: systemd`.
     Systemd,
+    /// `shutdownGracePeriod`, on a host with systemd.
+    Shutdown,
     /// An image with CNI plugins.
     Cni,
     /// A kubeconfig of the usual place.
@@ -45,6 +47,7 @@ impl Part {
             Self::Docker => "with docker",
             Self::CriDockerd => "with cri-dockerd",
             Self::Systemd => "with `cgroupDriver: systemd`",
+            Self::Shutdown => "with `shutdownGracePeriod`",
             Self::Cluster => "with a cluster",
             Self::Cni => "with the cni variants, to install their plugins",
         }
@@ -160,6 +163,13 @@ pub(crate) const ROWS: &[Row] = &[
         Read,
         Wanted(Part::Systemd),
         "systemd's bus, for programs that do not use its own socket",
+    ),
+    row(
+        "/etc/systemd",
+        Default,
+        Write,
+        Wanted(Part::Shutdown),
+        "the kubelet tells logind there how long a machine that shuts down waits for its pods",
     ),
     row("/etc/os-release", Default, Read, Taken, "the operating system in the node's status"),
     row("/etc/machine-id", Default, Read, Taken, "identity of the node in its status"),
