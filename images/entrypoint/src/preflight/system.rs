@@ -57,9 +57,9 @@ pub(crate) fn check(facts: &Facts, settings: &Settings) -> Vec<Finding> {
     findings
 }
 
-/// Docker and podman give a container one of its own where the host has cgroups of version 2. A kubelet from 1.30 on then does not
+/// Docker and podman give a container one of its own where the host has cgroups of version 2. A newer kubelet then does not
 /// find its own cgroup below /sys/fs/cgroup, takes it that swap cannot be limited, and leaves all of it to every pod. Source:
-/// `checkSwapControllerAvailability` in `pkg/kubelet/kuberuntime/kuberuntime_container_linux.go` of Kubernetes. None where the
+/// `checkSwapControllerAvailability` in `pkg/kubelet/kuberuntime/kuberuntime_container_linux.go` of Kubernetes 1.34 to 1.37. None where the
 /// kernel has no such namespaces.
 pub(crate) fn cgroup_namespace(facts: &Facts) -> Option<Finding> {
     let _own = host::namespace("self", CGROUP_NAMESPACE)?;
