@@ -85,7 +85,8 @@ fn machines_become_a_cluster_by_the_script_that_vagrant_runs() -> Result<()> {
     cluster.kubectl("wait --for=condition=Ready pod/server --timeout=5m")?;
     let address = cluster.kubectl("get pod/server --output 'jsonpath={.status.podIP}'")?;
     ensure!(address.starts_with("10.244.1."), "{address}");
-    let ask = format!("timeout 20 bash -c \"exec 3<>/dev/tcp/{address}/80 && echo 'GET /' >&3 && cat <&3\"");
+    let request = r"printf 'GET / HTTP/1.0\r\n\r\n'";
+    let ask = format!("timeout 20 bash -c \"exec 3<>/dev/tcp/{address}/80 && {request} >&3 && cat <&3\"");
     let said = cluster.nodes[0].machine.ok(&ask, LONG)?;
     ensure!(said.contains("served"), "{said}");
     Ok(())
