@@ -11,6 +11,9 @@ use tests::cluster::{self, Nodes};
 use tests::{left, scratch, skip, xtask};
 use vm::Init;
 
+/// What virtual machines said, beside the report.
+const CONSOLES: [&str; 2] = ["node.console.log", "node1.console.log"];
+
 /// A run with what real ones have: many cases, one that failed with what a script said, and names that are not markup.
 fn run() -> Report {
     let case = |index: u32, name: &str, group, outcome| CaseReport {
@@ -209,8 +212,7 @@ fn machines_with_systemd_do_all_workloads() -> Result<()> {
     {
         return Ok(());
     }
-    let consoles = ["node.console.log", "node1.console.log"];
-    let report = run_e2e(&["--init", "systemd", "--other", "v1.36.3"], &consoles)?;
+    let report = run_e2e(&["--init", "systemd", "--other", "v1.36.3"], &CONSOLES)?;
     let workloads = CASES.iter().filter(|case| case.group == Group::Workload).count();
     assert_eq!(report.counts(), (workloads, 0, CASES.len() - workloads));
     Ok(())
@@ -224,14 +226,13 @@ fn each_release_of_today_is_joined_and_runs_pods() -> Result<()> {
     {
         return Ok(());
     }
-    let consoles = ["node.console.log", "node1.console.log"];
     for release in ["v1.36.3", "v1.35.4", "v1.34.4"] {
         let cases = ["deployment", "pod-to-pod", "dns", "streams", "swap"];
         let words: Vec<&str> = ["--release", release]
             .into_iter()
             .chain(cases.iter().flat_map(|name| ["--case", name]))
             .collect();
-        let report = run_e2e(&words, &consoles).with_context(|| release.to_owned())?;
+        let report = run_e2e(&words, &CONSOLES).with_context(|| release.to_owned())?;
         assert_eq!(report.counts(), (cases.len(), 0, CASES.len() - cases.len()), "{release}");
     }
     Ok(())
@@ -244,8 +245,7 @@ fn a_cluster_by_the_pages_commands_does_all_that_it_has_to() -> Result<()> {
     {
         return Ok(());
     }
-    let consoles = ["node.console.log", "node1.console.log"];
-    let report = run_e2e(&["--faults", "--other", "v1.36.3"], &consoles)?;
+    let report = run_e2e(&["--faults", "--other", "v1.36.3"], &CONSOLES)?;
     assert_eq!(report.counts(), (CASES.len() - 1, 0, 1), "without systemd, all but graceful-shutdown");
     ensure!(
         report.cases.iter().any(|case| case.group == Group::Fault) && report.pods.len() > 10,

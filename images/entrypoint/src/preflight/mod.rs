@@ -98,7 +98,7 @@ pub(crate) fn main(given: Vec<OsString>) -> u8 {
 fn check(settings: &Settings, facts: &Facts) -> Vec<Finding> {
     let plugins = cni::plugins(facts);
     let mut parts = runtime::parts(settings, plugins.is_some());
-    // Where there is no logind, none waits.
+    // Without systemd there is no logind that the kubelet could tell.
     parts.retain(|part| *part != Part::Shutdown || facts.runs_systemd() != Some(false));
     let mut findings = system::check(facts, settings);
     findings.extend(identity::check(facts));

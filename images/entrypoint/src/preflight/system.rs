@@ -24,10 +24,10 @@ const CAPABILITIES: [(u32, &str); 11] = [
     (27, "MKNOD"),
     (34, "SYSLOG"),
 ];
-/// A namespace by its file in /proc/PID/ns.
-const CGROUP_NAMESPACE: &str = "cgroup";
 /// The kubelet cannot do without them.
 const REQUIRED: [u32; 2] = [12, 21];
+/// A namespace by its file in /proc/PID/ns.
+const CGROUP_NAMESPACE: &str = "cgroup";
 
 /// All of these checks.
 pub(crate) fn check(facts: &Facts, settings: &Settings) -> Vec<Finding> {
